@@ -1,0 +1,115 @@
+// Package event says what happened, as values. Each engine calls its Observe
+// exactly once per outcome; internal/umaapp makes the log line (and later the
+// counter, the Caddy event, the span and the audit line) of it.
+//
+// An event never holds a credential: no ticket, no token, no secret. The
+// person's address stands in Person alone, which only the audit log may show.
+package event
+
+import "context"
+
+// Observe takes an event. It must return quickly and must not panic; a nil
+// Observe is replaced by None.
+type Observe func(context.Context, Event)
+
+// None observes nothing.
+func None(context.Context, Event) {}
+
+// Event is one of the structs below.
+type Event interface {
+	// Name is the name of the event in logs.
+	Name() string
+}
+
+// Outcome of a decision, an exchange or a check.
+type Outcome string
+
+// Outcomes.
+const (
+	Granted  Outcome = "granted"
+	Denied   Outcome = "denied"
+	NeedInfo Outcome = "need_info"
+	Refused  Outcome = "refused" // a malformed or unauthenticated request
+	Failed   Outcome = "failed"  // we could not do our part (storage, keys)
+)
+
+// Person is who a claims token or RPT speaks of.
+type Person struct{ Issuer, Subject, Email string }
+
+// TicketIssued: the permission endpoint issued a permission ticket.
+type TicketIssued struct {
+	Issuer, ResourceServer, Owner string
+	TicketChallenge               string
+	ResourceIDs                   []string
+}
+
+// Name implements Event.
+func (TicketIssued) Name() string { return "ticket_issued" }
+
+// Exchange: the security token service answered a token exchange.
+type Exchange struct {
+	Issuer, ClientID, Target, TicketChallenge string
+	Person                                    Person
+	Outcome                                   Outcome
+	Reason                                    string
+}
+
+// Name implements Event.
+func (Exchange) Name() string { return "exchange" }
+
+// Decision: the authorization server answered a request with the UMA grant.
+type Decision struct {
+	Issuer, DecisionID, ClientID, ResourceServer, Owner string
+	ResourceIDs                                         []string
+	TicketChallenge                                     string
+	Person                                              Person
+	Outcome                                             Outcome
+	Reason                                              string
+	// Policy is the name of the policy that decided, Evidence how the person's
+	// provider was found.
+	Policy, Evidence string
+}
+
+// Name implements Event.
+func (Decision) Name() string { return "decision" }
+
+// Replay: a ticket was presented a second time.
+type Replay struct {
+	Issuer, ClientID, ResourceServer, TicketChallenge string
+}
+
+// Name implements Event.
+func (Replay) Name() string { return "replay" }
+
+// RPTCheck: a resource server let a request with an RPT through or refused it.
+type RPTCheck struct {
+	Issuer, ResourceServer, Resource, ClientID, Subject, DecisionID string
+	Source                                                          string // local, cache
+	Outcome                                                         Outcome
+	Reason                                                          string
+}
+
+// Name implements Event.
+func (RPTCheck) Name() string { return "rpt_check" }
+
+// Discovery: the provider of an e-mail address was looked up at the network
+// (answers from the cache are no event).
+type Discovery struct {
+	Domain, IssuerFound, Evidence string
+	Outcome                       Outcome
+	Reason                        string
+}
+
+// Name implements Event.
+func (Discovery) Name() string { return "discovery" }
+
+// Login: a user of the embedded provider logged in, or tried to.
+type Login struct {
+	Issuer, ClientID, Method string // form, challenge
+	Person                   Person
+	Outcome                  Outcome
+	Reason                   string
+}
+
+// Name implements Event.
+func (Login) Name() string { return "login" }

@@ -1,0 +1,58 @@
+package oauth
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/go-jose/go-jose/v4/json"
+)
+
+// maxDepth is how deep JSON of a stranger may nest.
+const maxDepth = 32
+
+// ErrNotJSON says that a text is no acceptable JSON.
+var ErrNotJSON = errors.New("not acceptable JSON")
+
+// DecodeJSON decodes data strictly: member names count as they are written
+// (UMA Grant §1.1), a repeated member, trailing data and deep nesting are
+// refused. Unknown members are ignored (UMA Grant §1.1). go-jose's JSON is used
+// because encoding/json ignores case and takes the last of two members.
+func DecodeJSON(data []byte, v any) error {
+	if tooDeep(data) {
+		return errors.Join(ErrNotJSON, errors.New("nested too deeply"))
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return errors.Join(ErrNotJSON, err)
+	}
+	return nil
+}
+
+// DecodeObject is DecodeJSON for a text that must be a JSON object.
+func DecodeObject(data []byte, v any) error {
+	if t := bytes.TrimLeft(data, " \t\r\n"); len(t) == 0 || t[0] != '{' {
+		return errors.Join(ErrNotJSON, errors.New("not an object"))
+	}
+	return DecodeJSON(data, v)
+}
+
+// tooDeep looks at brackets outside strings only; it need not be a parser.
+func tooDeep(data []byte) bool {
+	depth, inString, escaped := 0, false, false
+	for _, c := range data {
+		switch {
+		case escaped:
+			escaped = false
+		case inString:
+			escaped, inString = c == '\\', c != '"'
+		case c == '"':
+			inString = true
+		case c == '{', c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return false
+}

@@ -1,0 +1,67 @@
+package oauth
+
+// Metadata is what an authorization server, a security token service or an
+// OpenID provider publishes about itself (RFC 8414 §2, UMA Grant §2, UMA Fed
+// §2, OpenID Connect Discovery §3). Only what is switched on appears
+// (CONFORMANCE OD-13).
+type Metadata struct {
+	Issuer                string `json:"issuer"`
+	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
+	// AuthorizationChallengeEndpoint is of draft-ietf-oauth-first-party-apps.
+	AuthorizationChallengeEndpoint string `json:"authorization_challenge_endpoint,omitempty"`
+	TokenEndpoint                  string `json:"token_endpoint,omitempty"`
+	JWKSURI                        string `json:"jwks_uri,omitempty"`
+
+	PermissionEndpoint           string   `json:"permission_endpoint,omitempty"`
+	ResourceRegistrationEndpoint string   `json:"resource_registration_endpoint,omitempty"`
+	UMAProfilesSupported         []string `json:"uma_profiles_supported,omitempty"`
+
+	ScopesSupported     []string `json:"scopes_supported,omitempty"`
+	GrantTypesSupported []string `json:"grant_types_supported"`
+	// ResponseTypesSupported is written even when it is empty, because typed
+	// clients expect it (CONFORMANCE A22).
+	ResponseTypesSupported            []string `json:"response_types_supported"`
+	SubjectTypesSupported             []string `json:"subject_types_supported,omitempty"`
+	IDTokenSigningAlgValuesSupported  []string `json:"id_token_signing_alg_values_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported,omitempty"`
+	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
+	ClaimsSupported                   []string `json:"claims_supported,omitempty"`
+
+	AuthorizationResponseIss bool   `json:"authorization_response_iss_parameter_supported,omitempty"`
+	OPTermsOfService         string `json:"op_tos_uri,omitempty"`
+}
+
+// ResourceMetadata is the document of a protected resource (RFC 9728 §2).
+type ResourceMetadata struct {
+	Resource               string   `json:"resource"`
+	AuthorizationServers   []string `json:"authorization_servers"`
+	ScopesSupported        []string `json:"scopes_supported,omitempty"`
+	BearerMethodsSupported []string `json:"bearer_methods_supported"`
+}
+
+// Permission is an entry of `permissions` in an RPT (UMA Fed §5.1.1) and, with
+// the identifier and scopes alone, of a permission request (§4.1).
+type Permission struct {
+	ResourceID     string   `json:"resource_id"`
+	ResourceScopes []string `json:"resource_scopes"`
+	Expires        int64    `json:"exp,omitempty"`
+	IssuedAt       int64    `json:"iat,omitempty"`
+	NotBefore      int64    `json:"nbf,omitempty"`
+}
+
+// TokenResponse is a successful answer of a token endpoint (RFC 6749 §5.1,
+// RFC 8693 §2.2.1). Owner, resource URI and audience come with a PAT only: they
+// tell the resource server what the authorization server has for it.
+type TokenResponse struct {
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"`
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in,omitempty"`
+	Scope           string `json:"scope,omitempty"`
+	DecisionID      string `json:"decision_id,omitempty"`
+	IDToken         string `json:"id_token,omitempty"`
+
+	ResourceURI string `json:"resource_uri,omitempty"`
+	Audience    string `json:"audience,omitempty"`
+	Owner       string `json:"owner,omitempty"`
+}

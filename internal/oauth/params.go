@@ -1,0 +1,48 @@
+package oauth
+
+// Grant types.
+const (
+	GrantUMATicket         = "urn:ietf:params:oauth:grant-type:uma-ticket"     // UMA Grant §3.3.1
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693 §2.1
+	GrantClientCredentials = "client_credentials"                              // RFC 6749 §4.4.2
+	GrantAuthorizationCode = "authorization_code"                              // RFC 6749 §4.1.3
+)
+
+// Token types (RFC 8693 §3) and the claim token format of the profile
+// (UMA Grant §3.3.1).
+const (
+	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+
+	ClaimTokenFormatJWT = TokenTypeJWT
+)
+
+// Values of the JOSE header member typ. Each kind of token has one of its own,
+// so that none is taken for another (RFC 8725 §3.11).
+const (
+	TypClaimsToken = "ca-claims+jwt" // CONFORMANCE A37
+	TypAccessToken = "at+jwt"        // RFC 9068 §2.1
+)
+
+// ScopeUMAProtection is the scope that makes an access token a PAT (UMA
+// Federated Authorization §1.2).
+const ScopeUMAProtection = "uma_protection"
+
+// ProfileURI names the claim token profile of this project (UMA Grant §4).
+const ProfileURI = "https://github.com/caddy-uma/caddy-uma/blob/main/docs/correlated-authorization.md"
+
+// RelIssuer is the link relation by which WebFinger names an issuer (OpenID
+// Connect Discovery §2).
+const RelIssuer = "http://openid.net/specs/connect/1.0/issuer"
+
+// Names of well-known documents below /.well-known/.
+const (
+	WellKnownUMA2     = "uma2-configuration"
+	WellKnownOAuth    = "oauth-authorization-server"
+	WellKnownOpenID   = "openid-configuration"
+	WellKnownResource = "oauth-protected-resource"
+	WellKnownFinger   = "webfinger"
+)
+
+// MaxForm is the limit of a form body in bytes (CONFORMANCE §1).
+const MaxForm = 64 << 10

@@ -1,0 +1,7 @@
+// Package uma plugs caddy-uma into Caddy: the UMA 2.0 authorization server
+// (uma_server), the security token service (uma_sts), the protection of a
+// resource server (uma_protect) and the command `caddy uma`.
+//
+// It holds nothing but the imports, so that `xcaddy build --with` needs one
+// module path only. Whoever wants a single role imports its package instead.
+package uma

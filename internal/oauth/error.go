@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // Error codes. The comment names the source that defines the code.
@@ -142,4 +144,15 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+// TooMany is the answer to a source that asks too often: 429 and the whole
+// seconds to wait (CONFORMANCE SEC-18).
+func TooMany(wait time.Duration) *Error {
+	seconds := max(1, int64((wait+time.Second-1)/time.Second))
+	return &Error{
+		Code: CodeSlowDown, Status: http.StatusTooManyRequests,
+		Description: "too many requests; wait before the next one",
+		Header:      http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}},
+	}
 }

@@ -1,0 +1,219 @@
+package sts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// Lifetimes of claims tokens (CONFORMANCE CA-19).
+const (
+	DefaultClaimsLifetime = 2 * time.Minute
+	MaxClaimsLifetime     = 5 * time.Minute
+)
+
+// ClaimKeys signs claims tokens and lists the keys to publish; a *jose.Ring of
+// purpose claims. It must sign nothing else (CONFORMANCE A28).
+type ClaimKeys interface {
+	Sign(ctx context.Context, typ string, claims any) (string, error)
+	Public(ctx context.Context) ([]jose.PublicKey, error)
+}
+
+// Client is a client that may exchange tokens.
+type Client struct {
+	clientauth.Client
+	// Targets narrows Config.Targets for this client; empty = not narrowed.
+	Targets []string
+}
+
+// Target names resource servers that may receive claims.
+type Target struct {
+	// Names are URI prefixes (origin and whole path segments), logical names,
+	// or * for every URI.
+	Names []string
+	// Release are the claims released to them; nil = Config.Release.
+	Release []string
+}
+
+// Config describes a security token service.
+type Config struct {
+	// Issuer is its issuer identifier.
+	Issuer string
+	// EmailDomains are the domains whose addresses it vouches for. Required.
+	EmailDomains []string
+	// Clients may exchange tokens; at least one.
+	Clients []Client
+	// Targets may receive claims; nobody else may. The most specific entry
+	// decides what is released. DenyTargets wins over Targets.
+	Targets     []Target
+	DenyTargets []string
+	// Release are the claims released where a target has no list of its own,
+	// besides sub, email and email_verified.
+	Release []string
+	// ClaimsLifetime of claims tokens; default 2m, at most 5m.
+	ClaimsLifetime time.Duration
+
+	// Resolve validates a subject token and says whom it speaks of.
+	// oauth.ErrSubjectToken (wrapped): not a live access token of a user; any
+	// other error: it could not be found out. Required.
+	Resolve func(ctx context.Context, token string) (oauth.Subject, error)
+	// Claims signs claims tokens. Required.
+	Claims ClaimKeys
+	// Keys lists further keys for the JWKS (ID tokens of the provider).
+	Keys func(ctx context.Context) ([]jose.PublicKey, error)
+	// Other answers the other grants at the token endpoint; nil = none.
+	Other http.Handler
+	// Extend adds the members of the provider to the metadata.
+	Extend func(*oauth.Metadata)
+	// Exchanges limits exchanges per user; nil = no limit.
+	Exchanges *limit.Limiter
+	// NoCORS switches cross-origin requests off for token endpoint, metadata
+	// and JWKS. WebFinger always allows them (RFC 7033 §5).
+	NoCORS bool
+	// Observe is told of each exchange. Default event.None.
+	Observe event.Observe
+	// Now is the clock. Required.
+	Now func() time.Time
+	// Log takes failures of our own. Default: none.
+	Log *zap.Logger
+}
+
+// configure checks cfg and fills what New did not copy.
+func (s *Server) configure(cfg Config) error {
+	u, err := oauth.ParseIssuer(cfg.Issuer)
+	if err != nil {
+		return fmt.Errorf("issuer '%s' %w", cfg.Issuer, err)
+	}
+	s.issuerURL = u
+	if cfg.Resolve == nil || cfg.Claims == nil || cfg.Now == nil {
+		return errors.New("sts: Resolve, Claims and Now are required")
+	}
+	if s.observe == nil {
+		s.observe = event.None
+	}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	return errors.Join(s.setLifetime(cfg.ClaimsLifetime), s.setDomains(cfg.EmailDomains),
+		s.setClients(cfg.Clients), s.setTargets(cfg))
+}
+
+func (s *Server) setLifetime(d time.Duration) error {
+	s.lifetime = d
+	switch {
+	case d == 0:
+		s.lifetime = DefaultClaimsLifetime
+	case d < time.Second:
+		return errors.New("claims_token lifetime is at least 1s")
+	case d > MaxClaimsLifetime:
+		return errors.New("claims_token lifetime is at most 5m")
+	}
+	return nil
+}
+
+func (s *Server) setDomains(domains []string) error {
+	s.domains = make(map[string]bool, len(domains))
+	for _, text := range domains {
+		domain, err := oauth.ParseDomain(text)
+		if err != nil {
+			return fmt.Errorf("email_domain '%s': %w", text, err)
+		}
+		s.domains[domain] = true
+	}
+	if len(s.domains) == 0 {
+		return errors.New("email_domain is required: the domains whose addresses this server vouches for")
+	}
+	return nil
+}
+
+func (s *Server) setClients(clients []Client) error {
+	s.clients = make(clientauth.Clients, len(clients))
+	s.narrowed = make(map[string][]pattern)
+	for _, c := range clients {
+		if _, twice := s.clients[c.ID]; twice || c.ID == "" {
+			return fmt.Errorf("client '%s' is declared twice or has no id", c.ID)
+		}
+		if c.Public == (len(c.Secrets) > 0) {
+			return fmt.Errorf("client '%s' must be either public or have a secret", c.ID)
+		}
+		s.clients[c.ID] = c.Client
+		if len(c.Targets) == 0 {
+			continue
+		}
+		patterns, err := s.parsePatterns(c.Targets, false)
+		if err != nil {
+			return fmt.Errorf("client '%s': %w", c.ID, err)
+		}
+		s.narrowed[c.ID] = patterns
+	}
+	if len(s.clients) == 0 {
+		return errors.New("there is no client")
+	}
+	return nil
+}
+
+func (s *Server) setTargets(cfg Config) (err error) {
+	if s.denied, err = s.parsePatterns(cfg.DenyTargets, false); err != nil {
+		return fmt.Errorf("deny_%w", err)
+	}
+	if err := checkRelease(cfg.Release); err != nil {
+		return err
+	}
+	for _, t := range cfg.Targets {
+		patterns, err := s.parsePatterns(t.Names, true)
+		if err != nil {
+			return err
+		}
+		if err := checkRelease(t.Release); err != nil {
+			return err
+		}
+		release := t.Release
+		if release == nil {
+			release = cfg.Release
+		}
+		s.rules = append(s.rules, rule{patterns: patterns, release: slices.Clone(release)})
+	}
+	return s.checkUseful()
+}
+
+// checkUseful refuses targets that A27 says can never be one: somebody who
+// writes them expects something that will not happen.
+func (s *Server) checkUseful() error {
+	for _, r := range s.rules {
+		for _, p := range r.patterns {
+			if p.uri != nil && oauth.SameOrigin(p.uri, s.issuerURL) {
+				return fmt.Errorf("target '%s' is this server itself, which is never a target", p.text)
+			}
+			if _, ok := s.clients[p.text]; ok {
+				return fmt.Errorf("target '%s' is a client_id, which is never a target", p.text)
+			}
+		}
+	}
+	return nil
+}
+
+// checkRelease refuses claims that the protocol sets or whose meaning is not
+// that of a user claim. sub, email and email_verified may be written though
+// they are always there.
+func checkRelease(names []string) error {
+	for _, name := range names {
+		if name == "" || reserved[name] && !always[name] {
+			return fmt.Errorf("release: '%s' is not a claim about the user", name)
+		}
+	}
+	return nil
+}
+
+func trimSlash(s string) string { return strings.TrimSuffix(s, "/") }

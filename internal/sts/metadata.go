@@ -1,0 +1,57 @@
+package sts
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// How long public documents may be cached, in seconds. New keys are published
+// long before they sign (internal/jose).
+const (
+	metadataMaxAge = 3600
+	jwksMaxAge     = 300
+	fingerMaxAge   = 3600
+)
+
+// describe writes the metadata document once: all spellings of its URL get the
+// same bytes (CONFORMANCE A21, OD-12), and only what is on appears (OD-13).
+func (s *Server) describe(extend func(*oauth.Metadata)) (err error) {
+	m := oauth.Metadata{
+		Issuer:                            s.issuer,
+		TokenEndpoint:                     s.url("token"),
+		JWKSURI:                           s.url("jwks"),
+		GrantTypesSupported:               []string{oauth.GrantTokenExchange},
+		ResponseTypesSupported:            []string{}, // CONFORMANCE A22: present even when empty
+		TokenEndpointAuthMethodsSupported: s.authMethods(),
+	}
+	if extend != nil {
+		extend(&m)
+	}
+	s.document, err = json.Marshal(m)
+	return err
+}
+
+// authMethods lists what at least one client can use.
+func (s *Server) authMethods() []string {
+	var none, secret bool
+	for _, c := range s.clients {
+		none, secret = none || c.Public, secret || !c.Public
+	}
+	methods := []string{}
+	if none {
+		methods = append(methods, oauth.AuthNone)
+	}
+	if secret {
+		methods = append(methods, oauth.AuthSecretBasic, oauth.AuthSecretPost)
+	}
+	return methods
+}
+
+// metadata answers RFC 8414 §3 and OpenID Connect Discovery §4.
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
+	if s.allow(w, r, http.MethodGet, http.MethodHead) {
+		oauth.WriteDocument(w, metadataMaxAge, s.document)
+	}
+}

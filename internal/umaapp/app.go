@@ -1,0 +1,208 @@
+// Package umaapp is the process-wide Caddy app `uma`: what the directives of one
+// configuration share. It holds the store, the signing and sealing keys, the
+// settings of the outbound clients, the registry by which a resource server
+// finds an authorization server in the same process, and the observer that
+// turns events into log lines.
+//
+// The three adapters (caddyuma, caddysts, caddyrs) fetch it with Get in their
+// Provision. Provision of the app itself only checks settings: the store is
+// opened and keys are made at first use, so that `caddy validate` beside a
+// running server touches nothing.
+package umaapp
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(Bolt{})
+}
+
+// App is the global option `uma`: settings of the whole process. All fields are
+// optional.
+type App struct {
+	// StoreRaw is where the authorization servers and embedded providers keep
+	// their documents. Default: {"module": "bolt"}.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=uma.stores inline_key=module"`
+
+	// Keys says where signing and sealing keys are kept: `storage` is Caddy's
+	// own storage, which all nodes of a cluster must share. Default: storage.
+	Keys string `json:"keys,omitempty"`
+	// KeyRotation is the age at which a key is replaced; the old one stays until
+	// the last token made with it has expired. Negative: never. Default: 90d.
+	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
+	// Algorithm of signing keys: ES256, EdDSA, PS256 or RS256. Default: ES256.
+	Algorithm string `json:"algorithm,omitempty"`
+
+	// TrustPoolRaw is the exact set of CAs for hosts that the administrator
+	// named. Default: the CAs of the system.
+	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+	// TrustInternalCA adds Caddy's own CA of this id to the system's CAs, for
+	// hosts that the administrator named. It provisions the app `pki`.
+	TrustInternalCA string `json:"trust_internal_ca,omitempty"`
+	// ConnectTo maps host:port to the address:port that is dialled for it; for
+	// that host:port alone the address may be private.
+	ConnectTo map[string]string `json:"connect_to,omitempty"`
+	// CacheOptions bound what is remembered of other people's issuers.
+	CacheOptions *CacheOptions `json:"cache,omitempty"`
+	// RefetchPause is the least time between two fetches of an issuer's keys.
+	// Default: 60s.
+	RefetchPause caddy.Duration `json:"refetch_pause,omitempty"`
+
+	// AuditSubject says how a person appears in the log `uma.audit`: `plain` is
+	// the e-mail address, `hash` its keyed hash, `off` neither; issuer and
+	// subject stand there always. Default: plain.
+	AuditSubject string `json:"audit_subject,omitempty"`
+
+	ctx      caddy.Context
+	log      *zap.Logger
+	roots    *x509.CertPool
+	store    *lazyStore
+	sweeper  sweeper
+	registry registry
+
+	ringsMu sync.Mutex
+	rings   map[ringKey]ringEntry
+}
+
+// CacheOptions is the global option `cache`.
+type CacheOptions struct {
+	// Issuers kept. Default: 10000.
+	Issuers int `json:"issuers,omitempty"`
+	// MaxAge of what is kept. Default: 15m.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+}
+
+// Defaults of the global option.
+const (
+	defaultRotation = 90 * 24 * time.Hour
+	defaultIssuers  = 10000
+	defaultMaxAge   = 15 * time.Minute
+	defaultPause    = time.Minute
+)
+
+// CaddyModule implements caddy.Module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "uma", New: func() caddy.Module { return new(App) }}
+}
+
+// Get gives the app of this configuration, with defaults if the configuration
+// has no `uma` option. It is for Provision: at request time the app must be
+// there already.
+func Get(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("uma")
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// Provision implements caddy.Provisioner. It opens nothing and calls nobody.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.log = ctx.Logger()
+	a.rings = make(map[ringKey]ringEntry)
+	a.fillDefaults()
+	if err := a.check(); err != nil {
+		return err
+	}
+	if err := a.provisionStore(); err != nil {
+		return err
+	}
+	return a.provisionRoots()
+}
+
+func (a *App) fillDefaults() {
+	a.Keys = orDefault(a.Keys, keysStorage)
+	a.Algorithm = orDefault(a.Algorithm, "ES256")
+	a.AuditSubject = orDefault(a.AuditSubject, auditPlain)
+	a.KeyRotation = orDefault(a.KeyRotation, caddy.Duration(defaultRotation))
+	a.RefetchPause = orDefault(a.RefetchPause, caddy.Duration(defaultPause))
+	if a.CacheOptions == nil {
+		a.CacheOptions = new(CacheOptions)
+	}
+	a.CacheOptions.Issuers = orDefault(a.CacheOptions.Issuers, defaultIssuers)
+	a.CacheOptions.MaxAge = orDefault(a.CacheOptions.MaxAge, caddy.Duration(defaultMaxAge))
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Start implements caddy.App: it names leftover exceptions and starts sweeping.
+func (a *App) Start() error {
+	a.warnConnectTo()
+	a.sweeper.start(a.store, a.log, sweepEvery)
+	return nil
+}
+
+// Stop implements caddy.App.
+func (a *App) Stop() error {
+	a.sweeper.stop()
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper; Caddy calls it also after a Provision
+// that failed.
+func (a *App) Cleanup() error {
+	a.sweeper.stop()
+	if a.store == nil {
+		return nil
+	}
+	return a.store.release()
+}
+
+// Store is opened at first use, never in Provision, and shared over reloads by
+// a UsagePool. Its Close does nothing: the app closes it.
+func (a *App) Store() store.Store { return a.store }
+
+// Outbound gives the settings of the clients (connect_to, CAs). The caller may
+// add Exceptions to its copy.
+func (a *App) Outbound() outbound.Config {
+	return outbound.Config{ConnectTo: maps.Clone(a.ConnectTo), Roots: a.roots, Log: a.log}
+}
+
+// Cache gives the global options `cache` (issuers kept, their greatest age) and
+// `refetch_pause`.
+func (a *App) Cache() (n int, maxAge, pause time.Duration) {
+	return a.CacheOptions.Issuers, time.Duration(a.CacheOptions.MaxAge), time.Duration(a.RefetchPause)
+}
+
+func (a *App) provisionStore() error {
+	if a.StoreRaw == nil {
+		a.StoreRaw = json.RawMessage(`{"module":"bolt"}`)
+	}
+	mod, err := a.ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("uma: store: %w", err)
+	}
+	backend, ok := mod.(Backend)
+	if !ok {
+		return fmt.Errorf("uma: store: %T is no store", mod)
+	}
+	a.store = newLazyStore(backend)
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,254 @@
+package umaapp
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("uma", parseOption)
+}
+
+// parseOption reads the global option
+//
+//	uma {
+//		store             bolt [<path>]
+//		keys              storage
+//		key_rotation      <duration>|off
+//		algorithm         ES256|EdDSA|PS256|RS256
+//		trust_pool        <module> ...
+//		trust_internal_ca [<ca_id>]
+//		connect_to        <host>:<port> <addr>:<port>
+//		cache             <n> [<max_age>]
+//		refetch_pause     <duration>
+//		audit_subject     plain|hash|off
+//	}
+//
+// A second block adds to the first.
+func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	a := new(App)
+	if before, ok := existing.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(before.Value, a); err != nil {
+			return nil, err
+		}
+	}
+	d.Next() // the option's name
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := a.parseWord(d); err != nil {
+			return nil, err
+		}
+	}
+	if a.TrustPoolRaw != nil && a.TrustInternalCA != "" {
+		return nil, d.WrapErr(errTwoTrusts)
+	}
+	return httpcaddyfile.App{Name: "uma", Value: caddyconfig.JSON(a, nil)}, nil
+}
+
+// words are the subdirectives of this version; later ones are words of the
+// grammar that it does not have.
+func (a *App) words() map[string]func(*caddyfile.Dispenser) error {
+	return map[string]func(*caddyfile.Dispenser) error{
+		"store":             a.parseStore,
+		"keys":              a.parseKeys,
+		"key_rotation":      a.parseRotation,
+		"algorithm":         func(d *caddyfile.Dispenser) error { return scalar(d, &a.Algorithm, checkAlgorithm) },
+		"trust_pool":        a.parseTrustPool,
+		"trust_internal_ca": a.parseInternalCA,
+		"connect_to":        a.parseConnectTo,
+		"cache":             a.parseCache,
+		"refetch_pause":     func(d *caddyfile.Dispenser) error { return duration(d, &a.RefetchPause) },
+		"audit_subject":     func(d *caddyfile.Dispenser) error { return scalar(d, &a.AuditSubject, checkAuditSubject) },
+	}
+}
+
+func (a *App) parseWord(d *caddyfile.Dispenser) error {
+	words := a.words()
+	if parse, ok := words[d.Val()]; ok {
+		return parse(d)
+	}
+	if d.Val() == "network_proxy" {
+		return NotYet(d, "uma")
+	}
+	return Unknown(d, "uma", slices.Sorted(maps.Keys(words))...)
+}
+
+func (a *App) parseStore(d *caddyfile.Dispenser) error {
+	if a.StoreRaw != nil {
+		return twice(d)
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	if _, err := caddy.GetModule("uma.stores." + name); err != nil {
+		if name == "postgres" {
+			return d.WrapErr(notYet("uma", "store postgres"))
+		}
+		return d.Errf("uma: there is no store '%s'; write: store bolt", name)
+	}
+	mod, err := caddyfile.UnmarshalModule(d, "uma.stores."+name)
+	if err != nil {
+		return err
+	}
+	a.StoreRaw = caddyconfig.JSONModuleObject(mod, "module", name, nil)
+	return nil
+}
+
+func (a *App) parseKeys(d *caddyfile.Dispenser) error {
+	if a.Keys != "" {
+		return twice(d)
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	// `keys store` has a further argument, a secret, which is not looked at.
+	if err := checkKeys(d.Val()); err != nil {
+		return d.WrapErr(err)
+	}
+	a.Keys = d.Val()
+	return noMore(d)
+}
+
+func (a *App) parseRotation(d *caddyfile.Dispenser) error {
+	if d.CountRemainingArgs() == 1 && a.KeyRotation == 0 {
+		if d.NextArg(); d.Val() == "off" {
+			a.KeyRotation = -1
+			return nil
+		}
+		d.Prev()
+	}
+	return duration(d, &a.KeyRotation)
+}
+
+func (a *App) parseTrustPool(d *caddyfile.Dispenser) error {
+	if a.TrustPoolRaw != nil {
+		return twice(d)
+	}
+	raw, err := ParseTrustPool(d)
+	a.TrustPoolRaw = raw
+	return err
+}
+
+// ParseTrustPool reads the arguments and block of a trust_pool line; the field it
+// fills has the tag `namespace=tls.ca_pool.source inline_key=provider`.
+func ParseTrustPool(d *caddyfile.Dispenser) (json.RawMessage, error) {
+	if !d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	name := d.Val()
+	mod, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+name)
+	if err != nil {
+		return nil, err
+	}
+	return caddyconfig.JSONModuleObject(mod, "provider", name, nil), nil
+}
+
+func (a *App) parseInternalCA(d *caddyfile.Dispenser) error {
+	if a.TrustInternalCA != "" {
+		return twice(d)
+	}
+	a.TrustInternalCA = "local"
+	if d.NextArg() {
+		a.TrustInternalCA = d.Val()
+	}
+	return noMore(d)
+}
+
+func (a *App) parseConnectTo(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.ArgErr()
+	}
+	from, to := strings.ToLower(args[0]), args[1]
+	if err := checkConnectTo(from, to); err != nil {
+		return d.WrapErr(err)
+	}
+	if before, ok := a.ConnectTo[from]; ok && before != to {
+		return d.Errf("uma: connect_to %s leads to both %s and %s", from, before, to)
+	}
+	if a.ConnectTo == nil {
+		a.ConnectTo = make(map[string]string)
+	}
+	a.ConnectTo[from] = to
+	return nil
+}
+
+func (a *App) parseCache(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	if a.CacheOptions != nil {
+		return twice(d)
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 1 {
+		return d.Errf("uma: cache '%s' must be a number of issuers, at least 1", args[0])
+	}
+	a.CacheOptions = &CacheOptions{Issuers: n}
+	if len(args) == 1 {
+		return nil
+	}
+	age, err := caddy.ParseDuration(args[1])
+	if err != nil || age <= 0 {
+		return d.Errf("uma: cache: '%s' is no duration, write 15m", args[1])
+	}
+	a.CacheOptions.MaxAge = caddy.Duration(age)
+	return nil
+}
+
+func scalar(d *caddyfile.Dispenser, to *string, check func(string) error) error {
+	if *to != "" {
+		return twice(d)
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	if err := check(d.Val()); err != nil {
+		return d.WrapErr(err)
+	}
+	*to = d.Val()
+	return noMore(d)
+}
+
+func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	word := d.Val()
+	if *to != 0 {
+		return twice(d)
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	v, err := caddy.ParseDuration(d.Val())
+	if err != nil || v <= 0 {
+		return d.Errf("uma: %s: '%s' is no duration, write 60s", word, d.Val())
+	}
+	*to = caddy.Duration(v)
+	return noMore(d)
+}
+
+// noMore is an error if a line has spare arguments or a block.
+func noMore(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("uma: unexpected block")
+	}
+	return nil
+}
+
+func twice(d *caddyfile.Dispenser) error {
+	return d.Errf("uma: '%s' is written twice", d.Val())
+}

@@ -1,0 +1,80 @@
+package umaapp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Values of options.
+const (
+	keysStorage = "storage"
+	auditPlain  = "plain"
+	auditHash   = "hash"
+	auditOff    = "off"
+)
+
+// check holds the settings of a JSON configuration to what the Caddyfile parser
+// would have let through.
+func (a *App) check() error {
+	errs := []error{checkKeys(a.Keys), checkAlgorithm(a.Algorithm), checkAuditSubject(a.AuditSubject)}
+	if a.TrustPoolRaw != nil && a.TrustInternalCA != "" {
+		errs = append(errs, errTwoTrusts)
+	}
+	if a.RefetchPause < 0 || a.CacheOptions.MaxAge < 0 || a.CacheOptions.Issuers < 0 {
+		errs = append(errs, errors.New("uma: cache and refetch_pause cannot be negative"))
+	}
+	for from, to := range a.ConnectTo {
+		errs = append(errs, checkConnectTo(from, to))
+	}
+	return errors.Join(errs...)
+}
+
+var errTwoTrusts = errors.New("uma: choose one of trust_pool (an exact set of CAs) and trust_internal_ca (the system's and Caddy's own)")
+
+func checkKeys(s string) error {
+	if s == "store" {
+		return notYet("uma", "keys store")
+	}
+	if s != keysStorage {
+		return fmt.Errorf("uma: keys '%s' is unknown; write: keys storage", s)
+	}
+	return nil
+}
+
+func checkAlgorithm(s string) error {
+	known := []string{"ES256", "EdDSA", "PS256", "RS256"}
+	if !slices.Contains(known, s) {
+		return fmt.Errorf("uma: algorithm '%s' is not one of %s", s, strings.Join(known, ", "))
+	}
+	return nil
+}
+
+func checkAuditSubject(s string) error {
+	known := []string{auditPlain, auditHash, auditOff}
+	if !slices.Contains(known, s) {
+		return fmt.Errorf("uma: audit_subject '%s' is not one of %s", s, strings.Join(known, ", "))
+	}
+	return nil
+}
+
+// checkConnectTo wants a host name with its port and a literal address: a name
+// on the right would let whoever answers for it choose the address.
+func checkConnectTo(from, to string) error {
+	host, port, ok := strings.Cut(from, ":")
+	if !ok || host == "" || !isPort(port) || host != strings.ToLower(host) || strings.ContainsAny(host, "/@*[]") {
+		return fmt.Errorf("uma: connect_to '%s' must be host:port in lower case", from)
+	}
+	if addr, err := netip.ParseAddrPort(to); err != nil || addr.Port() == 0 {
+		return fmt.Errorf("uma: connect_to %s: '%s' must be an IP address with a port", from, to)
+	}
+	return nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}

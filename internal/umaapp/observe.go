@@ -1,0 +1,119 @@
+package umaapp
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-uma/caddy-uma/internal/event"
+)
+
+// Observe logs each event as one line of the logger `uma` and, where a person is
+// concerned, one of `uma.audit`. The person's address stands in the latter
+// alone.
+func (a *App) Observe() event.Observe {
+	audit := a.log.Named("audit")
+	return func(ctx context.Context, e event.Event) {
+		if l, ok := describe(e); ok {
+			write(a.log, l)
+		}
+		if l, ok := a.auditLine(ctx, e); ok {
+			write(audit, l)
+		}
+	}
+}
+
+// line is a log line before it is written.
+type line struct {
+	level  zapcore.Level
+	name   string
+	fields []zap.Field
+}
+
+func write(log *zap.Logger, l line) {
+	if ce := log.Check(l.level, l.name); ce != nil {
+		ce.Write(l.fields...)
+	}
+}
+
+// describe makes the line of the logger `uma`. Names of fields: DESIGN §8.
+// Outcomes that an anonymous sender can cause at any rate, or that every request
+// has, are at debug; denials are at info with their reason.
+func describe(e event.Event) (line, bool) {
+	l := line{level: zapcore.InfoLevel, name: e.Name()}
+	switch e := e.(type) {
+	case event.TicketIssued:
+		l.level = zapcore.DebugLevel
+		l.add("issuer", e.Issuer, "resource_server", e.ResourceServer, "owner", e.Owner, "ticket_challenge", e.TicketChallenge)
+		l.list("resource_id", e.ResourceIDs)
+	case event.Exchange:
+		l.outcome(e.Outcome)
+		l.add("issuer", e.Issuer, "client_id", e.ClientID, "target", e.Target, "ticket_challenge", e.TicketChallenge, "iss", e.Person.Issuer, "reason", e.Reason)
+	case event.Decision:
+		l.outcome(e.Outcome)
+		l.decision(e)
+		l.add("iss", e.Person.Issuer, "policy", e.Policy, "evidence", e.Evidence, "reason", e.Reason)
+	case event.Replay:
+		l.level = zapcore.WarnLevel
+		l.add("issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "ticket_challenge", e.TicketChallenge)
+	case event.RPTCheck:
+		l.outcome(e.Outcome)
+		if e.Outcome == event.Granted {
+			l.level = zapcore.DebugLevel
+		}
+		l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "resource_server", e.ResourceServer, "resource", e.Resource, "client_id", e.ClientID, "sub", e.Subject, "source", e.Source, "reason", e.Reason)
+	case event.Discovery:
+		l.outcome(e.Outcome)
+		l.add("domain", e.Domain, "iss", e.IssuerFound, "evidence", e.Evidence, "reason", e.Reason)
+	case event.Login:
+		l.outcome(e.Outcome)
+		l.add("issuer", e.Issuer, "client_id", e.ClientID, "method", e.Method, "reason", e.Reason)
+	default:
+		return l, false
+	}
+	return l, true
+}
+
+// outcome adds the field; what we failed to do ourselves is an error.
+func (l *line) outcome(o event.Outcome) {
+	if o == event.Failed {
+		l.level = zapcore.ErrorLevel
+	}
+	l.add("outcome", string(o))
+}
+
+func (l *line) decision(e event.Decision) {
+	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "owner", e.Owner, "ticket_challenge", e.TicketChallenge)
+	l.list("resource_id", e.ResourceIDs)
+}
+
+// maxField bounds what a stranger's value can take up in a log line.
+const maxField = 256
+
+// add adds fields in pairs of name and value, without empty ones.
+func (l *line) add(pairs ...string) {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if v := pairs[i+1]; v != "" {
+			l.fields = append(l.fields, zap.String(pairs[i], cut(v)))
+		}
+	}
+}
+
+func (l *line) list(name string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	short := make([]string, 0, len(values))
+	for _, v := range values {
+		short = append(short, cut(v))
+	}
+	l.fields = append(l.fields, zap.Strings(name, short))
+}
+
+func cut(s string) string {
+	if len(s) > maxField {
+		return s[:maxField]
+	}
+	return s
+}

@@ -1,0 +1,83 @@
+package cel
+
+import (
+	"reflect"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/ext"
+
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
+)
+
+// The names of a condition (DESIGN §8: additions only). Structs, not maps: a
+// misspelt member is then a compile error.
+type (
+	emailVar struct {
+		Address string `cel:"address"`
+		Local   string `cel:"local"`
+		Domain  string `cel:"domain"`
+	}
+	resourceVar struct {
+		Name   string   `cel:"name"`
+		Type   string   `cel:"type"`
+		Owner  string   `cel:"owner"`
+		Server string   `cel:"server"`
+		Scopes []string `cel:"scopes"`
+	}
+	requestVar struct {
+		Method string `cel:"method"`
+		IP     string `cel:"ip"`
+	}
+)
+
+// nameClaims is the variable that a condition under `from anyone` must not
+// look at.
+const nameClaims = "claims"
+
+// newEnv makes the environment of policies: CEL's standard library and the
+// variables above, nothing else. Functions that make long values out of short
+// ones (replace, format, join) are left out on purpose.
+func newEnv() (*cel.Env, error) {
+	return cel.NewEnv(
+		ext.NativeTypes(ext.ParseStructTag("cel"),
+			reflect.TypeFor[emailVar](), reflect.TypeFor[resourceVar](), reflect.TypeFor[requestVar]()),
+		cel.Variable("email", cel.ObjectType("cel.emailVar")),
+		cel.Variable("iss", cel.StringType),
+		cel.Variable("sub", cel.StringType),
+		cel.Variable(nameClaims, cel.MapType(cel.StringType, cel.DynType)),
+		cel.Variable("resource", cel.ObjectType("cel.resourceVar")),
+		cel.Variable("scopes", cel.ListType(cel.StringType)),
+		cel.Variable("client", cel.StringType),
+		cel.Variable("request", cel.ObjectType("cel.requestVar")),
+		cel.Variable("now", cel.TimestampType),
+		// JSON numbers are doubles: claims.level >= 3 must hold for 3.0.
+		cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
+		cel.ParserExpressionSizeLimit(MaxExpression),
+		cel.ParserRecursionLimit(maxDepth),
+		cel.ASTValidators(
+			cel.ValidateRegexLiterals(),
+			cel.ValidateTimestampLiterals(),
+			cel.ValidateDurationLiterals(),
+			cel.ValidateComprehensionNestingLimit(maxNesting)),
+	)
+}
+
+// variables gives the values that an expression sees.
+func variables(in *policy.Input, withClaims bool) map[string]any {
+	vars := map[string]any{
+		"email":    emailVar(in.Email),
+		"iss":      in.Issuer,
+		"sub":      in.Subject,
+		nameClaims: map[string]any{},
+		"resource": resourceVar(in.Resource),
+		"scopes":   in.Scopes,
+		"client":   in.Client,
+		"request":  requestVar(in.Request),
+		"now":      in.Now,
+	}
+	if withClaims {
+		vars[nameClaims] = plainObject(in.Claims)
+	}
+	return vars
+}

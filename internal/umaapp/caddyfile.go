@@ -185,12 +185,12 @@ func (a *App) parseConnectTo(d *caddyfile.Dispenser) error {
 }
 
 func (a *App) parseCache(d *caddyfile.Dispenser) error {
+	if a.CacheOptions != nil {
+		return twice(d)
+	}
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
 		return d.ArgErr()
-	}
-	if a.CacheOptions != nil {
-		return twice(d)
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil || n < 1 {

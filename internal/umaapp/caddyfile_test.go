@@ -1,0 +1,134 @@
+package umaapp_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	_ "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	_ "github.com/caddyserver/caddy/v2/modules/caddytls"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+// adapt gives the JSON of the app `uma`.
+func adapt(t *testing.T, options string) (string, error) {
+	t.Helper()
+	input := "{\n" + options + "\n}\n"
+	raw, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return "", err
+	}
+	var cfg struct{ Apps map[string]json.RawMessage }
+	if err := json.Unmarshal(raw, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	return string(cfg.Apps["uma"]), nil
+}
+
+func TestOption(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"empty", "uma", `{}`},
+		{"store", "uma {\nstore bolt\n}", `{"store":{"module":"bolt"}}`},
+		{"store with a path", "uma {\nstore bolt /tmp/x.db\n}", `{"store":{"module":"bolt","path":"/tmp/x.db"}}`},
+		{"keys", "uma {\nkeys storage\nkey_rotation 30d\nalgorithm EdDSA\n}", `{"keys":"storage","key_rotation":2592000000000000,"algorithm":"EdDSA"}`},
+		{"no rotation", "uma {\nkey_rotation off\n}", `{"key_rotation":-1}`},
+		{"internal CA", "uma {\ntrust_internal_ca\n}", `{"trust_internal_ca":"local"}`},
+		{"other internal CA", "uma {\ntrust_internal_ca corp\n}", `{"trust_internal_ca":"corp"}`},
+		{"trust_pool", "uma {\ntrust_pool file /ca.pem\n}", `{"trust_pool":{"pem_files":["/ca.pem"],"provider":"file"}}`},
+		{
+			"connect_to", "uma {\nconnect_to Bob.localhost:443 127.0.0.1:8443\nconnect_to bob.localhost:8443 [::1]:8443\n}",
+			`{"connect_to":{"bob.localhost:443":"127.0.0.1:8443","bob.localhost:8443":"[::1]:8443"}}`,
+		},
+		{"cache", "uma {\ncache 500 5m\nrefetch_pause 30s\n}", `{"cache":{"issuers":500,"max_age":300000000000},"refetch_pause":30000000000}`},
+		{"audit", "uma {\naudit_subject hash\n}", `{"audit_subject":"hash"}`},
+		{"two blocks", "uma {\ncache 5\n}\numa {\naudit_subject off\n}", `{"cache":{"issuers":5},"audit_subject":"off"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := adapt(t, tt.in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestOptionRefused(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"typo", "uma {\nconect_to a:1 127.0.0.1:1\n}", "uma: unknown subdirective 'conect_to', did you mean 'connect_to'?, at Caddyfile:3"},
+		{"unknown", "uma {\nfrobnicate\n}", "uma: unknown subdirective 'frobnicate'; known: algorithm, audit_subject,"},
+		{"network_proxy", "uma {\nnetwork_proxy none\n}", "uma: 'network_proxy' is not supported yet, at Caddyfile:3"},
+		{"store postgres", "uma {\nstore postgres {env.DSN}\n}", "uma: 'store postgres' is not supported yet, at Caddyfile:3"},
+		{"keys store", "uma {\nkeys store {env.KEK}\n}", "uma: 'keys store' is not supported yet"},
+		{"store x", "uma {\nstore x\n}", "uma: there is no store 'x'; write: store bolt"},
+		{"store spare", "uma {\nstore bolt a b\n}", "uma: store bolt takes one argument"},
+		{"store block", "uma {\nstore bolt {\nx\n}\n}", "uma: store bolt takes one argument"},
+		{"store twice", "uma {\nstore bolt\nstore bolt\n}", "uma: 'store' is written twice, at Caddyfile:4"},
+		{"argument", "uma x", "wrong argument count"},
+		{"algorithm", "uma {\nalgorithm HS256\n}", "uma: algorithm 'HS256' is not one of ES256, EdDSA, PS256, RS256"},
+		{"algorithm twice", "uma {\nalgorithm ES256\nalgorithm ES256\n}", "uma: 'algorithm' is written twice"},
+		{"algorithm none", "uma {\nalgorithm\n}", "wrong argument count"},
+		{"keys", "uma {\nkeys vault\n}", "uma: keys 'vault' is unknown"},
+		{"keys twice", "uma {\nkeys storage\nkeys storage\n}", "uma: 'keys' is written twice"},
+		{"audit", "uma {\naudit_subject full\n}", "uma: audit_subject 'full' is not one of plain, hash, off"},
+		{"rotation", "uma {\nkey_rotation never\n}", "uma: key_rotation: 'never' is no duration"},
+		{"rotation negative", "uma {\nkey_rotation -1h\n}", "uma: key_rotation: '-1h' is no duration"},
+		{"rotation twice", "uma {\nkey_rotation off\nkey_rotation 1h\n}", "uma: 'key_rotation' is written twice"},
+		{"pause spare", "uma {\nrefetch_pause 1s 2s\n}", "wrong argument count"},
+		{"connect_to without port", "uma {\nconnect_to bob.localhost 127.0.0.1:1\n}", "uma: connect_to 'bob.localhost' must be host:port"},
+		{"connect_to wildcard", "uma {\nconnect_to *.localhost:443 127.0.0.1:1\n}", "uma: connect_to '*.localhost:443' must be host:port"},
+		{"connect_to port 0", "uma {\nconnect_to a:443 127.0.0.1:0\n}", "must be an IP address with a port"},
+		{"connect_to to a name", "uma {\nconnect_to a:443 localhost:1\n}", "uma: connect_to a:443: 'localhost:1' must be an IP address with a port"},
+		{"connect_to two ways", "uma {\nconnect_to a:443 127.0.0.1:1\nconnect_to A:443 127.0.0.1:2\n}", "uma: connect_to a:443 leads to both 127.0.0.1:1 and 127.0.0.1:2"},
+		{"connect_to one argument", "uma {\nconnect_to a:443\n}", "wrong argument count"},
+		{"cache", "uma {\ncache 0\n}", "uma: cache '0' must be a number of issuers"},
+		{"cache age", "uma {\ncache 1 soon\n}", "uma: cache: 'soon' is no duration"},
+		{"cache twice", "uma {\ncache 1\ncache 1\n}", "uma: 'cache' is written twice"},
+		{"cache none", "uma {\ncache\n}", "wrong argument count"},
+		{"trust_pool unknown", "uma {\ntrust_pool nope\n}", "getting module named 'tls.ca_pool.source.nope'"},
+		{"both trusts", "uma {\ntrust_pool file /ca.pem\ntrust_internal_ca\n}", "uma: choose one of trust_pool"},
+		{"internal CA twice", "uma {\ntrust_internal_ca\ntrust_internal_ca\n}", "uma: 'trust_internal_ca' is written twice"},
+		{"internal CA block", "uma {\ntrust_internal_ca x {\ny\n}\n}", "uma: unexpected block"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := adapt(t, tt.in)
+			if err == nil {
+				t.Fatalf("adapt = %s, want the error %q", got, tt.want)
+			}
+			if !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(tt.want)) {
+				t.Errorf("error = %q, want %q in it", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	d := caddyfile.NewTestDispenser("resorce x")
+	d.Next()
+	err := umaapp.Unknown(d, "uma_protect", "client_id", "resource", "scope")
+	const want = "uma_protect: unknown subdirective 'resorce', did you mean 'resource'?, at Testfile:1"
+	if err.Error() != want {
+		t.Errorf("Unknown = %q, want %q", err, want)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"resource", "scope", "scopes", "cors", "typ"}
+	for word, want := range map[string]string{
+		"resorce": "resource", "ressource": "resource", "rsource": "resource", "rexourxe": "resource",
+		"rexourx": "", "scop": "scope", "scopess": "scopes", "cor": "cors", "xy": "", "": "",
+		"completely_else": "", "type": "typ",
+	} {
+		if got := umaapp.Nearest(word, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}

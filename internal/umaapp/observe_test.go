@@ -1,0 +1,132 @@
+package umaapp
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-uma/caddy-uma/internal/event"
+)
+
+func observed(t *testing.T, subject string, e event.Event) (uma, audit []observer.LoggedEntry) {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	a := &App{AuditSubject: subject, log: zap.New(core).Named("uma")}
+	a.Observe()(t.Context(), e)
+	for _, entry := range logs.All() {
+		switch entry.LoggerName {
+		case "uma":
+			uma = append(uma, entry)
+		case "uma.audit":
+			audit = append(audit, entry)
+		default:
+			t.Errorf("a line of logger %q", entry.LoggerName)
+		}
+	}
+	return uma, audit
+}
+
+var person = event.Person{Issuer: "https://bob.example", Subject: "248", Email: "Bob@bob.example"}
+
+func TestObserve(t *testing.T) {
+	decision := event.Decision{
+		Issuer: "https://as.example", DecisionID: "d1", ClientID: "c", ResourceServer: "api", Owner: "o", ResourceIDs: []string{"r1", "r2"},
+		TicketChallenge: "tc", Person: person, Outcome: event.Denied, Reason: "no policy matches", Policy: "p", Evidence: "webfinger",
+	}
+	tests := []struct {
+		name  string
+		event event.Event
+		level zapcore.Level
+		want  map[string]any
+		audit bool
+	}{
+		{
+			"decision", decision, zapcore.InfoLevel,
+			map[string]any{
+				"outcome": "denied", "decision_id": "d1", "issuer": "https://as.example", "client_id": "c", "resource_server": "api", "owner": "o",
+				"ticket_challenge": "tc", "resource_id": []any{"r1", "r2"}, "iss": "https://bob.example", "policy": "p", "evidence": "webfinger", "reason": "no policy matches",
+			}, true,
+		},
+		{"failed decision", event.Decision{Outcome: event.Failed, Reason: "store"}, zapcore.ErrorLevel, map[string]any{"outcome": "failed", "reason": "store"}, true},
+		{
+			"exchange", event.Exchange{Issuer: "i", ClientID: "c", Target: "t", TicketChallenge: "tc", Person: person, Outcome: event.Granted}, zapcore.InfoLevel,
+			map[string]any{"outcome": "granted", "issuer": "i", "client_id": "c", "target": "t", "ticket_challenge": "tc", "iss": "https://bob.example"}, true,
+		},
+		{
+			"login", event.Login{Issuer: "i", ClientID: "c", Method: "form", Person: person, Outcome: event.Refused, Reason: "wrong password"}, zapcore.InfoLevel,
+			map[string]any{"outcome": "refused", "issuer": "i", "client_id": "c", "method": "form", "reason": "wrong password"}, true,
+		},
+		{"ticket", event.TicketIssued{Issuer: "i", ResourceIDs: []string{"r"}}, zapcore.DebugLevel, map[string]any{"issuer": "i", "resource_id": []any{"r"}}, false},
+		{"replay", event.Replay{Issuer: "i", ClientID: "c"}, zapcore.WarnLevel, map[string]any{"issuer": "i", "client_id": "c"}, false},
+		{"RPT let through", event.RPTCheck{Issuer: "i", Outcome: event.Granted, Source: "cache"}, zapcore.DebugLevel, map[string]any{"issuer": "i", "outcome": "granted", "source": "cache"}, false},
+		{"RPT refused", event.RPTCheck{Issuer: "i", Outcome: event.Refused, Reason: "expired"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "outcome": "refused", "reason": "expired"}, false},
+		{"discovery", event.Discovery{Domain: "bob.example", IssuerFound: "i", Outcome: event.Granted}, zapcore.InfoLevel, map[string]any{"domain": "bob.example", "iss": "i", "outcome": "granted"}, false},
+	}
+	for _, tt := range tests {
+		t.Run("SEC-22 "+tt.name, func(t *testing.T) {
+			uma, audit := observed(t, auditPlain, tt.event)
+			if len(uma) != 1 {
+				t.Fatalf("%d lines in uma, want one", len(uma))
+			}
+			if uma[0].Level != tt.level || uma[0].Message != tt.event.Name() {
+				t.Errorf("line %s %q, want %s %q", uma[0].Level, uma[0].Message, tt.level, tt.event.Name())
+			}
+			if diff := cmp.Diff(tt.want, uma[0].ContextMap()); diff != "" {
+				t.Error(diff)
+			}
+			if (len(audit) == 1) != tt.audit {
+				t.Errorf("%d lines in uma.audit, want one: %v", len(audit), tt.audit)
+			}
+		})
+	}
+}
+
+func TestSEC_22_AuditSubject(t *testing.T) {
+	e := event.Decision{Issuer: "https://as.example", Outcome: event.Granted, Person: person}
+	for subject, want := range map[string]string{auditPlain: "Bob@bob.example", auditOff: ""} {
+		uma, audit := observed(t, subject, e)
+		fields := audit[0].ContextMap()
+		if got, _ := fields["email"].(string); got != want {
+			t.Errorf("%s: email = %q, want %q", subject, got, want)
+		}
+		if fields["iss"] != person.Issuer || fields["sub"] != person.Subject {
+			t.Errorf("%s: iss and sub = %v, %v", subject, fields["iss"], fields["sub"])
+		}
+		for name, v := range uma[0].ContextMap() {
+			if s, ok := v.(string); ok && (strings.Contains(s, "Bob@") || s == person.Subject) {
+				t.Errorf("%s: uma shows the person in %s", subject, name)
+			}
+		}
+	}
+}
+
+func TestSEC_22_LongValuesAreCut(t *testing.T) {
+	uma, _ := observed(t, auditPlain, event.Decision{ClientID: strings.Repeat("x", 1<<16), Outcome: event.Refused})
+	if got := len(uma[0].ContextMap()["client_id"].(string)); got != maxField {
+		t.Errorf("client_id of %d characters, want %d", got, maxField)
+	}
+}
+
+func TestSEC_05_LeftoverExceptionsAreNamed(t *testing.T) {
+	core, logs := observer.New(zapcore.WarnLevel)
+	a := &App{log: zap.New(core), ConnectTo: map[string]string{
+		"a.example:443": "127.0.0.1:8443", "b.example:443": "10.0.0.1:443", "c.example:443": "[::1]:1",
+		"d.example:443": "192.0.2.1:443", "e.example:443": "[::ffff:192.168.1.1]:443",
+	}}
+	a.warnConnectTo()
+	a.WarnLocal("email_domain f.example", "sso.localhost:8443")
+	a.WarnLocal("email_domain g.example", "sso.g.example:443")
+	a.WarnLocal("email_domain h.example", "localhost.example:443")
+	var got []string
+	for _, entry := range logs.All() {
+		got = append(got, entry.ContextMap()["entry"].(string))
+	}
+	want := []string{"connect_to a.example:443", "connect_to b.example:443", "connect_to c.example:443", "connect_to e.example:443", "email_domain f.example"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

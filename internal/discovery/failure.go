@@ -1,0 +1,77 @@
+package discovery
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
+)
+
+// How long something is remembered that did not work (DESIGN §4): a connection
+// may work in a moment (Caddy's own certificates come some 100 ms after load),
+// a wrong document is changed by people.
+const (
+	forConnect = 5 * time.Second
+	forStatus  = 30 * time.Second
+	forWrong   = 60 * time.Second
+)
+
+// failure is why there is no provider. Its text is ours; the cause, which may
+// quote a stranger, is for the debug log alone.
+type failure struct {
+	kind   error // ErrNoIssuer or ErrTemporary
+	reason string
+	keep   time.Duration
+	cause  error
+}
+
+// Error implements error.
+func (f *failure) Error() string { return f.kind.Error() + ": " + f.reason }
+
+// Unwrap gives the sentinel.
+func (f *failure) Unwrap() error { return f.kind }
+
+func final(reason string, keep time.Duration) *failure {
+	return &failure{kind: ErrNoIssuer, reason: reason, keep: keep}
+}
+
+func temporary(reason string, keep time.Duration) *failure {
+	return &failure{kind: ErrTemporary, reason: reason, keep: keep}
+}
+
+func (f *failure) because(cause error) *failure {
+	f.cause = cause
+	return f
+}
+
+// unanswered says what an error of the client means (A13).
+func unanswered(err error) *failure {
+	switch {
+	case errors.Is(err, outbound.ErrBlocked):
+		return final("blocked by the rules for outbound requests", forWrong).because(err)
+	case errors.Is(err, outbound.ErrConnect):
+		return temporary("cannot connect", forConnect).because(err)
+	default:
+		return temporary("no whole answer", forStatus).because(err)
+	}
+}
+
+// isTemporary: these statuses say nothing about what is asked for (A13).
+func isTemporary(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
+}
+
+// keepFor is how long an error is remembered; one that is not ours is not.
+func keepFor(err error) time.Duration {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f.keep
+	}
+	return 0
+}
+
+var _ error = (*failure)(nil)

@@ -1,0 +1,150 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
+)
+
+// Domain says where people of a domain come from; the most specific pattern wins.
+type Domain struct {
+	Pattern             string // bob.example, *.bob.example, *
+	BaseURL             string // asked instead of https://DOMAIN (A42); its host:port must be in the client's Exceptions
+	NoWebFinger         bool   // BaseURL is the issuer itself
+	Deny                bool
+	SameDomain          bool     // the issuer's host must be the domain (CA-EXT-11)
+	AssumeEmailVerified bool     // for internal/uma (A10)
+	AcceptTyp           []string // default ca-claims+jwt
+}
+
+// DefaultTyp is the typ of a claims token (CONFORMANCE A37).
+const DefaultTyp = "ca-claims+jwt"
+
+// neverTyp are the types of other tokens: one that was made for another purpose
+// is never a claims token (CONFORMANCE A37, RFC 8725 §3.11).
+func neverTyp() []string {
+	return []string{
+		"at+jwt", "dpop+jwt", "logout+jwt", "secevent+jwt",
+		"token-introspection+jwt", "client-authentication+jwt",
+	}
+}
+
+// rules finds the entry for a domain.
+type rules struct {
+	exact map[string]Domain // bob.example
+	below map[string]Domain // bob.example for *.bob.example, "" for *
+}
+
+func newRules(domains []Domain) (rules, error) {
+	r := rules{exact: map[string]Domain{}, below: map[string]Domain{}}
+	for _, d := range domains {
+		if err := r.add(d); err != nil {
+			return rules{}, fmt.Errorf("email_domain %q: %w", d.Pattern, err)
+		}
+	}
+	return r, nil
+}
+
+func (r rules) add(d Domain) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	if len(d.AcceptTyp) == 0 {
+		d.AcceptTyp = []string{DefaultTyp}
+	}
+	table, name := r.exact, d.Pattern
+	if d.Pattern == "*" {
+		table, name = r.below, ""
+	} else if rest, ok := strings.CutPrefix(d.Pattern, "*."); ok {
+		table, name = r.below, rest
+	}
+	name, err := patternName(name)
+	if err != nil {
+		return err
+	}
+	if _, twice := table[name]; twice {
+		return errors.New("is there twice")
+	}
+	table[name] = d
+	return nil
+}
+
+// patternName gives the domain of a pattern; top-level names (*.localhost) are
+// fine below a star.
+func patternName(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if !strings.Contains(name, ".") {
+		_, err := oauth.ParseDomain("x." + name)
+		return strings.ToLower(name), err
+	}
+	return oauth.ParseDomain(name)
+}
+
+func (d Domain) check() error {
+	switch {
+	case d.Pattern == "" || d.Pattern == "*.":
+		return oauth.ErrDomain
+	case d.Deny && d.BaseURL != "":
+		return errors.New("deny and a URL exclude each other")
+	case d.NoWebFinger && d.BaseURL == "":
+		return errors.New("without WebFinger there must be a URL: the issuer")
+	case d.BaseURL == "" && slices.ContainsFunc(d.AcceptTyp, func(t string) bool { return t != DefaultTyp }):
+		return errors.New("other types than " + DefaultTyp + " need a URL")
+	}
+	for _, typ := range d.AcceptTyp {
+		if slices.Contains(neverTyp(), strings.ToLower(strings.TrimPrefix(strings.ToLower(typ), "application/"))) {
+			return errors.New("a token of type " + typ + " is never a claims token")
+		}
+	}
+	if d.BaseURL == "" {
+		return nil
+	}
+	_, err := oauth.ParseIssuer(d.BaseURL)
+	return err
+}
+
+// Rule gives the entry for a domain without any request; the zero Domain if
+// none, but for AcceptTyp, which always has the default.
+func (f *Finder) Rule(domain string) Domain {
+	domain = strings.ToLower(domain)
+	if d, ok := f.rules.exact[domain]; ok {
+		return d
+	}
+	for rest := domain; rest != ""; {
+		_, rest, _ = strings.Cut(rest, ".")
+		if d, ok := f.rules.below[rest]; ok {
+			return d
+		}
+	}
+	return Domain{AcceptTyp: []string{DefaultTyp}}
+}
+
+// base is where the domain's own documents are asked for.
+func (d Domain) base(domain string) string {
+	if d.BaseURL != "" {
+		return d.BaseURL
+	}
+	return "https://" + domain
+}
+
+// owns tells whether a URL is on the host:port of the base URL: for that alone
+// the address and port rules are lifted (A42), and only for the people of this
+// entry. Another domain that points there is a stranger (SEC-29).
+func (d Domain) owns(rawURL string) bool {
+	if d.BaseURL == "" {
+		return false
+	}
+	base, err := url.Parse(d.BaseURL)
+	if err != nil {
+		return false
+	}
+	u, err := url.Parse(rawURL)
+	return err == nil && u.Scheme == base.Scheme && outbound.HostPort(u) == outbound.HostPort(base)
+}

@@ -1,0 +1,63 @@
+package outbound
+
+import (
+	"net/http"
+	"time"
+)
+
+// idlePerHost: a resource server talks to one authorization server all the time.
+const idlePerHost = 64
+
+// NewNamed is the client for hosts that the administrator named: any address,
+// ConnectTo and Roots apply, localhost and *.localhost are loopback, no proxy, timeouts, pooled, no redirects followed.
+func NewNamed(cfg Config) *http.Client {
+	open := dialer{resolve: cfg.Resolve, timeout: hop(cfg.timeout())}
+	t := newTable(cfg, route{dialer: open, roots: cfg.Roots})
+	n := &named{byHost: map[string]*http.Transport{}, rest: pooled(t.rest, cfg.timeout())}
+	for key, r := range t.connect {
+		n.byHost[key] = pooled(r, cfg.timeout())
+	}
+	for key, r := range t.except {
+		n.byHost[key] = pooled(r, cfg.timeout())
+	}
+	return &http.Client{
+		Transport: n,
+		Timeout:   cfg.timeout(),
+		// A redirect would carry credentials to a host that nobody named.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func pooled(r route, total time.Duration) *http.Transport {
+	tr := r.transport()
+	tr.ForceAttemptHTTP2 = true
+	tr.MaxIdleConnsPerHost = idlePerHost
+	tr.IdleConnTimeout = 90 * time.Second
+	tr.ResponseHeaderTimeout = total
+	return tr
+}
+
+// named keeps the pools of different rules apart: what is connected by one is
+// never used by another.
+type named struct {
+	byHost map[string]*http.Transport
+	rest   *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (n *named) RoundTrip(r *http.Request) (*http.Response, error) {
+	if tr, ok := n.byHost[HostPort(r.URL)]; ok {
+		return tr.RoundTrip(r)
+	}
+	return n.rest.RoundTrip(r)
+}
+
+// CloseIdleConnections is called by the method of http.Client of that name.
+func (n *named) CloseIdleConnections() {
+	for _, tr := range n.byHost {
+		tr.CloseIdleConnections()
+	}
+	n.rest.CloseIdleConnections()
+}
+
+var _ http.RoundTripper = (*named)(nil)

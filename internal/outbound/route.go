@@ -1,0 +1,100 @@
+package outbound
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// route is how one host:port is reached.
+type route struct {
+	dialer
+	roots *x509.CertPool
+}
+
+// table has the routes of the entries that an administrator wrote.
+type table struct {
+	connect map[string]route // by ConnectTo alone
+	except  map[string]route // by Exceptions, with ConnectTo where both have it
+	rest    route
+}
+
+// newTable makes the routes; rest is for every other host:port.
+func newTable(cfg Config, rest route) table {
+	t := table{connect: map[string]route{}, except: map[string]route{}, rest: rest}
+	open := dialer{resolve: rest.resolve, timeout: rest.timeout}
+	for key, addr := range cfg.ConnectTo {
+		to := open
+		to.to = addr
+		t.connect[normal(key)] = route{dialer: to, roots: cfg.Roots}
+	}
+	for key, exception := range cfg.Exceptions {
+		r := route{dialer: open, roots: cfg.Roots}
+		if c, ok := t.connect[normal(key)]; ok {
+			r = c
+		}
+		if exception.Roots != nil {
+			r.roots = exception.Roots
+		}
+		t.except[normal(key)] = r
+	}
+	return t
+}
+
+// find gives the entry for a host:port, if there is one.
+func (t table) find(hostport string, exceptions bool) (route, bool) {
+	if r, ok := t.except[hostport]; ok && exceptions {
+		return r, true
+	}
+	r, ok := t.connect[hostport]
+	return r, ok
+}
+
+// transport is a fresh transport for a route: no proxy from the environment
+// (the address check would see the proxy's address), no client certificate, no
+// decompression, a bounded header.
+func (r route) transport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            r.dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots},
+		TLSHandshakeTimeout:    r.timeout,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+}
+
+// warn names the entries that lead to addresses that are not public: in
+// production they are mostly left over from a test.
+func (c Config) warn() {
+	if c.Log == nil {
+		return
+	}
+	for key, addr := range c.ConnectTo {
+		if !public(addr) {
+			c.Log.Warn("connect_to leads to an address that is not public", zap.String("host", key), zap.String("address", addr))
+		}
+	}
+	for key := range c.Exceptions {
+		if _, also := c.ConnectTo[key]; !also && !public(key) {
+			c.Log.Warn("the outbound rules are lifted for a host that is not public", zap.String("host", key))
+		}
+	}
+}
+
+// public is a guess without a look-up: names are public but for localhost.
+func public(hostport string) bool {
+	host := hostOf(hostport)
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return !isLocalhost(host)
+	}
+	return newGuard().SafeAddr(addr) == nil
+}
+
+// hop is the time for one hop out of the time for all.
+func hop(total time.Duration) time.Duration { return total * 3 / 5 }

@@ -1,0 +1,124 @@
+package rs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 1 << 20
+
+// answer is an answer of the authorization server, read in full.
+type answer struct {
+	status int
+	body   []byte
+}
+
+// statusError is an answer that we cannot use. It holds no text of the answer:
+// it could contain a credential.
+type statusError struct {
+	what   string
+	status int
+	code   string
+}
+
+func (e *statusError) Error() string {
+	if e.code != "" {
+		return fmt.Sprintf("%s: the authorization server answered %d %s", e.what, e.status, e.code)
+	}
+	return fmt.Sprintf("%s: the authorization server answered %d", e.what, e.status)
+}
+
+func (a *answer) failure(what string) error {
+	return &statusError{what: what, status: a.status, code: a.errorCode()}
+}
+
+// errorCode gives the member error, if it looks like a code.
+func (a *answer) errorCode() string {
+	var body struct {
+		Error string `json:"error"`
+	}
+	if oauth.DecodeObject(a.body, &body) != nil || len(body.Error) > 64 {
+		return ""
+	}
+	for i := range len(body.Error) {
+		if c := body.Error[i]; (c < 'a' || c > 'z') && c != '_' && (c < '0' || c > '9') {
+			return ""
+		}
+	}
+	return body.Error
+}
+
+// request is one call; content is the media type of body.
+type request struct {
+	call                 Call
+	method, url, content string
+	body                 []byte
+	bearer               string
+	basic                *url.Userinfo
+}
+
+// send does one call. The URL stems from metadata of the issuer, which the
+// administrator named; it must be https, because credentials go there.
+func (s *Server) send(ctx context.Context, r request) (*answer, error) {
+	u, err := url.Parse(r.url)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return nil, errors.New("an endpoint of the authorization server is no https URL")
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, errors.New("an endpoint of the authorization server is no URL")
+	}
+	req.Header.Set("Accept", "application/json")
+	if r.content != "" {
+		req.Header.Set("Content-Type", r.content)
+	}
+	if r.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+r.bearer)
+	}
+	if r.basic != nil {
+		secret, _ := r.basic.Password()
+		req.SetBasicAuth(r.basic.Username(), secret)
+	}
+	resp, err := s.cfg.AS(r.call, req)
+	if err != nil {
+		return nil, fmt.Errorf("calling the authorization server: %w", err)
+	}
+	defer resp.Body.Close()
+	return readAnswer(resp)
+}
+
+func readAnswer(resp *http.Response) (*answer, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the authorization server's answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, errors.New("the authorization server's answer is too large")
+	}
+	return &answer{status: resp.StatusCode, body: body}, nil
+}
+
+// protected does a call of the protection API. CONFORMANCE UF-06: if the PAT is
+// refused a new one is fetched and the call is done once more.
+func (s *Server) protected(ctx context.Context, r request) (*answer, error) {
+	for attempt := 0; ; attempt++ {
+		p, err := s.currentPAT(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.bearer = p.token
+		a, err := s.send(ctx, r)
+		if err != nil || a.status != http.StatusUnauthorized || attempt > 0 {
+			return a, err
+		}
+		s.pat.forget(func(have pat) bool { return have.token == p.token })
+	}
+}

@@ -1,0 +1,180 @@
+package rs
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// Grant tells about the requesting party of a request that passes. A value that
+// must not become a placeholder is empty.
+type Grant struct {
+	Issuer, Subject, ClientID, DecisionID string
+	// Resource is the name of the resource of the request, Scopes what the RPT
+	// grants there.
+	Resource string
+	Scopes   []string
+	// Claims are the string claims that the authorization server released.
+	Claims map[string]string
+}
+
+// Check decides about one request: exactly one of the results is not nil.
+// index is the resource the caller has found for it, negative if none; source
+// is where the request comes from, for the bound on tickets.
+func (s *Server) Check(r *http.Request, index int, source string) (*Grant, *Refusal) {
+	wants, ok := s.wants(index, Method(r))
+	if !ok {
+		return nil, forbidden()
+	}
+	// RFC 6750 §2 (CONFORMANCE OA-09): the header alone counts, and only once.
+	scheme, credentials, err := oauth.ParseAuthorization(r.Header)
+	if err != nil {
+		return nil, BadRequest("The request has more than one Authorization header.")
+	}
+	ctx := r.Context()
+	bearerError := ""
+	if scheme == "bearer" {
+		grant, refusal, code := s.present(ctx, wants, credentials)
+		if grant != nil || refusal != nil {
+			return grant, refusal
+		}
+		bearerError = code
+	}
+	// CONFORMANCE A31: a preflight carries no credentials and must not cost a
+	// ticket; whoever wants preflights answered turns on CORS.
+	if Preflight(r) {
+		return nil, forbidden()
+	}
+	return nil, s.challenge(ctx, wants, source, bearerError)
+}
+
+// Method gives the method that the backend will see: Caddy turns the CONNECT of
+// a WebSocket over HTTP/2 or 3 (RFC 8441) into a GET.
+func Method(r *http.Request) string {
+	if r.Method != http.MethodConnect {
+		return r.Method
+	}
+	if r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket" {
+		return http.MethodGet
+	}
+	return r.Method
+}
+
+// Preflight tells a CORS preflight.
+func Preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
+		r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// present judges a Bearer token. Neither a grant nor a refusal means that the
+// request is answered like one without a token (UMA Grant §3.5), with code as a
+// hint (CONFORMANCE A19).
+func (s *Server) present(ctx context.Context, wants []want, token string) (grant *Grant, refusal *Refusal, code string) {
+	st, err := s.ready(ctx)
+	if err != nil {
+		s.observe(ctx, wants, nil, sourceLocal, err)
+		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
+		return nil, unreachable(), ""
+	}
+	claims, source, err := s.verifier.verify(ctx, st, token)
+	if err == nil && !claims.grants(wants, st.ids, s.cfg.Now(), s.cfg.Leeway) {
+		err = errInsufficient
+	}
+	s.observe(ctx, wants, claims, source, err)
+	var wrong *badToken
+	switch {
+	case err == nil:
+		return s.grant(claims, st, wants[0].index), nil, ""
+	case errors.Is(err, errInsufficient):
+		return nil, nil, oauth.CodeInsufficientScope
+	case errors.As(err, &wrong):
+		return nil, nil, oauth.CodeInvalidToken
+	default:
+		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
+		return nil, unavailable(), ""
+	}
+}
+
+func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
+	g := &Grant{
+		Issuer: s.cfg.Issuer, Resource: or(s.resources[index].Name, st.learned.resource),
+		Scopes: c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
+	}
+	for to, value := range map[*string]string{&g.Subject: c.Subject, &g.ClientID: c.ClientID, &g.DecisionID: c.DecisionID} {
+		if Safe(value) {
+			*to = value
+		}
+	}
+	return g
+}
+
+// observe reports one check of an RPT.
+func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source string, err error) {
+	e := event.RPTCheck{
+		Issuer: s.cfg.Issuer, ResourceServer: s.cfg.ClientID, Resource: s.resources[wants[0].index].Name,
+		Source: source, Outcome: event.Granted,
+	}
+	if c != nil {
+		e.ClientID, e.Subject, e.DecisionID = c.ClientID, c.Subject, c.DecisionID
+	}
+	var wrong *badToken
+	switch {
+	case err == nil:
+	case errors.As(err, &wrong):
+		e.Outcome, e.Reason = event.Refused, wrong.reason
+	case errors.Is(err, errInsufficient):
+		e.Outcome, e.Reason = event.Denied, errInsufficient.Error()
+	default:
+		e.Outcome, e.Reason = event.Failed, "it could not be found out"
+	}
+	s.cfg.Observe(ctx, e)
+}
+
+// challenge answers with a fresh ticket (UMA Grant §3.2.1), or says that none
+// can be had (§3.2.2).
+func (s *Server) challenge(ctx context.Context, wants []want, source, bearerError string) *Refusal {
+	if ok, wait := s.cfg.Limiter.Allow(source); !ok {
+		return tooMany(wait)
+	}
+	ticket, err := s.ticket(ctx, wants)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.cfg.Log.Error("no permission ticket can be had", zap.String("client_id", s.cfg.ClientID),
+				zap.String("iss", s.cfg.Issuer), zap.Error(err))
+		}
+		return unreachable()
+	}
+	f := refuse(http.StatusUnauthorized, "Access needs an authorization of the resource owner; see the WWW-Authenticate header.")
+	uma := oauth.Challenge{Scheme: "UMA", Params: []oauth.Param{
+		{Name: "realm", Value: s.cfg.Realm},
+		{Name: "as_uri", Value: s.cfg.Issuer},
+		{Name: "ticket", Value: ticket},
+		{Name: "resource_metadata", Value: s.metadataURL()},
+	}}
+	f.Header.Add("WWW-Authenticate", uma.String())
+	if bearerError != "" { // RFC 6750 §3.1, on a line of its own
+		bearer := oauth.Challenge{Scheme: "Bearer", Params: []oauth.Param{{Name: "error", Value: bearerError}}}
+		f.Header.Add("WWW-Authenticate", bearer.String())
+	}
+	return f
+}
+
+// IsUMA tells whether a line of WWW-Authenticate speaks of UMA, or could.
+func IsUMA(line string) bool {
+	challenges, err := oauth.ParseChallenges([]string{line})
+	if err != nil {
+		return strings.Contains(strings.ToLower(line), "uma")
+	}
+	for _, c := range challenges {
+		if strings.EqualFold(c.Scheme, "UMA") {
+			return true
+		}
+	}
+	return false
+}

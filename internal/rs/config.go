@@ -1,0 +1,190 @@
+package rs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// Call says what a request to the authorization server is for, so that the
+// transport can choose a way for it.
+type Call int
+
+// Calls.
+const (
+	CallMetadata Call = iota
+	CallKeys
+	CallPermission
+	CallToken        // asks for a PAT
+	CallRegistration // reads and writes resource descriptions
+)
+
+// Config describes a resource server.
+type Config struct {
+	// Issuer is the authorization server, ClientID our name there. Without a
+	// ClientSecret the token request carries the name alone: only an
+	// authorization server in the same process may accept that.
+	Issuer, ClientID, ClientSecret string
+	// ResourceURI is our resource identifier; empty: what the authorization
+	// server has for us. Written on both sides and different: nothing passes.
+	ResourceURI string
+	// Owner is the resource owner of all resources that name none; empty: the
+	// one the authorization server has for us.
+	Owner string
+	// Resources; empty: one without a name, which is then called like the
+	// resource URI.
+	Resources []Resource
+	// Scopes of resources that have none; default: get for GET and HEAD.
+	Scopes []Scope
+	// Realm is shown in challenges if it is not empty.
+	Realm string
+	// MaxRPTLifetime is the longest exp-iat of an RPT that is accepted (1h).
+	MaxRPTLifetime time.Duration
+	// Leeway for clocks (60s; negative: none).
+	Leeway time.Duration
+	// Cache is how many verified RPTs are kept (100000).
+	Cache int
+	// NoMetadata: no RFC 9728 document and no resource_metadata.
+	NoMetadata bool
+	// Limiter bounds the tickets of a source; nil: no bound.
+	Limiter *limit.Limiter
+	// Registering, if set, is held while resources are registered. Resource
+	// servers that share a client id share it, or two that start at once
+	// would both register a resource of the same name.
+	Registering sync.Locker
+	// AS sends a request to the authorization server. It follows no redirect.
+	AS func(Call, *http.Request) (*http.Response, error)
+	// KeyMaxAge and KeyPause are for the key set of the authorization server (15m, 60s).
+	KeyMaxAge, KeyPause time.Duration
+	Now                 func() time.Time
+	Observe             event.Observe
+	Log                 *zap.Logger
+}
+
+// Resource is something that is registered at the authorization server.
+type Resource struct {
+	Name, Type, Description, IconURI, Owner string
+	// Scopes; empty: those of the Config.
+	Scopes []Scope
+	// Also are permissions on further resources that a request needs.
+	Also []Also
+}
+
+// Also names a further resource. Without Scopes it is the scope of the request.
+type Also struct {
+	Resource string
+	Scopes   []string
+}
+
+// Scope is a scope and the methods it stands for. No method: the name in upper
+// case (get: HEAD, too). The method * is every method that no other scope has.
+type Scope struct {
+	Name    string
+	Methods []string
+}
+
+// Server is a resource server. It is safe for concurrent use.
+type Server struct {
+	cfg       Config
+	resources []resource
+
+	endpoints  lazy[endpoints]
+	pat        lazy[pat]
+	registered lazy[registration]
+	learned    learnedBox
+	verifier   *verifier
+}
+
+// New checks the configuration and fills in the defaults. It starts nothing and
+// calls nobody.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	resources, err := compile(cfg.Resources, cfg.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, resources: resources}
+	s.endpoints.keepStale = true
+	s.verifier, err = newVerifier(s)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (c *Config) check() error {
+	if _, err := oauth.ParseIssuer(c.Issuer); err != nil {
+		return fmt.Errorf("issuer '%s' %w", c.Issuer, err)
+	}
+	if c.ClientID == "" {
+		return errors.New("client_id is required")
+	}
+	if c.ResourceURI != "" {
+		if _, err := oauth.ParseResource(c.ResourceURI); err != nil {
+			return fmt.Errorf("resource_uri '%s' %w", c.ResourceURI, err)
+		}
+	}
+	if c.AS == nil || c.Now == nil {
+		return errors.New("no way to the authorization server or no clock")
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if len(c.Resources) == 0 {
+		c.Resources = []Resource{{}}
+	}
+	if len(c.Scopes) == 0 {
+		c.Scopes = []Scope{{Name: "get"}}
+	}
+	c.MaxRPTLifetime = or(c.MaxRPTLifetime, time.Hour)
+	c.Leeway = max(0, or(c.Leeway, time.Minute))
+	c.Cache = or(c.Cache, 100_000)
+	c.KeyMaxAge = or(c.KeyMaxAge, 15*time.Minute)
+	c.KeyPause = or(c.KeyPause, time.Minute)
+	if c.Registering == nil {
+		c.Registering = new(sync.Mutex)
+	}
+	if c.Observe == nil {
+		c.Observe = event.None
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+}
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// learned is what the authorization server says about us with the PAT.
+type learned struct {
+	uri      *url.URL
+	resource string // the resource URI
+	audience string // what RPTs are made for
+	owner    string
+}
+
+// Ready fetches what the first request would need; a check of the health may
+// call it.
+func (s *Server) Ready(ctx context.Context) error {
+	_, err := s.ready(ctx)
+	return err
+}

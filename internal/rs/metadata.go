@@ -1,0 +1,87 @@
+package rs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// metadataAge is how long metadata of the authorization server counts as fresh.
+const metadataAge = 15 * time.Minute
+
+// endpoints is what we need of the authorization server's metadata.
+type endpoints struct {
+	token, registration, permission, keys string
+	secretPost                            bool
+}
+
+func (s *Server) currentEndpoints(ctx context.Context) (endpoints, error) {
+	return s.endpoints.get(ctx, s.cfg.Now, s.loadEndpoints)
+}
+
+// loadEndpoints reads {issuer}/.well-known/uma2-configuration (UMA Grant §2);
+// for an issuer with a path RFC 8414's place is tried next (CONFORMANCE A21).
+func (s *Server) loadEndpoints(ctx context.Context) (endpoints, time.Time, error) {
+	issuer, err := oauth.ParseIssuer(s.cfg.Issuer)
+	if err != nil {
+		return endpoints{}, time.Time{}, err
+	}
+	appended, inserted := oauth.WellKnownPaths(issuer, oauth.WellKnownUMA2)
+	a, err := s.document(ctx, issuer, appended)
+	if err == nil && a.status == http.StatusNotFound && inserted != appended {
+		a, err = s.document(ctx, issuer, inserted)
+	}
+	if err != nil {
+		return endpoints{}, time.Time{}, err
+	}
+	if a.status != http.StatusOK {
+		return endpoints{}, time.Time{}, a.failure("reading metadata")
+	}
+	e, err := s.readMetadata(a.body)
+	return e, s.cfg.Now().Add(metadataAge), err
+}
+
+func (s *Server) document(ctx context.Context, issuer *url.URL, path string) (*answer, error) {
+	u := url.URL{Scheme: issuer.Scheme, Host: issuer.Host, Path: path}
+	return s.send(ctx, request{call: CallMetadata, method: http.MethodGet, url: u.String()})
+}
+
+func (s *Server) readMetadata(body []byte) (endpoints, error) {
+	var m oauth.Metadata
+	if err := oauth.DecodeObject(body, &m); err != nil {
+		return endpoints{}, fmt.Errorf("reading metadata: %w", err)
+	}
+	// RFC 8414 §3.3 (CONFORMANCE OD-14): the document must speak for the
+	// issuer we asked for, or another server could hand us its endpoints.
+	if m.Issuer != s.cfg.Issuer {
+		return endpoints{}, fmt.Errorf("the metadata of %s says that the issuer is %q", s.cfg.Issuer, m.Issuer)
+	}
+	if m.TokenEndpoint == "" || m.PermissionEndpoint == "" || m.ResourceRegistrationEndpoint == "" || m.JWKSURI == "" {
+		return endpoints{}, errors.New("the authorization server's metadata lacks an endpoint that a resource server needs")
+	}
+	methods := m.TokenEndpointAuthMethodsSupported
+	return endpoints{
+		token: m.TokenEndpoint, registration: m.ResourceRegistrationEndpoint,
+		permission: m.PermissionEndpoint, keys: m.JWKSURI,
+		// RFC 8414 §2: an omitted list means client_secret_basic.
+		secretPost: slices.Contains(methods, oauth.AuthSecretPost) && !slices.Contains(methods, oauth.AuthSecretBasic),
+	}, nil
+}
+
+// fetchKeys reads the key set of the authorization server for jose.Cache.
+func (s *Server) fetchKeys(ctx context.Context, uri string) ([]byte, error) {
+	a, err := s.send(ctx, request{call: CallKeys, method: http.MethodGet, url: uri})
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusOK {
+		return nil, a.failure("reading keys")
+	}
+	return a.body, nil
+}

@@ -65,12 +65,10 @@ func (a *authority) serverConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		ClientAuth: tls.RequestClientCert, // so that a test sees whether one is shown
+		// For a client that names no server, because its URL has the address.
+		Certificates: []tls.Certificate{*a.leaf("127.0.0.1")},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			name := hello.ServerName
-			if name == "" { // a client that uses the address as the name
-				name = "127.0.0.1"
-			}
-			return a.leaf(name), nil
+			return a.leaf(hello.ServerName), nil
 		},
 	}
 }
@@ -95,3 +93,6 @@ func (a *authority) leaf(name string) *tls.Certificate {
 	a.leaves[name] = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 	return a.leaves[name]
 }
+
+// Certificate is one of the shared CA, for a server that a test runs itself.
+func Certificate(name string) tls.Certificate { return *sharedCA().leaf(name) }

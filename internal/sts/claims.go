@@ -24,6 +24,10 @@ var reserved = map[string]bool{
 	"permissions": true, "status": true, "typ": true, "kid": true, "alg": true,
 }
 
+// Reserved tells whether a claim is set by the protocol and so cannot be given
+// to a user.
+func Reserved(name string) bool { return reserved[name] }
+
 // issue makes the claims token and the answer (step 5; RFC 8693 §2.2.1).
 func (s *Server) issue(ctx context.Context, req *exchangeRequest, u *user, release []string) (*oauth.TokenResponse, error) {
 	now := s.now().Unix()

@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,14 +91,13 @@ type Config struct {
 	Log *zap.Logger
 }
 
-// configure checks cfg and fills what New did not copy.
-func (s *Server) configure(cfg Config) error {
-	u, err := oauth.ParseIssuer(cfg.Issuer)
-	if err != nil {
-		return fmt.Errorf("issuer '%s' %w", cfg.Issuer, err)
-	}
-	s.issuerURL = u
-	if cfg.Resolve == nil || cfg.Claims == nil || cfg.Now == nil {
+// Check tells what is wrong with the settings, leaving aside Resolve, Claims,
+// Now and the other functions. Adapters use it before those exist.
+func (c Config) Check() error { return new(Server).configure(c) }
+
+// connect fills defaults of the functions and refuses missing ones.
+func (s *Server) connect() error {
+	if s.resolve == nil || s.claims == nil || s.now == nil {
 		return errors.New("sts: Resolve, Claims and Now are required")
 	}
 	if s.observe == nil {
@@ -106,7 +106,18 @@ func (s *Server) configure(cfg Config) error {
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
-	return errors.Join(s.setLifetime(cfg.ClaimsLifetime), s.setDomains(cfg.EmailDomains),
+	return nil
+}
+
+// configure checks the settings and fills what New did not copy. The first
+// mistake is reported: later ones often follow from it.
+func (s *Server) configure(cfg Config) error {
+	u, err := oauth.ParseIssuer(cfg.Issuer)
+	if err != nil {
+		return fmt.Errorf("issuer '%s' %w", cfg.Issuer, err)
+	}
+	s.issuerURL = u
+	return cmp.Or(s.setLifetime(cfg.ClaimsLifetime), s.setDomains(cfg.EmailDomains),
 		s.setClients(cfg.Clients), s.setTargets(cfg))
 }
 
@@ -152,7 +163,7 @@ func (s *Server) setClients(clients []Client) error {
 		if len(c.Targets) == 0 {
 			continue
 		}
-		patterns, err := s.parsePatterns(c.Targets, false)
+		patterns, err := parsePatterns(c.Targets, false)
 		if err != nil {
 			return fmt.Errorf("client '%s': %w", c.ID, err)
 		}
@@ -165,18 +176,18 @@ func (s *Server) setClients(clients []Client) error {
 }
 
 func (s *Server) setTargets(cfg Config) (err error) {
-	if s.denied, err = s.parsePatterns(cfg.DenyTargets, false); err != nil {
-		return fmt.Errorf("deny_%w", err)
+	if s.denied, err = parsePatterns(cfg.DenyTargets, false); err != nil {
+		return fmt.Errorf("deny_target: %w", err)
 	}
-	if err := checkRelease(cfg.Release); err != nil {
+	if err := CheckRelease(cfg.Release); err != nil {
 		return err
 	}
 	for _, t := range cfg.Targets {
-		patterns, err := s.parsePatterns(t.Names, true)
+		patterns, err := parsePatterns(t.Names, true)
 		if err != nil {
 			return err
 		}
-		if err := checkRelease(t.Release); err != nil {
+		if err := CheckRelease(t.Release); err != nil {
 			return err
 		}
 		release := t.Release
@@ -204,10 +215,17 @@ func (s *Server) checkUseful() error {
 	return nil
 }
 
-// checkRelease refuses claims that the protocol sets or whose meaning is not
+// CheckTarget tells what is wrong with one entry of a list of targets. star:
+// whether * may stand there (in Config.Targets only).
+func CheckTarget(text string, star bool) error {
+	_, err := parsePattern(text, star)
+	return err
+}
+
+// CheckRelease refuses claims that the protocol sets or whose meaning is not
 // that of a user claim. sub, email and email_verified may be written though
 // they are always there.
-func checkRelease(names []string) error {
+func CheckRelease(names []string) error {
 	for _, name := range names {
 		if name == "" || reserved[name] && !always[name] {
 			return fmt.Errorf("release: '%s' is not a claim about the user", name)

@@ -15,6 +15,7 @@
 package sts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -63,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 		other: cfg.Other, exchanges: cfg.Exchanges, cors: !cfg.NoCORS,
 		observe: cfg.Observe, now: cfg.Now, log: cfg.Log,
 	}
-	if err := s.configure(cfg); err != nil {
+	if err := cmp.Or(s.connect(), s.configure(cfg)); err != nil {
 		return nil, err
 	}
 	if err := s.describe(cfg.Extend); err != nil {

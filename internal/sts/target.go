@@ -42,7 +42,7 @@ func parseTarget(value string) target {
 	return target{value: value, uri: u}
 }
 
-func (s *Server) parsePatterns(texts []string, allowAny bool) ([]pattern, error) {
+func parsePatterns(texts []string, allowAny bool) ([]pattern, error) {
 	patterns := make([]pattern, 0, len(texts))
 	for _, text := range texts {
 		p, err := parsePattern(text, allowAny)
@@ -57,7 +57,7 @@ func (s *Server) parsePatterns(texts []string, allowAny bool) ([]pattern, error)
 func parsePattern(text string, allowAny bool) (pattern, error) {
 	if text == anyURI {
 		if !allowAny {
-			return pattern{}, errors.New("target '*' cannot be used here; leave the line out")
+			return pattern{}, errors.New("'*' can stand in a target of the whole server only")
 		}
 		return pattern{text: text}, nil
 	}

@@ -57,13 +57,7 @@ func (r rules) add(d Domain) error {
 	if len(d.AcceptTyp) == 0 {
 		d.AcceptTyp = []string{DefaultTyp}
 	}
-	table, name := r.exact, d.Pattern
-	if d.Pattern == "*" {
-		table, name = r.below, ""
-	} else if rest, ok := strings.CutPrefix(d.Pattern, "*."); ok {
-		table, name = r.below, rest
-	}
-	name, err := patternName(name)
+	table, name, err := r.place(d.Pattern)
 	if err != nil {
 		return err
 	}
@@ -74,23 +68,23 @@ func (r rules) add(d Domain) error {
 	return nil
 }
 
-// patternName gives the domain of a pattern; top-level names (*.localhost) are
-// fine below a star.
-func patternName(name string) (string, error) {
-	if name == "" {
-		return "", nil
+// place tells in which table a pattern stands, and under which name. Below a
+// star a single label is fine (*.localhost); an address never has one.
+func (r rules) place(pattern string) (table map[string]Domain, name string, err error) {
+	if pattern == "*" {
+		return r.below, "", nil
 	}
-	if !strings.Contains(name, ".") {
-		_, err := oauth.ParseDomain("x." + name)
-		return strings.ToLower(name), err
+	rest, star := strings.CutPrefix(pattern, "*.")
+	if !star {
+		name, err = oauth.ParseDomain(pattern)
+		return r.exact, name, err
 	}
-	return oauth.ParseDomain(name)
+	_, err = oauth.ParseDomain("x." + rest)
+	return r.below, strings.ToLower(rest), err
 }
 
 func (d Domain) check() error {
 	switch {
-	case d.Pattern == "" || d.Pattern == "*.":
-		return oauth.ErrDomain
 	case d.Deny && d.BaseURL != "":
 		return errors.New("deny and a URL exclude each other")
 	case d.NoWebFinger && d.BaseURL == "":

@@ -294,3 +294,35 @@ func TestKeysOfOwnCA(t *testing.T) {
 		t.Errorf("verify: %v", err)
 	}
 }
+
+// A slow domain holds up its own people, eight at a time, and nobody else's.
+func TestSEC_09_BudgetPerRegistrableDomain(t *testing.T) {
+	op := fakeop.New(t, fakeop.Config{Domain: "fast.test"})
+	const people, atOnce = 20, 8
+	arrived, release := make(chan struct{}, people), make(chan struct{})
+	domains := make([]string, people)
+	for i := range domains {
+		domains[i] = "s" + strconv.Itoa(i) + ".slow.test"
+		op.Misbehave(domains[i]+fakeop.WebFinger, func(rw http.ResponseWriter, r *http.Request) {
+			arrived <- struct{}{}
+			fakeop.Wait(release, fakeop.Status(429))(rw, r)
+		})
+	}
+	w := newWorldWith(t, op, discovery.Config{}, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots})
+	var wg sync.WaitGroup
+	for _, d := range domains {
+		wg.Go(func() { w.wantErr("x@"+d, discovery.ErrTemporary) })
+	}
+	for range atOnce {
+		<-arrived
+	}
+	w.wantFound("x@fast.test", "https://fast.test", discovery.ByWebFinger)
+	if n := len(arrived); n != 0 {
+		t.Errorf("%d requests more than %d are under way at one registrable domain", n, atOnce)
+	}
+	close(release)
+	wg.Wait()
+	if n := len(arrived); n != people-atOnce {
+		t.Errorf("%d requests came afterwards, want %d", n, people-atOnce)
+	}
+}

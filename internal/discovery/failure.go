@@ -17,9 +17,9 @@ const (
 	forWrong   = 60 * time.Second
 )
 
-// failure is why there is no provider. Its text is ours; the cause, which may
+// lookupError is why there is no provider. Its text is ours; the cause, which may
 // quote a stranger, is for the debug log alone.
-type failure struct {
+type lookupError struct {
 	kind   error // ErrNoIssuer or ErrTemporary
 	reason string
 	keep   time.Duration
@@ -27,26 +27,26 @@ type failure struct {
 }
 
 // Error implements error.
-func (f *failure) Error() string { return f.kind.Error() + ": " + f.reason }
+func (f *lookupError) Error() string { return f.kind.Error() + ": " + f.reason }
 
 // Unwrap gives the sentinel.
-func (f *failure) Unwrap() error { return f.kind }
+func (f *lookupError) Unwrap() error { return f.kind }
 
-func final(reason string, keep time.Duration) *failure {
-	return &failure{kind: ErrNoIssuer, reason: reason, keep: keep}
+func final(reason string, keep time.Duration) *lookupError {
+	return &lookupError{kind: ErrNoIssuer, reason: reason, keep: keep}
 }
 
-func temporary(reason string, keep time.Duration) *failure {
-	return &failure{kind: ErrTemporary, reason: reason, keep: keep}
+func temporary(reason string, keep time.Duration) *lookupError {
+	return &lookupError{kind: ErrTemporary, reason: reason, keep: keep}
 }
 
-func (f *failure) because(cause error) *failure {
+func (f *lookupError) because(cause error) *lookupError {
 	f.cause = cause
 	return f
 }
 
 // unanswered says what an error of the client means (A13).
-func unanswered(err error) *failure {
+func unanswered(err error) *lookupError {
 	switch {
 	case errors.Is(err, outbound.ErrBlocked):
 		return final("blocked by the rules for outbound requests", forWrong).because(err)
@@ -68,10 +68,10 @@ func isTemporary(status int) bool {
 
 // keepFor is how long an error is remembered; one that is not ours is not.
 func keepFor(err error) time.Duration {
-	if f := (*failure)(nil); errors.As(err, &f) {
+	if f := (*lookupError)(nil); errors.As(err, &f) {
 		return f.keep
 	}
 	return 0
 }
 
-var _ error = (*failure)(nil)
+var _ error = (*lookupError)(nil)

@@ -43,7 +43,7 @@ func (w *walk) provider(ctx context.Context, issuer string) (provider, error) {
 func (f *Finder) configuration(ctx context.Context, rule Domain, issuer string) (provider, error) {
 	t := &transport{f: f, rule: rule}
 	_, err := oidc.NewProvider(oidc.ClientContext(ctx, &http.Client{Transport: t}), issuer)
-	if failed := (*failure)(nil); errors.As(err, &failed) {
+	if failed := (*lookupError)(nil); errors.As(err, &failed) {
 		return provider{}, failed
 	}
 	if mismatch := (*oidc.IssuerMismatchError)(nil); errors.As(err, &mismatch) || t.doc.Issuer != issuer {

@@ -1,7 +1,9 @@
 package discovery_test
 
 import (
+	"crypto/tls"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -195,4 +197,17 @@ func TestA42_ConnectTo(t *testing.T) {
 	}})
 	w.wantFound("bob@bob.localhost", op.Issuer, discovery.ByWebFinger)
 	w.wantErr("bob@alice.localhost", discovery.ErrNoIssuer)
+}
+
+// startTLS is used where a listener must not be one of fakeop's.
+func startTLS(t *testing.T, name string, hits func()) string {
+	t.Helper()
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{fakeop.Certificate(name)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits() })}
+	go func() { _ = srv.Serve(ln) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	return ln.Addr().String()
 }

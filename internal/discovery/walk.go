@@ -37,7 +37,7 @@ func (w *walk) event(found Found, err error) event.Discovery {
 	if errors.Is(err, ErrTemporary) {
 		e.Outcome = event.Failed
 	}
-	if failed := (*failure)(nil); errors.As(err, &failed) {
+	if failed := (*lookupError)(nil); errors.As(err, &failed) {
 		e.Reason = failed.reason
 		w.f.cfg.Log.Debug("discovery failed", zap.String("domain", e.Domain), zap.String("reason", e.Reason), zap.Error(failed.cause))
 	}

@@ -77,7 +77,7 @@ func testModel(b *bench) {
 			model:   &model{docs: map[store.Key]store.Doc{}, now: b.clock.now},
 			tenants: []string{fmt.Sprintf("%d:a", history), fmt.Sprintf("%d:b", history)},
 		}
-		for range rapid.IntRange(1, 8).Draw(t, "steps") {
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			h.step()
 		}
 		h.compare()
@@ -137,7 +137,7 @@ func (h *histories) ops() []store.Op {
 			continue
 		}
 		seen[d.Key] = true
-		switch action := pick(h.t, "action", store.ActionCreate, store.ActionCreate, store.ActionSwap, store.ActionDelete); action {
+		switch action := pick(h.t, "action", store.ActionCreate, store.ActionCreate, store.ActionSwap, store.ActionSwap, store.ActionDelete); action {
 		case store.ActionCreate:
 			ops = append(ops, store.Create(d))
 		case store.ActionSwap:
@@ -152,22 +152,22 @@ func (h *histories) ops() []store.Op {
 // draw makes a document of few names, so that histories meet themselves.
 func (h *histories) draw() store.Doc {
 	d := store.Doc{
-		Key:   store.Key{Tenant: pick(h.t, "tenant", h.tenants...), Kind: pick(h.t, "kind", "k", "kk"), ID: pick(h.t, "id", "a", "b", "ab")},
+		Key:   store.Key{Tenant: pick(h.t, "tenant", h.tenants...), Kind: pick(h.t, "kind", "k", "kk"), ID: pick(h.t, "id", "a", "ab")},
 		Index: pick(h.t, "index", "", "x", "xx"),
 		Body:  fmt.Appendf(nil, `{"v":1,"n":%d}`, rapid.IntRange(0, 9).Draw(h.t, "body")),
 	}
-	if life := pick(h.t, "life", 0, 1, time.Millisecond, second, -second); life != 0 {
+	if life := pick(h.t, "life", 0, 0, 1, time.Millisecond, second, hour, -second); life != 0 {
 		d.Expires = h.clock.now().Add(life)
 	}
 	old := h.model.docs[d.Key]
-	d.Rev = max(1, old.Rev+pick[int64](h.t, "rev", 0, 0, 0, 1, -1))
+	d.Rev = max(1, old.Rev+pick[int64](h.t, "rev", 0, 0, 1, -1))
 	return d
 }
 
 // look compares one drawn List.
 func (h *histories) look() {
 	tenant, kind := pick(h.t, "tenant", h.tenants...), pick(h.t, "kind", "k", "kk")
-	h.compareList(tenant, kind, pick(h.t, "index", "", "x", "xx"), pick(h.t, "after", "", "a", "aa", "b"), pick(h.t, "n", 1, 2, 99))
+	h.compareList(tenant, kind, pick(h.t, "index", "", "x", "xx"), pick(h.t, "after", "", "a", "aa", "ab"), pick(h.t, "n", 1, 2, 99))
 }
 
 // compare compares everything at the end of the history.

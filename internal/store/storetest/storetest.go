@@ -52,13 +52,13 @@ func cases() []testCase {
 		{"sweep", testSweep},
 		{"sweep follows changes", testSweepChanges},
 		{"SEC-28 tenants never meet", testTenants},
+		{"context", testContext},
+		{"reopen", testReopen},
+		{"closed", testClosed},
 		{"SEC-12 one Create wins", testCreateRace},
 		{"SEC-12 one Swap wins", testSwapRace},
 		{"SEC-12 one of two crossed commits wins", testCrossedRace},
 		{"SEC-12 nothing is lost", testCounter},
-		{"context", testContext},
-		{"reopen", testReopen},
-		{"closed", testClosed},
 		{"model", testModel},
 	}
 }

@@ -1,0 +1,53 @@
+package uma
+
+import (
+	"net/http"
+
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// documentAge is how long metadata and keys may be cached, in seconds.
+const documentAge = 300
+
+func (s *Server) endpoint(name string) string {
+	issuer, _ := oauth.ParseIssuer(s.cfg.Issuer)
+	issuer.Path = s.base + name
+	return issuer.String()
+}
+
+// metadata is the document of UMA Grant §2 and UMA Fed §2, which is also that
+// of RFC 8414. Only what is there appears (CONFORMANCE OD-13).
+func (s *Server) metadata() oauth.Metadata {
+	return oauth.Metadata{
+		Issuer:                            s.cfg.Issuer,
+		TokenEndpoint:                     s.endpoint("token"),
+		JWKSURI:                           s.endpoint("jwks"),
+		PermissionEndpoint:                s.endpoint("permission"),
+		ResourceRegistrationEndpoint:      s.endpoint("resource"),
+		UMAProfilesSupported:              []string{oauth.ProfileURI},
+		GrantTypesSupported:               []string{oauth.GrantUMATicket, oauth.GrantClientCredentials},
+		ResponseTypesSupported:            []string{},
+		ScopesSupported:                   []string{oauth.ScopeUMAProtection},
+		TokenEndpointAuthMethodsSupported: []string{oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost},
+		OPTermsOfService:                  s.cfg.Terms,
+	}
+}
+
+func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request, _ caller) {
+	oauth.WriteDocument(w, documentAge, s.metadata())
+}
+
+func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request, _ caller) {
+	keys, err := s.cfg.RPTKeys.Public(r.Context())
+	if err != nil {
+		s.fail(w, s.unavailable("signing keys", err))
+		return
+	}
+	set, err := jose.MarshalJWKS(keys...)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	oauth.WriteDocument(w, documentAge, set)
+}

@@ -1,0 +1,64 @@
+package uma
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// protected is whom a PAT speaks for: one resource server and owner (UMA Fed
+// §1.3). Owner "*" means that the resource server names owners.
+type protected struct {
+	rs    ResourceServer
+	owner string
+}
+
+// owns tells whether a resource is this PAT's (CONFORMANCE UF-04).
+func (p protected) owns(rec resourceRecord) bool {
+	return rec.ResourceServer == p.rs.ID && (p.owner == "*" || rec.Owner == p.owner)
+}
+
+// authorize checks the PAT of a protection API call (RFC 6750 §3.1,
+// CONFORMANCE OA-10). Credentials come from the header alone.
+func (s *Server) authorize(r *http.Request) (protected, error) {
+	scheme, token, err := oauth.ParseAuthorization(r.Header)
+	if err != nil {
+		return protected{}, err
+	}
+	if scheme == "" {
+		return protected{}, bearerError("", "")
+	}
+	if scheme != "bearer" || !strings.HasPrefix(token, "pat_") {
+		return protected{}, bearerError(oauth.CodeInvalidToken, "the access token is not valid here")
+	}
+	rec, _, err := load[patRecord](r.Context(), s, kindPAT, hashID(token))
+	if absent(err) {
+		return protected{}, bearerError(oauth.CodeInvalidToken, "the access token is unknown or has expired")
+	}
+	if err != nil {
+		return protected{}, s.unavailable("PAT", err)
+	}
+	rs, found := s.servers[rec.ResourceServer]
+	if !found || rs.owner() != rec.Owner {
+		return protected{}, bearerError(oauth.CodeInvalidToken, "the access token is unknown or has expired")
+	}
+	return protected{rs: rs, owner: rec.Owner}, nil
+}
+
+// bearerError is a 401 with a challenge. Without credentials the challenge has
+// no error code (RFC 6750 §3.1).
+func bearerError(code, description string) *oauth.Error {
+	challenge := oauth.Challenge{Scheme: "Bearer", Params: []oauth.Param{
+		{Name: "realm", Value: "uma"}, {Name: "error", Value: code},
+		{Name: "scope", Value: oauth.ScopeUMAProtection},
+	}}
+	e := &oauth.Error{
+		Code: code, Description: description, Status: http.StatusUnauthorized,
+		Header: http.Header{"WWW-Authenticate": {challenge.String()}},
+	}
+	if code == "" {
+		e.Code, e.Description = oauth.CodeInvalidToken, "a protection API access token is required"
+	}
+	return e
+}

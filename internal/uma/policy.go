@@ -1,0 +1,100 @@
+package uma
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// Policy is one rule of the owner: which things, which people, what effect.
+type Policy struct {
+	Name string
+	// Which things. Empty lists mean every one; Resources and Types count inside
+	// the resource servers alone (CONFORMANCE SEC-26).
+	ResourceServers, Resources, Types, Scopes []string
+	// Which people.
+	From    From
+	Clients []string
+	// When is a further condition; nil = none.
+	When policy.Policy
+	// Deny rules win over every allow.
+	Deny bool
+}
+
+// From says whose word counts: it is compared by code, never by a condition.
+type From struct {
+	Anyone    bool
+	Addresses []oauth.Address
+	// Domains are exact, or *.domain for its subdomains.
+	Domains []string
+	Issuers []string
+}
+
+func (f From) empty() bool {
+	return !f.Anyone && len(f.Addresses)+len(f.Domains)+len(f.Issuers) == 0
+}
+
+func (f From) matches(a oauth.Address, issuer string) bool {
+	if f.Anyone || contains(f.Addresses, a) || contains(f.Issuers, issuer) {
+		return true
+	}
+	for _, d := range f.Domains {
+		if d == a.Domain || strings.HasPrefix(d, "*.") && strings.HasSuffix(a.Domain, d[1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// concerns tells whether a rule speaks of a resource.
+func (p Policy) concerns(rs string, rec resourceRecord) bool {
+	return anyOf(p.ResourceServers, rs) && anyOf(p.Resources, rec.Texts["name"]) && anyOf(p.Types, rec.Texts["type"])
+}
+
+func (p Policy) concernsAny(proc *process) bool {
+	for _, r := range proc.asked {
+		if p.concerns(proc.rs.ID, r.rec) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyOf: an empty list is every value.
+func anyOf(list []string, value string) bool { return len(list) == 0 || contains(list, value) }
+
+func (c *Config) checkPolicies() error {
+	names := map[string]bool{}
+	for _, p := range c.Policies {
+		if p.Name == "" || names[p.Name] {
+			return fmt.Errorf("policy '%s' is defined twice or has no name", p.Name)
+		}
+		names[p.Name] = true
+		if err := c.checkPolicy(p); err != nil {
+			return fmt.Errorf("policy '%s' %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkPolicy(p Policy) error {
+	if p.From.empty() {
+		return errors.New("has no condition and would let in anybody with an e-mail address: add 'from bob.example' (or 'from anyone' if that is meant)")
+	}
+	if len(p.Resources)+len(p.Types) > 0 && len(p.ResourceServers) == 0 && len(c.ResourceServers) > 1 {
+		return fmt.Errorf("names a resource or type, but %d resource servers are declared: add a resource_server line", len(c.ResourceServers))
+	}
+	for _, id := range p.ResourceServers {
+		known := false
+		for _, rs := range c.ResourceServers {
+			known = known || rs.ID == id
+		}
+		if !known {
+			return fmt.Errorf("names the resource_server '%s', which is not declared", id)
+		}
+	}
+	return nil
+}

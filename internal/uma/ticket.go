@@ -1,0 +1,124 @@
+package uma
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/seal"
+)
+
+// ticket is the plaintext of a permission ticket (DESIGN §8, ticket v1). It is
+// sealed, so a client can neither read nor make one.
+type ticket struct {
+	ID             string             `json:"i"` // 160 random bits (UMA Grant §5.5)
+	ResourceServer string             `json:"r"`
+	Owner          string             `json:"o"`
+	Permissions    []ticketPermission `json:"p"`
+	Expires        int64              `json:"e"`
+	// Successor tickets are bound to the client that received them (CONFORMANCE
+	// A3) and count the need_info answers of their process.
+	Client string `json:"c,omitempty"`
+	Round  int    `json:"n,omitempty"`
+}
+
+type ticketPermission struct {
+	ResourceID string   `json:"r"`
+	Scopes     []string `json:"s"`
+}
+
+// add takes a permission into a new ticket; each scope must be registered for
+// the resource (UMA Fed §4.3).
+func (t *ticket) add(id string, asked []*string, registered []string) error {
+	scopes := []string{}
+	for _, scope := range asked {
+		if !contains(registered, *scope) {
+			return oauth.Errorf(oauth.CodeInvalidScope, "a scope is not registered for its resource")
+		}
+		if !contains(scopes, *scope) {
+			scopes = append(scopes, *scope)
+		}
+	}
+	for i, have := range t.Permissions {
+		if have.ResourceID == id {
+			for _, scope := range scopes {
+				if !contains(have.Scopes, scope) {
+					t.Permissions[i].Scopes = append(t.Permissions[i].Scopes, scope)
+				}
+			}
+			return nil
+		}
+	}
+	t.Permissions = append(t.Permissions, ticketPermission{id, scopes})
+	return nil
+}
+
+func (t *ticket) resourceIDs() []string {
+	ids := make([]string, len(t.Permissions))
+	for i, p := range t.Permissions {
+		ids[i] = p.ResourceID
+	}
+	return ids
+}
+
+// ticketData binds a ticket to its purpose, to this issuer and to this store: a
+// new or emptied store voids older tickets, since it cannot know which of them
+// are spent.
+func (s *Server) ticketData(ctx context.Context) ([]string, error) {
+	id, err := s.cfg.Store.ID(ctx)
+	if err != nil {
+		return nil, s.unavailable("store id", err)
+	}
+	return []string{"ticket", s.cfg.Issuer, id}, nil
+}
+
+// sealTicket gives a ticket an id and an expiry and seals it.
+func (s *Server) sealTicket(ctx context.Context, t ticket) (string, error) {
+	t.ID = randomText(20)
+	t.Expires = s.cfg.Now().Add(s.cfg.TicketLifetime).Unix()
+	data, err := s.ticketData(ctx)
+	if err != nil {
+		return "", err
+	}
+	plain, err := json.Marshal(t)
+	if err != nil {
+		return "", err
+	}
+	text, err := s.tickets.Seal(ctx, plain, data...)
+	if err != nil {
+		return "", s.unavailable("ticket keys", err)
+	}
+	return text, nil
+}
+
+// openTicket opens a presented ticket. An unknown, foreign or expired one is
+// invalid_grant (UMA Grant §3.3.6), all alike.
+func (s *Server) openTicket(ctx context.Context, text, clientID string) (ticket, error) {
+	var t ticket
+	data, err := s.ticketData(ctx)
+	if err != nil {
+		return t, err
+	}
+	plain, err := s.tickets.Open(ctx, text, data...)
+	if errors.Is(err, seal.ErrOpen) {
+		return t, invalidTicket()
+	}
+	if err != nil {
+		return t, s.unavailable("ticket keys", err)
+	}
+	if err := json.Unmarshal(plain, &t); err != nil {
+		return t, invalidTicket().Because(err)
+	}
+	_, known := s.servers[t.ResourceServer]
+	expired := !s.cfg.Now().Before(time.Unix(t.Expires, 0))
+	if !known || expired || t.Client != "" && t.Client != clientID {
+		return t, invalidTicket()
+	}
+	return t, nil
+}
+
+func invalidTicket() *oauth.Error {
+	return oauth.Errorf(oauth.CodeInvalidGrant, "the ticket is unknown, expired or was used before; ask the resource server for a new one")
+}

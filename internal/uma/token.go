@@ -1,0 +1,95 @@
+package uma
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// tokenRequest is a request at the token endpoint whose client is known.
+type tokenRequest struct {
+	form   oauth.Form
+	client clientauth.Client
+	from   caller
+	method string
+}
+
+// serveToken is the token endpoint (RFC 6749 §3.2): parse, decide, write.
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, from caller) {
+	answer, err := s.token(r, from)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	oauth.WriteJSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) token(r *http.Request, from caller) (*oauth.TokenResponse, error) {
+	form, err := oauth.ParseForm(r, oauth.MaxForm)
+	if err != nil {
+		return nil, err
+	}
+	grant, err := s.grant(form.Get("grant_type"))
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.authenticate(r, form, from)
+	if err != nil {
+		return nil, err
+	}
+	return grant(r.Context(), &tokenRequest{form: form, client: client, from: from, method: r.Method})
+}
+
+type grantFunc func(context.Context, *tokenRequest) (*oauth.TokenResponse, error)
+
+func (s *Server) grant(name string) (grantFunc, error) {
+	switch name {
+	case oauth.GrantUMATicket:
+		return s.grantTicket, nil
+	case oauth.GrantClientCredentials:
+		return s.grantClientCredentials, nil
+	case "":
+		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "grant_type is missing")
+	default:
+		return nil, oauth.Errorf(oauth.CodeUnsupportedGrantType, "this grant type is not offered; see grant_types_supported")
+	}
+}
+
+// authenticate finds the client. The limit comes first, so that secrets cannot
+// be tried at will; it leaves the ticket usable (CONFORMANCE A2, SEC-18).
+func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (clientauth.Client, error) {
+	creds, err := oauth.ParseCredentials(r.Header, form)
+	if err != nil {
+		return clientauth.Client{}, err
+	}
+	if s.isLocal(creds, from) {
+		return s.clients[creds.ClientID], nil
+	}
+	if from.local == "" {
+		if ok, wait := s.cfg.TokenLimit.Allow(limit.Source(from.ip) + " " + hashID(creds.ClientID)); !ok {
+			return clientauth.Client{}, oauth.TooMany(wait)
+		}
+	}
+	return s.clients.Authenticate(creds)
+}
+
+// isLocal: a resource server marked local, calling from this process, needs no
+// secret.
+func (s *Server) isLocal(creds oauth.Credentials, from caller) bool {
+	rs, found := s.servers[creds.ClientID]
+	return found && rs.Local && from.local == rs.ID && creds.Method == oauth.AuthNone
+}
+
+// fail writes an error; what is our own fault is logged, once and here.
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	if e := oauth.AsError(err); e.Status >= http.StatusInternalServerError {
+		s.cfg.Log.Error("request failed", zap.String("issuer", s.cfg.Issuer), zap.Error(errors.Unwrap(e)))
+	}
+	oauth.WriteError(w, err)
+}

@@ -1,0 +1,149 @@
+// Package uma is the engine of the UMA 2.0 authorization server: metadata,
+// PATs, resource registration, the permission endpoint and the token endpoint
+// with the UMA grant. One file per endpoint or grant. It knows nothing of
+// Caddy; caddyuma puts it there.
+//
+// A permission ticket is a sealed box and is stored nowhere. When it is
+// presented, the hash of its id is recorded as spent before anything else is
+// looked at, in a commit of its own; the outcome (grant, successor ticket,
+// denial) is recorded in a second one before the answer leaves:
+//
+//	issued ── presented ──> spent ──> granted    200, RPT
+//	                          ├─────> need_info  403, successor ticket
+//	                          └─────> denied     403 request_denied
+//
+// What cannot be recorded is not issued (503).
+package uma
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/seal"
+	"github.com/caddy-uma/caddy-uma/internal/store"
+)
+
+// Server is the authorization server of one issuer.
+type Server struct {
+	cfg     Config
+	tenant  string
+	clients clientauth.Clients
+	servers map[string]ResourceServer // by client_id
+	tickets *seal.Box
+	routes  map[string]route
+	base    string // path below which the endpoints stand, with a slash at the end
+}
+
+// New checks the configuration and makes a Server. It reads and calls nothing.
+func New(cfg Config) (*Server, error) {
+	issuer, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, tenant: store.Tenant("as", cfg.Issuer),
+		clients: clientauth.Clients{}, servers: map[string]ResourceServer{},
+		tickets: seal.NewBox(cfg.TicketKeys),
+		base:    strings.TrimSuffix(issuer.Path, "/") + "/uma/",
+	}
+	for _, c := range cfg.Clients {
+		s.clients[c.ID] = c
+	}
+	for _, rs := range cfg.ResourceServers {
+		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Secrets: rs.Secrets}
+		s.servers[rs.ID] = rs
+	}
+	s.mount()
+	return s, nil
+}
+
+// caller is who a request comes from as far as the transport tells. local is
+// the client_id of a resource server of this process (in-process hand-over).
+type caller struct {
+	ip    string
+	local string
+}
+
+// route is one endpoint: its methods and what serves it.
+type route struct {
+	methods string // space-delimited, for Allow
+	public  bool   // may be used by pages of other origins
+	serve   func(w http.ResponseWriter, r *http.Request, from caller)
+}
+
+func (s *Server) mount() {
+	document := route{methods: "GET HEAD", public: true, serve: s.serveMetadata}
+	s.routes = map[string]route{
+		s.base + "token":      {methods: "POST", public: true, serve: s.serveToken},
+		s.base + "jwks":       {methods: "GET HEAD", public: true, serve: s.serveJWKS},
+		s.base + "permission": {methods: "POST", serve: s.servePermission},
+	}
+	issuer, _ := oauth.ParseIssuer(s.cfg.Issuer)
+	for _, name := range []string{oauth.WellKnownUMA2, oauth.WellKnownOAuth} {
+		appended, inserted := oauth.WellKnownPaths(issuer, name)
+		s.routes[appended], s.routes[inserted] = document, document
+	}
+}
+
+// Handles tells whether a path belongs to the authorization server.
+func (s *Server) Handles(path string) bool {
+	_, exact := s.routes[path]
+	return exact || strings.HasPrefix(path, s.base)
+}
+
+// ServeHTTP answers a request that came over the network.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.serve(w, r, caller{ip: s.cfg.ClientIP(r)})
+}
+
+// Local gives the handler for a resource server of the same process: it needs
+// no secret if it is marked local, and it is not limited by address.
+func (s *Server) Local(clientID string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, caller{local: clientID})
+	})
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, from caller) {
+	path := r.URL.Path
+	if path == s.base+"resource" || strings.HasPrefix(path, s.base+"resource/") {
+		s.serveResource(w, r, strings.Trim(strings.TrimPrefix(path, s.base+"resource"), "/"))
+		return
+	}
+	to, found := s.routes[path]
+	switch {
+	case !found:
+		oauth.WriteError(w, &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound})
+	case to.public && s.preflight(w, r, to.methods):
+	case !contains(strings.Fields(to.methods), r.Method):
+		methodNotAllowed(w, to.methods)
+	default:
+		to.serve(w, r, from)
+	}
+}
+
+// preflight lets pages of other origins call a public endpoint, without
+// credentials (CONFORMANCE SEC-23), and answers their preflight requests.
+func (s *Server) preflight(w http.ResponseWriter, r *http.Request, methods string) (answered bool) {
+	if s.cfg.NoCORS || r.Header.Get("Origin") == "" {
+		return false
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	if r.Method != http.MethodOptions {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", strings.ReplaceAll(methods, " ", ", "))
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+func methodNotAllowed(w http.ResponseWriter, methods string) {
+	oauth.WriteError(w, &oauth.Error{
+		Code: oauth.CodeUnsupportedMethod, Status: http.StatusMethodNotAllowed,
+		Header: http.Header{"Allow": {strings.ReplaceAll(methods, " ", ", ")}},
+	})
+}

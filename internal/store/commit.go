@@ -97,7 +97,6 @@ func put(tx *bolt.Tx, d Doc, rev int64) error {
 func remove(tx *bolt.Tx, key Key, r record) error {
 	name := docKey(key)
 	return errors.Join(
-		// Entries first: r may point into the page of the document.
 		tx.Bucket([]byte(bucketIndex)).Delete(indexKey(key, r.index)),
 		tx.Bucket([]byte(bucketExpiry)).Delete(expiryKey(r.expires, name)),
 		tx.Bucket([]byte(bucketDoc)).Delete(name))

@@ -75,7 +75,7 @@ var packages = map[string]pkg{
 	"internal/statuslist":      {ours: []string{"internal/jose"}, foreign: []string{xSync}},
 	"internal/discovery": {
 		ours:    []string{"internal/oauth", "internal/event", "internal/jose", "internal/outbound"},
-		foreign: []string{"github.com/coreos/go-oidc/v3", "golang.org/x/net", zap, lru, xSync},
+		foreign: []string{"github.com/coreos/go-oidc/v3", "golang.org/x/net/publicsuffix", zap, lru, xSync},
 	},
 
 	"internal/uma": {ours: low, foreign: []string{zap, lru, xSync}},
@@ -95,7 +95,7 @@ var packages = map[string]pkg{
 
 	"caddyuma":          {ours: adapter("internal/uma"), foreign: []string{caddyserver, zap}},
 	"caddysts":          {ours: adapter("internal/sts", "internal/op"), foreign: []string{caddyserver, zap}},
-	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap}},
+	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap, "golang.org/x/net/http/httpguts"}},
 	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/store"}, foreign: []string{caddyserver, zap, "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 
 	".":                        {ours: []string{"caddyuma", "caddysts", "caddyrs", "caddyuma/postgres"}},

@@ -5,3 +5,7 @@
 // It holds nothing but the imports, so that `xcaddy build --with` needs one
 // module path only. Whoever wants a single role imports its package instead.
 package uma
+
+import (
+	_ "github.com/caddy-uma/caddy-uma/caddysts" // uma_sts
+)

@@ -105,8 +105,9 @@ var packages = map[string]pkg{
 	"integration/requirements": {},
 
 	// Imported from tests only: no row names them.
-	"internal/fakeop": {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{goJose}},
-	"internal/pgtest": {},
+	"internal/jose/josetest": {ours: []string{"internal/oauth", "internal/jose"}},
+	"internal/fakeop":        {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{goJose}},
+	"internal/pgtest":        {},
 }
 
 // adapter may import its own engine, the app, the command line and what lies

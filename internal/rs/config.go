@@ -125,6 +125,19 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// Validate does the checks of New, for a configuration without a way to the
+// authorization server.
+func (c Config) Validate() error {
+	c.AS = func(Call, *http.Request) (*http.Response, error) { return nil, errors.ErrUnsupported }
+	c.Now = func() time.Time { return time.Time{} }
+	if err := c.check(); err != nil {
+		return err
+	}
+	c.setDefaults()
+	_, err := compile(c.Resources, c.Scopes)
+	return err
+}
+
 func (c *Config) check() error {
 	if _, err := oauth.ParseIssuer(c.Issuer); err != nil {
 		return fmt.Errorf("issuer '%s' %w", c.Issuer, err)

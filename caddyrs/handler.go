@@ -1,0 +1,237 @@
+package caddyrs
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/rs"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// Values of Handler.Metadata.
+const (
+	metadataOff  = "off"
+	metadataOnly = "only"
+)
+
+// Handler protects what comes after it: a request passes with a valid
+// requesting party token (RPT) of the authorization server, and is answered
+// with a permission ticket otherwise.
+type Handler struct {
+	// Issuer of the authorization server. Required, https, no query, no fragment.
+	Issuer string `json:"issuer,omitempty"`
+	// ClientID is the name under which the authorization server knows this
+	// resource server. Required.
+	ClientID string `json:"client_id,omitempty"`
+	// ClientSecret is {env.NAME} or {file./abs/path}, expanded at load. Without
+	// it the authorization server must run in this process and have this
+	// resource server marked as local.
+	ClientSecret string `json:"client_secret,omitempty"`
+	// ResourceURI is the identifier of this resource server. Default: what the
+	// authorization server has for this client.
+	ResourceURI string `json:"resource_uri,omitempty"`
+	// Owner of the resources. Default: the one the authorization server has for
+	// this client.
+	Owner string `json:"owner,omitempty"`
+
+	// Resources are tried in this order; the first that matches a request
+	// decides. Default: one that is called like the resource URI and covers
+	// everything.
+	Resources []*Resource `json:"resources,omitempty"`
+	// Scopes of resources that have none. Default: get for GET and HEAD.
+	Scopes []Scope `json:"scopes,omitempty"`
+
+	// MaxRPTLifetime is the longest life of an RPT that is accepted. Default: 1h.
+	MaxRPTLifetime caddy.Duration `json:"max_rpt_lifetime,omitempty"`
+	// Cache is how many verified tokens are kept. Default: 100000.
+	Cache int `json:"cache,omitempty"`
+	// Leeway for clocks. Default: 60s; negative: none.
+	Leeway caddy.Duration `json:"leeway,omitempty"`
+
+	// HeaderUp are header fields for the backend: each field and its
+	// look-alikes are removed from the request first and set then, unless the
+	// value is empty.
+	HeaderUp []HeaderField `json:"header_up,omitempty"`
+	// ForwardAuthorization leaves the Authorization and DPoP header fields in
+	// the request. Default: they are removed.
+	ForwardAuthorization bool `json:"forward_authorization,omitempty"`
+
+	// CORS are the origins whose pages may call this resource server, or "*",
+	// or "pass" if the backend answers preflights. Default: none.
+	CORS []string `json:"cors,omitempty"`
+	// RateLimit bounds the tickets per client IP. Default: 60 per minute.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+	// Errors is "pass" to hand refusals to the error routes of the site. Such
+	// routes must never lead to the backend. Default: they are written here.
+	Errors string `json:"errors,omitempty"`
+	// Metadata is "off" to publish no RFC 9728 document; "only" makes a handler
+	// that serves the document and protects nothing.
+	Metadata string `json:"metadata,omitempty"`
+	// Realm is shown in challenges.
+	Realm string `json:"realm,omitempty"`
+	// TrustPoolRaw is the set of CAs for the connection to the authorization
+	// server. Default: that of the app uma.
+	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+
+	// GuardRaw makes a handler that protects nothing and refuses requests which
+	// these matchers do not match, but would if the path were read as another
+	// program may read it. The directive puts it behind a protection that has
+	// a matcher; all other fields are empty.
+	GuardRaw caddyhttp.RawMatcherSets `json:"guard,omitempty" caddy:"namespace=http.matchers"`
+
+	guard   caddyhttp.MatcherSets
+	headers headerRules
+	byPath  bool
+	engine  *rs.Server
+	taken   []any // keys of the pool
+	log     *zap.Logger
+}
+
+// Resource is something that is registered at the authorization server.
+type Resource struct {
+	// Name, unique within the handler. Required.
+	Name string `json:"name"`
+	// MatcherSetsRaw tell which requests belong to the resource. Default: all.
+	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
+	// Scopes. Default: those of the handler.
+	Scopes []Scope `json:"scopes,omitempty"`
+	// Type, Description and IconURI are shown by the authorization server;
+	// policies can name the type.
+	Type        string `json:"type,omitempty"`
+	Description string `json:"description,omitempty"`
+	IconURI     string `json:"icon_uri,omitempty"`
+	// Owner overrides the handler's.
+	Owner string `json:"owner,omitempty"`
+	// Also are further permissions that a request for this resource needs.
+	Also []Also `json:"also,omitempty"`
+
+	matchers caddyhttp.MatcherSets
+}
+
+// Scope is a scope and the methods it stands for.
+type Scope struct {
+	Name string `json:"name"`
+	// Methods; "*" is every method that no other scope has. Default: the name
+	// in upper case, for get also HEAD.
+	Methods []string `json:"methods,omitempty"`
+}
+
+// Also names a further resource.
+type Also struct {
+	Resource string `json:"resource"`
+	// Scopes. Default: the scope of the request.
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// HeaderField is a header field for the backend.
+type HeaderField struct {
+	Field string `json:"field"`
+	// Value may hold placeholders.
+	Value string `json:"value"`
+}
+
+// RateLimit bounds events per window.
+type RateLimit struct {
+	// Tickets; negative: no bound.
+	Tickets int            `json:"tickets"`
+	Window  caddy.Duration `json:"window,omitempty"`
+}
+
+// CaddyModule implements caddy.Module.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.uma_protect", New: func() caddy.Module { return new(Handler) }}
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if len(h.guard) > 0 {
+		return h.serveGuard(w, r, next)
+	}
+	if h.Metadata != metadataOff && h.engine.ServeMetadata(w, r) {
+		return nil
+	}
+	if h.Metadata == metadataOnly {
+		return next.ServeHTTP(w, r)
+	}
+	origin := h.allowedOrigin(r)
+	if rs.Preflight(r) && len(h.CORS) > 0 {
+		return h.preflight(w, r, origin, next)
+	}
+	grant, refusal := h.check(r)
+	if refusal != nil {
+		exposeTo(w.Header(), origin)
+		return h.refuse(w, r, refusal)
+	}
+	h.headers.clean(r)
+	h.setPlaceholders(r, grant)
+	h.headers.set(r)
+	answer := wrap(w, origin)
+	err := next.ServeHTTP(answer, r)
+	answer.cleanHeader() // trailers
+	return err
+}
+
+// check finds the resource of the request and asks the engine.
+func (h *Handler) check(r *http.Request) (*rs.Grant, *rs.Refusal) {
+	if refusal := unclear(r); refusal != nil {
+		return nil, refusal
+	}
+	index, err := h.resourceOf(r)
+	switch {
+	case errors.Is(err, errReadings):
+		return nil, rs.BadRequest("The path of the request can be read in more than one way.")
+	case err != nil: // a matcher failed: fail closed
+		h.log.Error("finding the resource of a request failed", zap.Error(err))
+		return nil, rs.Forbidden()
+	}
+	return h.engine.Check(r, index, limit.Source(umaapp.ClientIP(r)))
+}
+
+// refuse writes a refusal. Returning an error instead would let
+// `handle_errors { reverse_proxy }` send the refused request to the backend.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *rs.Refusal) error {
+	if h.Errors != "pass" {
+		f.Write(w, r)
+		return nil
+	}
+	h.headers.clean(r)
+	f.Apply(w.Header())
+	return caddyhttp.Error(f.Status, errors.New(f.Detail))
+}
+
+// setPlaceholders sets {http.auth.user.*}. The engine has left out what could
+// be expanded again or end a header field (CONFORMANCE SEC-19).
+func (h *Handler) setPlaceholders(r *http.Request, g *rs.Grant) {
+	repl := replacer(r)
+	for name, value := range g.Claims {
+		repl.Set("http.auth.user."+name, value)
+	}
+	repl.Set("http.auth.user.id", g.Subject)
+	repl.Set("http.auth.user.issuer", g.Issuer)
+	repl.Set("http.auth.user.client_id", g.ClientID)
+	repl.Set("http.auth.user.resource", g.Resource)
+	repl.Set("http.auth.user.scopes", joined(g.Scopes))
+	repl.Set("http.auth.user.decision_id", g.DecisionID)
+}
+
+func replacer(r *http.Request) *caddy.Replacer {
+	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,188 @@
+package caddyrs
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-uma/caddy-uma/internal/rs"
+)
+
+// identityFields are header fields by which backends learn who the user is. A
+// client that sent one would be believed (CONFORMANCE SEC-19). They stand here
+// as lookAlike gives them.
+var identityFields = []string{ //nolint:gochecknoglobals // a table of constants
+	"remote-user", "remote-email", "remote-groups", "remote-group", "remote-name", "remote-ident",
+	"x-remote-user", "x-remote-email", "x-remote-groups", "x-remote-group", "x-remote-name",
+	"x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-name",
+	"x-forwarded-preferred-username", "x-forwarded-access-token",
+	"x-auth-request-user", "x-auth-request-email", "x-auth-request-groups",
+	"x-auth-request-preferred-username", "x-auth-request-access-token",
+	"x-auth-user", "x-auth-email", "x-auth-groups", "x-authenticated-user", "x-authenticated-userid",
+	"x-authentik-username", "x-authentik-email", "x-authentik-groups", "x-authentik-uid",
+	"x-webauth-user", "x-webauth-email", "x-webauth-name", "x-webauth-groups", "x-user", "x-user-email",
+	"x-original-user", "x-proxy-user", "x-token-subject", "x-token-user-name", "x-token-user-email",
+	"x-goog-authenticated-user-email", "x-goog-authenticated-user-id", "x-ms-client-principal",
+	"x-ms-client-principal-name", "x-ms-client-principal-id", "cf-access-authenticated-user-email",
+}
+
+// pathFields make some backends read another path than that of the request line.
+var pathFields = []string{"x-original-url", "x-rewrite-url", "x-override-url"} //nolint:gochecknoglobals // a table of constants
+
+// certFields count only if a trusted proxy has set them.
+var certFields = []string{ //nolint:gochecknoglobals // a table of constants
+	"client-cert", "client-cert-chain", "x-client-cert", "x-forwarded-client-cert", "x-forwarded-tls-client-cert",
+	"x-forwarded-tls-client-cert-info", "x-ssl-cert", "x-ssl-client-cert", "x-ssl-client-dn", "x-ssl-client-s-dn",
+	"x-ssl-client-verify", "ssl-client-cert", "ssl-client-verify", "ssl-client-s-dn",
+}
+
+// methodFields make some backends read another method than that of the request
+// line.
+var methodFields = []string{"x-http-method-override", "x-http-method", "x-method-override"} //nolint:gochecknoglobals // a table of constants
+
+// forwardedFields are set by Caddy's proxy itself in their proper spelling; only
+// their look-alikes are removed.
+var forwardedFields = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip"} //nolint:gochecknoglobals // a table of constants
+
+// headerRules say what the backend must not see and what it shall.
+type headerRules struct {
+	remove map[string]bool // as lookAlike gives them
+	fields []HeaderField
+}
+
+func newHeaderRules(up []HeaderField, forwardAuthorization bool) headerRules {
+	rules := headerRules{remove: map[string]bool{}, fields: up}
+	for _, name := range slices.Concat(identityFields, pathFields) {
+		rules.remove[name] = true
+	}
+	for _, f := range up {
+		rules.remove[lookAlike(f.Field)] = true
+	}
+	if !forwardAuthorization { // CONFORMANCE SEC-20
+		rules.remove["authorization"], rules.remove["dpop"] = true, true
+	}
+	return rules
+}
+
+// lookAlike maps all names to one that a backend may take for the same: CGI and
+// WSGI turn both - and _ into _, others do so with every special character.
+func lookAlike(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+// clean removes what the client must not say to the backend.
+func (h headerRules) clean(r *http.Request) {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	for _, fields := range []http.Header{r.Header, r.Trailer} {
+		for name := range fields {
+			if h.removes(name, trusted) {
+				delete(fields, name)
+			}
+		}
+	}
+	h.keepConnection(r.Header)
+}
+
+func (h headerRules) removes(name string, trusted bool) bool {
+	alike := lookAlike(name)
+	if h.remove[alike] || !trusted && slices.Contains(certFields, alike) {
+		return true
+	}
+	return slices.ContainsFunc(forwardedFields, func(f string) bool {
+		return lookAlike(f) == alike && !strings.EqualFold(f, name)
+	})
+}
+
+// keepConnection drops from Connection the names of fields that are set for the
+// backend: a proxy removes fields named there (RFC 9110 §7.6.1), so a client
+// could take away what tells the backend who he is.
+func (h headerRules) keepConnection(header http.Header) {
+	lines := header["Connection"]
+	if len(lines) == 0 || len(h.fields) == 0 {
+		return
+	}
+	var kept []string
+	for option := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		option = strings.TrimSpace(option)
+		ours := slices.ContainsFunc(h.fields, func(f HeaderField) bool { return lookAlike(f.Field) == lookAlike(option) })
+		if option != "" && !ours {
+			kept = append(kept, option)
+		}
+	}
+	header.Del("Connection")
+	if len(kept) > 0 {
+		header.Set("Connection", strings.Join(kept, ", "))
+	}
+}
+
+// set sets the fields for the backend; an empty or unsafe value leaves it absent.
+func (h headerRules) set(r *http.Request) {
+	repl := replacer(r)
+	for _, f := range h.fields {
+		value := repl.ReplaceAll(f.Value, "")
+		if value != "" && validValue(value) {
+			r.Header.Set(f.Field, value)
+		}
+	}
+}
+
+func checkHeaderUp(fields []HeaderField) error {
+	for _, f := range fields {
+		if f.Field != "" && strings.ContainsAny(f.Field[:1], "+-?>") {
+			return fmt.Errorf("header_up: '%s': only plain field names, which are set", f.Field)
+		}
+		switch name := http.CanonicalHeaderKey(f.Field); {
+		case !isToken(f.Field):
+			return fmt.Errorf("header_up: '%s' is no name of a header field", f.Field)
+		case slices.Contains([]string{"Host", "Connection", "Upgrade", "Te", "Trailer", "Transfer-Encoding", "Content-Length", "Keep-Alive"}, name):
+			return fmt.Errorf("header_up: %s cannot be set here", name)
+		}
+	}
+	return nil
+}
+
+// unclear refuses requests whose method or target a backend may read in another
+// way than we do (CONFORMANCE SEC-21).
+func unclear(r *http.Request) *rs.Refusal {
+	method := rs.Method(r)
+	for name, values := range r.Header {
+		if !slices.Contains(methodFields, lookAlike(name)) {
+			continue
+		}
+		if slices.ContainsFunc(values, func(v string) bool { return !strings.EqualFold(strings.TrimSpace(v), method) }) {
+			return rs.BadRequest("The request names another method in a header field.")
+		}
+	}
+	if !isOrigin(r.URL) {
+		return rs.BadRequest("The target of the request is not a path.")
+	}
+	return nil
+}
+
+func joined(list []string) string { return strings.Join(list, " ") }
+
+// isToken tells the name of a header field (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func validValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}

@@ -1,0 +1,302 @@
+package caddyrs
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/rs"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+// Default bound on tickets per client IP.
+const (
+	defaultTickets = 60
+	defaultWindow  = time.Minute
+	limiterSources = 100_000
+)
+
+// pool shares what the handlers of one directive have in common (the protection
+// and the route of its document) and what must outlive a reload (the limits).
+var pool = caddy.NewUsagePool() //nolint:gochecknoglobals // UsagePools live as long as the process
+
+// Keys of the pool. An engine belongs to one configuration, because its way to
+// the authorization server does.
+type (
+	engineKey  struct{ app, settings any }
+	limiterKey struct{ settings string }
+	lockKey    struct{ issuer, clientID string }
+)
+
+// engine is an entry of the pool.
+type engine struct {
+	server *rs.Server
+	client *http.Client
+}
+
+// Destruct implements caddy.Destructor.
+func (e *engine) Destruct() error {
+	e.client.CloseIdleConnections()
+	return nil
+}
+
+type limiter struct{ *limit.Limiter }
+
+// Destruct implements caddy.Destructor.
+func (limiter) Destruct() error { return nil }
+
+type lock struct{ sync.Mutex }
+
+// Destruct implements caddy.Destructor.
+func (*lock) Destruct() error { return nil }
+
+// Provision implements caddy.Provisioner. It calls nobody.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.log = ctx.Logger()
+	if len(h.GuardRaw) > 0 {
+		return h.provisionGuard(ctx)
+	}
+	if err := h.checkSettings(); err != nil {
+		return fmt.Errorf("uma_protect: %w", err)
+	}
+	fingerprint, err := h.fingerprint()
+	if err != nil {
+		return err
+	}
+	if err := h.provisionResources(ctx); err != nil {
+		return fmt.Errorf("uma_protect: %w", err)
+	}
+	h.headers = newHeaderRules(h.HeaderUp, h.ForwardAuthorization)
+	return h.provisionEngine(ctx, fingerprint)
+}
+
+// fingerprint tells handlers with the same settings; it holds no expanded
+// secret. What the handler is for is no setting.
+func (h *Handler) fingerprint() (string, error) {
+	c := *h
+	if c.Metadata == metadataOnly {
+		c.Metadata = ""
+	}
+	text, err := json.Marshal(&c)
+	return string(text), err
+}
+
+func (h *Handler) provisionGuard(ctx caddy.Context) error {
+	sets, err := ctx.LoadModule(h, "GuardRaw")
+	if err != nil {
+		return fmt.Errorf("uma_protect: %w", err)
+	}
+	return h.guard.FromInterface(sets)
+}
+
+func (h *Handler) provisionResources(ctx caddy.Context) error {
+	for _, r := range h.Resources {
+		if len(r.MatcherSetsRaw) == 0 {
+			continue
+		}
+		sets, err := ctx.LoadModule(r, "MatcherSetsRaw")
+		if err != nil {
+			return fmt.Errorf("resource '%s': %w", r.Name, err)
+		}
+		if err := r.matchers.FromInterface(sets); err != nil {
+			return fmt.Errorf("resource '%s': %w", r.Name, err)
+		}
+		h.byPath = true
+	}
+	return nil
+}
+
+func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
+	app, err := umaapp.Get(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := h.take(engineKey{app, fingerprint}, func() (caddy.Destructor, error) {
+		return h.newEngine(ctx, app, fingerprint)
+	})
+	if err != nil {
+		return err
+	}
+	h.engine = v.(*engine).server
+	return nil
+}
+
+// take gives an entry of the pool and remembers that Cleanup must return it.
+func (h *Handler) take(key any, construct func() (caddy.Destructor, error)) (any, error) {
+	v, _, err := pool.LoadOrNew(key, caddy.Constructor(construct))
+	if err == nil {
+		h.taken = append(h.taken, key)
+	}
+	return v, err
+}
+
+func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint string) (*engine, error) {
+	secret := ""
+	if h.ClientSecret != "" {
+		var err error
+		if secret, err = umaapp.Secret("uma_protect", "client_secret", h.ClientSecret, h.Issuer); err != nil {
+			return nil, err
+		}
+	}
+	client, err := h.newClient(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	cfg := h.engineConfig()
+	cfg.ClientSecret = secret
+	cfg.AS = (&transport{app: app, issuer: h.Issuer, clientID: h.ClientID, local: secret == "", client: client}).do
+	_, cfg.KeyMaxAge, cfg.KeyPause = app.Cache()
+	cfg.Now, cfg.Observe, cfg.Log = time.Now, app.Observe(), h.log
+	if cfg.Limiter, cfg.Registering, err = h.sharedState(fingerprint); err != nil {
+		return nil, err
+	}
+	server, err := rs.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("uma_protect: %w", err)
+	}
+	return &engine{server, client}, nil
+}
+
+// newClient is for the authorization server, which the administrator named.
+func (h *Handler) newClient(ctx caddy.Context, app *umaapp.App) (*http.Client, error) {
+	cfg := app.Outbound()
+	if h.TrustPoolRaw != nil {
+		mod, err := ctx.LoadModule(h, "TrustPoolRaw")
+		if err != nil {
+			return nil, fmt.Errorf("uma_protect: trust_pool: %w", err)
+		}
+		ca, ok := mod.(caddytls.CA)
+		if !ok {
+			return nil, fmt.Errorf("uma_protect: trust_pool: %T is no source of CAs", mod)
+		}
+		cfg.Roots = ca.CertPool()
+	}
+	return outbound.NewNamed(cfg), nil
+}
+
+func (h *Handler) sharedState(fingerprint string) (*limit.Limiter, sync.Locker, error) {
+	n, window := defaultTickets, defaultWindow
+	if h.RateLimit != nil {
+		n, window = h.RateLimit.Tickets, time.Duration(h.RateLimit.Window)
+	}
+	l, err := h.take(limiterKey{fingerprint}, func() (caddy.Destructor, error) {
+		return limiter{limit.New(n, window, limiterSources, time.Now)}, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := h.take(lockKey{h.Issuer, h.ClientID}, func() (caddy.Destructor, error) { return new(lock), nil })
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.(limiter).Limiter, m.(*lock), nil
+}
+
+func (h *Handler) engineConfig() rs.Config {
+	cfg := rs.Config{
+		Issuer: h.Issuer, ClientID: h.ClientID, ResourceURI: h.ResourceURI, Owner: h.Owner, Realm: h.Realm,
+		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
+		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff,
+	}
+	for _, r := range h.Resources {
+		res := rs.Resource{
+			Name: r.Name, Type: r.Type, Description: r.Description, IconURI: r.IconURI, Owner: r.Owner,
+			Scopes: engineScopes(r.Scopes),
+		}
+		for _, a := range r.Also {
+			res.Also = append(res.Also, rs.Also(a))
+		}
+		cfg.Resources = append(cfg.Resources, res)
+	}
+	return cfg
+}
+
+func engineScopes(scopes []Scope) []rs.Scope {
+	var all []rs.Scope
+	for _, s := range scopes {
+		all = append(all, rs.Scope(s))
+	}
+	return all
+}
+
+// Validate implements caddy.Validator.
+func (h *Handler) Validate() error {
+	if len(h.guard) == 0 && h.engine == nil {
+		return errors.New("uma_protect: not provisioned")
+	}
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper; Caddy calls it also after a Provision
+// that failed.
+func (h *Handler) Cleanup() error {
+	var all error
+	for _, key := range slices.Backward(h.taken) {
+		_, err := pool.Delete(key)
+		all = errors.Join(all, err)
+	}
+	h.taken = nil
+	return all
+}
+
+// checkSettings refuses what a Caddyfile cannot say or has been told already.
+func (h *Handler) checkSettings() error {
+	switch {
+	case checkIssuer(h.Issuer) != nil:
+		return checkIssuer(h.Issuer)
+	case h.ClientID == "":
+		return missingClientID(h.Issuer)
+	case h.Errors != "" && h.Errors != "pass":
+		return errors.New("errors must be pass")
+	case h.Metadata != "" && h.Metadata != metadataOff && h.Metadata != metadataOnly:
+		return errors.New("metadata must be off")
+	case strings.ContainsAny(h.Realm, "\"\\{}") || !rs.Safe(h.Realm):
+		return errors.New("realm holds a character that a header field cannot")
+	case h.RateLimit != nil && h.RateLimit.Tickets >= 0 && (h.RateLimit.Tickets == 0 || h.RateLimit.Window <= 0):
+		return errors.New("rate_limit needs a positive number and a window; write: rate_limit 60 1m, or rate_limit off")
+	case h.Cache < 0 || h.MaxRPTLifetime < 0:
+		return errors.New("cache and max_rpt_lifetime must be positive")
+	}
+	if err := checkOwners(h); err != nil {
+		return err
+	}
+	return errors.Join(checkHeaderUp(h.HeaderUp), checkCORS(h.CORS))
+}
+
+func checkOwners(h *Handler) error {
+	owners := []string{h.Owner}
+	for _, r := range h.Resources {
+		if r == nil || r.Name == "" {
+			return errors.New("a resource has no name")
+		}
+		owners = append(owners, r.Owner)
+	}
+	for _, o := range owners {
+		if strings.ContainsAny(o, "{}:") && !strings.Contains(o, "://") {
+			return fmt.Errorf("owner '%s': placeholders and captures are not supported yet", o)
+		}
+	}
+	return nil
+}
+
+func checkIssuer(issuer string) error {
+	if _, err := oauth.ParseIssuer(issuer); err != nil {
+		return fmt.Errorf("issuer '%s' must be an https URL without query or fragment", issuer)
+	}
+	return nil
+}
+
+func missingClientID(issuer string) error {
+	return fmt.Errorf("client_id is required: the name under which %s knows this resource server (its resource_server line)", issuer)
+}

@@ -1,0 +1,103 @@
+package caddyrs
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-uma/caddy-uma/internal/rs"
+)
+
+// errReadings says that a path leads to another resource if it is read as
+// another program may read it.
+var errReadings = errors.New("the path can be read in more than one way")
+
+// resourceOf gives the index of the first resource that matches, negative if
+// none does. CONFORMANCE SEC-21: the path that decides must be the path that
+// the backend sees. Caddy hands the path on as it was written and the backend
+// reads it by its own rules, so every reading must lead to the same resource.
+func (h *Handler) resourceOf(r *http.Request) (int, error) {
+	if !h.byPath {
+		return 0, nil
+	}
+	all, err := readings(r.URL)
+	if err != nil {
+		return -1, err
+	}
+	// The request itself comes last: matchers may set placeholders.
+	first := -1
+	for i, path := range all {
+		index, err := h.match(reread(r, path))
+		if err != nil {
+			return -1, err
+		}
+		if i > 0 && index != first {
+			return -1, errReadings
+		}
+		first = index
+	}
+	index, err := h.match(r)
+	if err == nil && len(all) > 0 && index != first {
+		err = errReadings
+	}
+	return index, err
+}
+
+func (h *Handler) match(r *http.Request) (int, error) {
+	for i, resource := range h.Resources {
+		ok, err := resource.matchers.AnyMatchWithError(r)
+		if err != nil {
+			return -1, err
+		}
+		if ok {
+			return i, nil
+		}
+	}
+	return -1, nil
+}
+
+// reread is the request with another path.
+func reread(r *http.Request, path string) *http.Request {
+	c := *r
+	u := *r.URL
+	u.Path, u.RawPath = path, ""
+	c.URL = &u
+	return &c
+}
+
+// serveGuard passes what the matcher of a protection leaves public in every
+// reading of its path, and what the protection has let through.
+func (h *Handler) serveGuard(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	protected, err := h.guard.AnyMatchWithError(r)
+	if err != nil || protected {
+		if err != nil {
+			rs.Forbidden().Write(w, r)
+			return nil
+		}
+		return next.ServeHTTP(w, r)
+	}
+	if h.publicInAllReadings(r) {
+		return next.ServeHTTP(w, r)
+	}
+	rs.BadRequest("The path of the request can be read in more than one way.").Write(w, r)
+	return nil
+}
+
+func (h *Handler) publicInAllReadings(r *http.Request) bool {
+	all, err := readings(r.URL)
+	if err != nil {
+		return false
+	}
+	for _, path := range all {
+		if protected, err := h.guard.AnyMatchWithError(reread(r, path)); err != nil || protected {
+			return false
+		}
+	}
+	return true
+}
+
+// isOrigin tells a path of the form that a resource has (RFC 9112 §3.2.1), as
+// opposed to `*`, an authority or something opaque.
+func isOrigin(u *url.URL) bool { return u.Opaque == "" && u.Path != "" && u.Path[0] == '/' }

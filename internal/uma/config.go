@@ -127,7 +127,13 @@ func (c *Config) resolve() (*url.URL, error) {
 	if c.ClientIP == nil {
 		c.ClientIP = func(r *http.Request) string { return r.RemoteAddr }
 	}
-	return issuer, errors.Join(c.checkNames(), c.checkAudiences(), c.checkPolicies())
+	return issuer, c.Check()
+}
+
+// Check finds what is wrong with the settings that need no other part: names,
+// audiences and policies.
+func (c *Config) Check() error {
+	return errors.Join(c.checkNames(), c.checkAudiences(), c.checkPolicies())
 }
 
 func defaultTo[T comparable](field *T, value T) {

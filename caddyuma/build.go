@@ -1,0 +1,173 @@
+package caddyuma
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/discovery"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/uma"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+// build makes the server, or finds the one that an equal block made before (one
+// snippet on two sites).
+func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error) {
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	cfg, err := h.settings(func(field, text string) (string, error) {
+		return umaapp.Secret(directive, field, text, h.Issuer)
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.fillTimes(&cfg)
+	cfg.TokenLimit = h.RateLimit.Token.Limiter(60, time.Minute)
+	cfg.TicketLimit = h.RateLimit.Ticket.Limiter(600, time.Minute)
+	cfg.Store, cfg.Observe, cfg.Now, cfg.Log = app.Store(), app.Observe(), time.Now, h.log
+	cfg.ClientIP = umaapp.ClientIP
+	if err := h.fillKeys(app, &cfg); err != nil {
+		return nil, err
+	}
+	if cfg.Finder, err = h.finder(ctx, app); err != nil {
+		return nil, err
+	}
+	server, err := uma.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	h.warn()
+	return h.share(app, server)
+}
+
+func (h *Handler) share(app *umaapp.App, server *uma.Server) (*uma.Server, error) {
+	fingerprint, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	first, err := app.RegisterAS(h.Issuer, fingerprint, server)
+	if err != nil {
+		return nil, err
+	}
+	shared, ok := first.(*uma.Server)
+	if !ok {
+		return nil, fmt.Errorf("issuer %s belongs to another kind of handler", h.Issuer)
+	}
+	return shared, nil
+}
+
+func (h *Handler) fillTimes(cfg *uma.Config) {
+	cfg.TicketLifetime = or(h.Lifetime.Ticket, 5*time.Minute)
+	cfg.RPTLifetime = or(h.Lifetime.RPT, 5*time.Minute)
+	cfg.PATLifetime = or(h.Lifetime.PAT, time.Hour)
+	cfg.Leeway = or(h.Leeway, time.Minute)
+}
+
+func or(d caddy.Duration, standard time.Duration) time.Duration {
+	if d == 0 {
+		return standard
+	}
+	return time.Duration(d)
+}
+
+// fillKeys: a key outlives the last token made with it by the leeway.
+func (h *Handler) fillKeys(app *umaapp.App, cfg *uma.Config) error {
+	for _, k := range []struct {
+		purpose string
+		life    time.Duration
+		to      **jose.Ring
+	}{
+		{"ticket", cfg.TicketLifetime, &cfg.TicketKeys},
+		{"rpt", cfg.RPTLifetime, &cfg.RPTKeys},
+		{"subject", 0, &cfg.SubjectKeys},
+	} {
+		ring, err := app.Ring("as", h.Issuer, k.purpose, k.life+2*cfg.Leeway)
+		if err != nil {
+			return err
+		}
+		*k.to = ring
+	}
+	return nil
+}
+
+// finder makes the look-up of providers. Address and port rules are lifted for
+// the host:port of the written base URLs, and for nothing else (CONFORMANCE
+// A42, SEC-29).
+func (h *Handler) finder(ctx caddy.Context, app *umaapp.App) (*discovery.Finder, error) {
+	out := app.Outbound()
+	out.Log, out.Exceptions = h.log, map[string]outbound.Exception{}
+	var domains []discovery.Domain
+	for i := range h.EmailDomains {
+		e := &h.EmailDomains[i]
+		if err := e.except(ctx, app, out.Exceptions); err != nil {
+			return nil, err
+		}
+		for _, pattern := range e.Domains {
+			domains = append(domains, discovery.Domain{
+				Pattern: strings.ToLower(pattern), BaseURL: e.BaseURL, NoWebFinger: e.NoWebFinger, Deny: e.Deny,
+				SameDomain: e.SameDomain, AssumeEmailVerified: e.AssumeEmailVerified, AcceptTyp: e.AcceptTyps,
+			})
+		}
+	}
+	size, maxAge, pause := app.Cache()
+	return discovery.New(discovery.Config{
+		Client: outbound.NewStrict(out), Domains: domains, NoDocument: h.NoDomainDocument,
+		Size: size, MaxAge: maxAge, RefetchPause: pause,
+		Now: time.Now, Observe: app.Observe(), Log: h.log,
+	})
+}
+
+func (e *EmailDomain) except(ctx caddy.Context, app *umaapp.App, exceptions map[string]outbound.Exception) error {
+	if e.BaseURL == "" {
+		return nil
+	}
+	u, err := oauth.ParseIssuer(e.BaseURL)
+	if err != nil {
+		return err
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	hostport := net.JoinHostPort(u.Hostname(), port)
+	app.WarnLocal("email_domain "+strings.Join(e.Domains, " "), hostport)
+	var exception outbound.Exception
+	if e.TrustPoolRaw != nil {
+		mod, err := ctx.LoadModule(e, "TrustPoolRaw")
+		if err != nil {
+			return fmt.Errorf("trust_pool: %w", err)
+		}
+		ca, ok := mod.(caddytls.CA)
+		if !ok {
+			return fmt.Errorf("trust_pool: %T is no source of CAs", mod)
+		}
+		exception.Roots = ca.CertPool()
+	}
+	exceptions[hostport] = exception
+	return nil
+}
+
+// warn logs what is allowed and perhaps not meant.
+func (h *Handler) warn() {
+	if len(h.Policies) == 0 {
+		h.log.Warn("there is no policy, so nobody is let in", zap.String("iss", h.Issuer))
+	}
+	for _, p := range h.Policies {
+		for _, text := range p.From {
+			if strings.HasPrefix(text, "*.") && !p.Deny {
+				h.log.Warn("a policy lets in every subdomain; a dangling one is enough to pass it",
+					zap.String("policy", p.Name), zap.String("from", text))
+			}
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package caddyuma
+
+import (
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+type read = func(*caddyfile.Dispenser) error
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	uma_server [<matcher>] <issuer> {
+//		resource_server <client_id> <resource_uri> [<client_secret>|local] {
+//			audience      <name>
+//			client_secret <secret...>
+//			owner         <id>|*
+//			require_as_uri
+//			release       <claims...>
+//		}
+//		client <client_id> [public|<client_secret>] {
+//			client_secret <secret...>
+//			disabled
+//		}
+//		policy <name> {
+//			resource_server <client_ids...>
+//			resource        <names...>
+//			type            <uris...>
+//			scopes          <scopes...>
+//			from            <address|domain|*.domain...>
+//			from            issuer <url...>
+//			from            anyone
+//			client          <client_ids...>
+//			when            <CEL>
+//			deny
+//		}
+//		email_domain <domain|*.domain|*...> [<base_url>|deny] {
+//			webfinger  off
+//			trust_pool <module> ...
+//			same_domain
+//			assume_email_verified
+//			accept_typ <typ...>
+//			deny
+//		}
+//		discovery_domain_document off
+//		discover         any
+//		email_claim      <name>
+//		pushed_claims    off
+//		partial_grant
+//		need_info_rounds <n>
+//		lifetime         ticket|rpt|pat <duration>
+//		leeway           <duration>
+//		rate_limit       token|ticket <n> <window>|off
+//		cors             off
+//		terms            <uri>
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return h.Unmarshal(d, "")
+}
+
+// Unmarshal is UnmarshalCaddyfile behind the directive's name and matcher.
+func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) error {
+	first := *d
+	issuer, err := umaapp.Issuer(d, directive, "UMA server", eaten)
+	if err != nil {
+		return err
+	}
+	h.Issuer = issuer
+	if err := h.words().Read(d); err != nil {
+		return err
+	}
+	if err := h.check(); err != nil { // what only the whole block can show
+		return first.Errf("%s: %w", directive, err)
+	}
+	return nil
+}
+
+func (h *Handler) words() umaapp.Words {
+	return umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"resource_server":           h.parseResourceServer,
+			"client":                    h.parseClient,
+			"policy":                    h.parsePolicy,
+			"email_domain":              h.parseEmailDomain,
+			"discovery_domain_document": umaapp.Off(directive, &h.NoDomainDocument),
+			"discover":                  h.parseDiscover,
+			"email_claim":               umaapp.Text(directive, &h.EmailClaim),
+			"pushed_claims":             umaapp.Off(directive, &h.NoPushedClaims),
+			"partial_grant":             umaapp.Flag(&h.PartialGrant),
+			"need_info_rounds":          h.parseRounds,
+			"lifetime":                  h.parseLifetime,
+			"leeway":                    umaapp.Duration(directive, &h.Leeway),
+			"rate_limit":                h.parseRateLimit,
+			"cors":                      umaapp.Off(directive, &h.NoCORS),
+			"terms":                     umaapp.Text(directive, &h.Terms),
+		},
+		Order: []string{
+			"resource_server", "client", "policy", "email_domain", "discovery_domain_document", "discover",
+			"email_claim", "pushed_claims", "partial_grant", "need_info_rounds", "lifetime", "leeway",
+			"rate_limit", "cors", "terms",
+		},
+		Later: []string{"client_metadata_documents", "registration", "continuity", "refresh_tokens", "pct", "replay_grace"},
+	}
+}
+
+func (h *Handler) parseDiscover(d *caddyfile.Dispenser) error {
+	if args := d.RemainingArgs(); len(args) != 1 || args[0] != "any" {
+		return d.Errf("%s: write 'discover any' or leave the line out", directive)
+	}
+	h.Discover = "any"
+	return nil
+}
+
+func (h *Handler) parseRounds(d *caddyfile.Dispenser) error {
+	text := ""
+	if err := umaapp.Text(directive, &text)(d); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 100 || h.NeedInfoRounds != 0 {
+		return d.Errf("%s: need_info_rounds takes one number from 1 to 100, once", directive)
+	}
+	h.NeedInfoRounds = n
+	return nil
+}
+
+func (h *Handler) parseLifetime(d *caddyfile.Dispenser) error {
+	return oneOf(d, "lifetime", map[string]read{
+		"ticket": umaapp.Duration(directive, &h.Lifetime.Ticket),
+		"rpt":    umaapp.Duration(directive, &h.Lifetime.RPT),
+		"pat":    umaapp.Duration(directive, &h.Lifetime.PAT),
+	}, "ticket", "rpt", "pat")
+}
+
+func (h *Handler) parseRateLimit(d *caddyfile.Dispenser) error {
+	return oneOf(d, "rate_limit", map[string]read{
+		"token":  umaapp.Rate(directive, &h.RateLimit.Token),
+		"ticket": umaapp.Rate(directive, &h.RateLimit.Ticket),
+	}, "token", "ticket")
+}
+
+// oneOf reads a line whose first argument says what the rest is.
+func oneOf(d *caddyfile.Dispenser, word string, known map[string]read, order ...string) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	if parse, ok := known[d.Val()]; ok {
+		return parse(d)
+	}
+	return umaapp.Unknown(d, directive+" "+word, order...)
+}
+
+// credentials reads the last argument of a client or resource_server line.
+func credentials(arg string, public string, flag *bool, secrets *[]string) {
+	if arg == public {
+		*flag = true
+		return
+	}
+	*secrets = append(*secrets, arg)
+}
+
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,165 @@
+package caddyuma
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+func (h *Handler) parseResourceServer(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 || len(args) > 3 {
+		return d.Errf("%s: write: resource_server <client_id> <resource_uri> [<client_secret>|local]", directive)
+	}
+	rs := ResourceServer{ClientID: args[0], ResourceURI: args[1]}
+	if len(args) == 3 {
+		credentials(args[2], "local", &rs.Local, &rs.ClientSecrets)
+	}
+	err := umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"audience":       umaapp.Text(directive, &rs.Audience),
+			"client_secret":  umaapp.List(&rs.ClientSecrets),
+			"owner":          umaapp.Text(directive, &rs.Owner),
+			"require_as_uri": umaapp.Flag(&rs.RequireASURI),
+			"release":        umaapp.List(&rs.Releases),
+		},
+		Order: []string{"audience", "client_secret", "owner", "require_as_uri", "release"},
+		Later: []string{"jwks_uri", "jwks_file", "tls_client_auth", "rpt", "require"},
+	}.Read(d)
+	h.ResourceServers = append(h.ResourceServers, rs)
+	return err
+}
+
+func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.Errf("%s: write: client <client_id> [public|<client_secret>]", directive)
+	}
+	c := Client{ClientID: args[0]}
+	if len(args) == 2 {
+		credentials(args[1], "public", &c.Public, &c.ClientSecrets)
+	}
+	err := umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"client_secret": umaapp.List(&c.ClientSecrets),
+			"disabled":      umaapp.Flag(&c.Disabled),
+		},
+		Order: []string{"client_secret", "disabled"},
+		Later: []string{"jwks_uri", "jwks_file", "tls_client_auth", "scope", "claims_redirect_uri"},
+	}.Read(d)
+	h.Clients = append(h.Clients, c)
+	return err
+}
+
+func (h *Handler) parsePolicy(d *caddyfile.Dispenser) error {
+	var p Policy
+	if err := umaapp.Text(directive, &p.Name)(d); err != nil {
+		return err
+	}
+	err := umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"resource_server": umaapp.List(&p.ResourceServers),
+			"resource":        umaapp.List(&p.Resources),
+			"type":            umaapp.List(&p.Types),
+			"scopes":          umaapp.List(&p.Scopes),
+			"from":            p.parseFrom,
+			"client":          umaapp.List(&p.Clients),
+			"when":            p.parseWhen,
+			"deny":            umaapp.Flag(&p.Deny),
+		},
+		Order: []string{"resource_server", "resource", "type", "scopes", "from", "client", "when", "deny"},
+		Later: []string{"evaluate", "required_claims", "require", "accept_pct", "shadow"},
+	}.Read(d)
+	h.Policies = append(h.Policies, p)
+	return err
+}
+
+func (p *Policy) parseFrom(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 0:
+		return d.ArgErr()
+	case args[0] == "anyone" && len(args) == 1:
+		p.FromAnyone = true
+		return nil
+	case args[0] == "issuer" && len(args) > 1:
+		p.FromIssuers = append(p.FromIssuers, args[1:]...)
+		return nil
+	}
+	for _, text := range args {
+		if _, _, err := parseFrom(text); err != nil {
+			return d.Errf("policy '%s': %w", p.Name, err)
+		}
+	}
+	p.From = append(p.From, args...)
+	return nil
+}
+
+// parseWhen reads the rest of the line, or one back-quoted text, as CEL and
+// compiles it at once, so that a mistake names file, line and column.
+func (p *Policy) parseWhen(d *caddyfile.Dispenser) error {
+	if p.When != "" {
+		return d.Errf("policy '%s': when is set twice; join the conditions with &&", p.Name)
+	}
+	line := d.Line()
+	args := d.RemainingArgsRaw()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	p.When = strings.Join(args, " ")
+	if len(args) == 1 {
+		p.When = strings.Trim(p.When, "`")
+	}
+	if _, _, err := compile(p.When); err != nil {
+		return fmt.Errorf("policy '%s', %s:%d: %w", p.Name, d.File(), line, err)
+	}
+	return nil
+}
+
+func (h *Handler) parseEmailDomain(d *caddyfile.Dispenser) error {
+	var e EmailDomain
+	for _, arg := range d.RemainingArgs() {
+		switch {
+		case arg == "deny":
+			e.Deny = true
+		case strings.Contains(arg, "://") && e.BaseURL != "":
+			return d.Errf("%s: email_domain has two URLs", directive)
+		case strings.Contains(arg, "://"):
+			e.BaseURL = arg
+		default:
+			e.Domains = append(e.Domains, arg)
+		}
+	}
+	if len(e.Domains) == 0 {
+		return d.Errf("%s: write: email_domain <domain|*.domain|*...> [<base_url>|deny]", directive)
+	}
+	err := umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"webfinger":             umaapp.Off(directive, &e.NoWebFinger),
+			"trust_pool":            e.parseTrustPool,
+			"same_domain":           umaapp.Flag(&e.SameDomain),
+			"assume_email_verified": umaapp.Flag(&e.AssumeEmailVerified),
+			"accept_typ":            umaapp.List(&e.AcceptTyps),
+			"deny":                  umaapp.Flag(&e.Deny),
+		},
+		Order: []string{"webfinger", "trust_pool", "same_domain", "assume_email_verified", "accept_typ", "deny"},
+	}.Read(d)
+	h.EmailDomains = append(h.EmailDomains, e)
+	return err
+}
+
+func (e *EmailDomain) parseTrustPool(d *caddyfile.Dispenser) error {
+	if e.TrustPoolRaw != nil {
+		return d.Errf("%s: trust_pool is set twice", directive)
+	}
+	raw, err := umaapp.ParseTrustPool(d)
+	e.TrustPoolRaw = raw
+	return err
+}

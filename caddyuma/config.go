@@ -1,0 +1,133 @@
+package caddyuma
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+// defaultClient is declared if no client is.
+const defaultClient = "caddy-uma"
+
+// ResourceServer is a resource server that may register resources here.
+type ResourceServer struct {
+	// Its client_id.
+	ClientID string `json:"client_id,omitempty"`
+	// Its identifier, a canonical https URL. No other resource server's may lie
+	// below it.
+	ResourceURI string `json:"resource_uri,omitempty"`
+	// Whether it is part of this process and needs no secret.
+	Local bool `json:"local,omitempty"`
+	// Its secrets, several during a rotation: placeholders `{env.X}` or
+	// `{file./path}`, or literal text.
+	ClientSecrets []string `json:"client_secrets,omitempty"`
+	// The logical name that claims tokens and RPTs are made for instead of
+	// `resource_uri`. Names are weaker than URIs: whoever lists the same name
+	// elsewhere is taken for this one by a client that is told so.
+	Audience string `json:"audience,omitempty"`
+	// Who owns its resources; `*` lets it name the owner of each resource.
+	// Default: its client_id.
+	Owner string `json:"owner,omitempty"`
+	// Whether a claims token must name this authorization server (`as_uri`).
+	RequireASURI bool `json:"require_as_uri,omitempty"`
+	// The claims of the requesting party that are put into the RPT. Default:
+	// none.
+	Releases []string `json:"releases,omitempty"`
+}
+
+// Client is a client of requesting parties.
+type Client struct {
+	// The client_id.
+	ClientID string `json:"client_id,omitempty"`
+	// A public client has no secret.
+	Public bool `json:"public,omitempty"`
+	// The secrets, several during a rotation: placeholders `{env.X}` or
+	// `{file./path}`, or literal text.
+	ClientSecrets []string `json:"client_secrets,omitempty"`
+	// A disabled client is refused.
+	Disabled bool `json:"disabled,omitempty"`
+}
+
+// Policy says what some people may do with some things.
+type Policy struct {
+	// Its name, for logs and for `explain`.
+	Name string `json:"name,omitempty"`
+	// The resource servers it speaks of, by client_id. Default: every one.
+	// Required with `resources` or `types` when several are declared.
+	ResourceServers []string `json:"resource_servers,omitempty"`
+	// Names of resources. Default: every one.
+	Resources []string `json:"resources,omitempty"`
+	// Types of resources. Default: every one.
+	Types []string `json:"types,omitempty"`
+	// Scopes. Default: every one that is asked for.
+	Scopes []string `json:"scopes,omitempty"`
+	// Who is let in and whose word counts: addresses, domains, `*.domain` for
+	// subdomains. One of `from`, `from_issuers` and `from_anyone` is required.
+	From []string `json:"from,omitempty"`
+	// Issuers whose people are let in.
+	FromIssuers []string `json:"from_issuers,omitempty"`
+	// Anyone with an e-mail address.
+	FromAnyone bool `json:"from_anyone,omitempty"`
+	// The clients it speaks of, by client_id. Default: every one.
+	Clients []string `json:"clients,omitempty"`
+	// A condition in CEL over `email.address`, `email.local`, `email.domain`,
+	// `iss`, `sub`, `claims`, `resource.name`, `resource.type`,
+	// `resource.owner`, `resource.server`, `resource.scopes`, `scopes`,
+	// `client`, `request.method`, `request.ip` and `now`.
+	When string `json:"when,omitempty"`
+	// Whether it forbids. A policy that forbids wins over every other, and also
+	// when its condition cannot be evaluated.
+	Deny bool `json:"deny,omitempty"`
+}
+
+// EmailDomain says where people of some domains come from.
+type EmailDomain struct {
+	// Domains, `*.domain` for subdomains, `*` for all others.
+	Domains []string `json:"domains,omitempty"`
+	// What is asked instead of `https://<domain>`: WebFinger first, then the
+	// configuration. Loopback and private addresses and its port are allowed for
+	// its host:port only.
+	BaseURL string `json:"base_url,omitempty"`
+	// Nobody of these domains comes in.
+	Deny bool `json:"deny,omitempty"`
+	// The base URL is the issuer itself.
+	NoWebFinger bool `json:"no_webfinger,omitempty"`
+	// The CAs for the host:port of the base URL. Default: those of the global
+	// option.
+	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+	// The issuer's host must be the domain.
+	SameDomain bool `json:"same_domain,omitempty"`
+	// The provider never holds an address that it did not verify, so
+	// `email_verified` need not be there.
+	AssumeEmailVerified bool `json:"assume_email_verified,omitempty"`
+	// Values of `typ` accepted of claims tokens; with a base URL only. Default:
+	// ca-claims+jwt.
+	AcceptTyps []string `json:"accept_typs,omitempty"`
+}
+
+// Lifetime says how long things live.
+type Lifetime struct {
+	// Permission tickets. Default: 5m.
+	Ticket caddy.Duration `json:"ticket,omitempty"`
+	// RPTs. Default: 5m.
+	RPT caddy.Duration `json:"rpt,omitempty"`
+	// Protection API access tokens. Default: 1h.
+	PAT caddy.Duration `json:"pat,omitempty"`
+}
+
+// RateLimits bound how often somebody may ask.
+type RateLimits struct {
+	// At the token endpoint, per client and IP address. Default: 60 in 1m.
+	Token *umaapp.RateLimit `json:"token,omitempty"`
+	// For permission tickets, per resource server. Default: 600 in 1m.
+	Ticket *umaapp.RateLimit `json:"ticket,omitempty"`
+}
+
+func (h *Handler) clients() []Client {
+	if len(h.Clients) > 0 {
+		return h.Clients
+	}
+	return []Client{{ClientID: defaultClient, Public: true}}
+}

@@ -1,0 +1,134 @@
+// Package caddyuma is the Caddy adapter of the UMA 2.0 authorization server:
+// the directive uma_server and the module http.handlers.uma_server. It turns
+// JSON or a Caddyfile into the settings of internal/uma and hands requests to
+// it.
+package caddyuma
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/uma"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+const directive = "uma_server"
+
+func init() {
+	caddy.RegisterModule(Handler{})
+	umaapp.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
+}
+
+// Handler is a UMA 2.0 authorization server: resource servers register their
+// resources at it and get permission tickets for requests without a token;
+// clients of requesting parties exchange ticket and claims token for a
+// requesting party token (RPT) if a policy of the owner allows it.
+//
+// It answers `/.well-known/uma2-configuration`,
+// `/.well-known/oauth-authorization-server` and what lies below
+// `{issuer}/uma/`; every other request goes to the next handler. Requests that
+// did not come by TLS are refused.
+type Handler struct {
+	// The issuer identifier, an https URL without query or fragment. Required.
+	// It is never taken from a request.
+	Issuer string `json:"issuer,omitempty"`
+	// The resource servers.
+	ResourceServers []ResourceServer `json:"resource_servers,omitempty"`
+	// The clients of requesting parties. Default: the public client `caddy-uma`.
+	Clients []Client `json:"clients,omitempty"`
+	// Who may do what. Deny rules come first, then this order. Default: nobody
+	// anything.
+	Policies []Policy `json:"policies,omitempty"`
+	// Where people of an e-mail domain come from. The most specific entry
+	// counts. Default: every domain is discovered.
+	EmailDomains []EmailDomain `json:"email_domains,omitempty"`
+	// Whether `https://<domain>/.well-known/openid-configuration` is not asked
+	// when a domain has no WebFinger.
+	NoDomainDocument bool `json:"no_domain_document,omitempty"`
+	// `any` looks up addresses that no policy names, too.
+	Discover string `json:"discover,omitempty"`
+	// The claim that holds the e-mail address. Default: email.
+	EmailClaim string `json:"email_claim,omitempty"`
+	// Whether `pushed_claims` is not taken as another name of `claim_token`.
+	NoPushedClaims bool `json:"no_pushed_claims,omitempty"`
+	// Whether an RPT is issued for what is granted if not everything is.
+	// Default: request_denied.
+	PartialGrant bool `json:"partial_grant,omitempty"`
+	// How often a client is told what is missing before it is denied. Default: 5.
+	NeedInfoRounds int `json:"need_info_rounds,omitempty"`
+	// How long things live.
+	Lifetime Lifetime `json:"lifetime,omitzero"`
+	// How far clocks may differ. Default: 60s.
+	Leeway caddy.Duration `json:"leeway,omitempty"`
+	// How often somebody may ask.
+	RateLimit RateLimits `json:"rate_limit,omitzero"`
+	// Whether pages of other origins are kept from token endpoint, metadata and
+	// keys. Default: allowed, without credentials of the browser.
+	NoCORS bool `json:"no_cors,omitempty"`
+	// The URL of the terms of service, for the metadata.
+	Terms string `json:"terms,omitempty"`
+
+	server   *uma.Server
+	log      *zap.Logger
+	insecure *sync.Once
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.uma_server",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision checks the configuration and builds the server. Keys and store are
+// opened at first use.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.log, h.insecure = ctx.Logger(), new(sync.Once)
+	app, err := umaapp.Get(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", directive, err)
+	}
+	if h.server, err = h.build(ctx, app); err != nil {
+		return fmt.Errorf("%s: %w", directive, err)
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.server.Handles(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
+	if !umaapp.Secure(r) {
+		h.refuse(w)
+		return nil
+	}
+	h.server.ServeHTTP(w, r)
+	return nil
+}
+
+// refuse answers a request in clear (UMA Fed §1.3, CONFORMANCE UF-01, SEC-24).
+// One log line is enough: the cause is the configuration.
+func (h *Handler) refuse(w http.ResponseWriter) {
+	h.insecure.Do(func() {
+		h.log.Error("refused a request that did not come by TLS; behind a load balancer set trusted_proxies and X-Forwarded-Proto",
+			zap.String("iss", h.Issuer))
+	})
+	oauth.WriteError(w, &oauth.Error{
+		Code: oauth.CodeInvalidRequest, Status: http.StatusForbidden,
+		Description: "this endpoint is served over https only; a proxy in front must be trusted and say X-Forwarded-Proto: https",
+	})
+}
+
+var (
+	_ caddy.Module                = (*Handler)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

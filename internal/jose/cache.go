@@ -1,0 +1,186 @@
+package jose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+// CacheConfig describes a cache of other people's key sets.
+type CacheConfig struct {
+	// Fetch reads the document at a URI; it limits size and time.
+	Fetch func(ctx context.Context, uri string) ([]byte, error)
+	// MaxAge is how long a set is used; default 15m.
+	MaxAge time.Duration
+	// Pause is the least time between two fetches of a URI; default 60s.
+	Pause time.Duration
+	// Size is how many URIs are kept; default 10000.
+	Size int
+	Now  func() time.Time
+}
+
+// staleFactor: while fetching fails, a set is used for this many MaxAges.
+const staleFactor = 3
+
+// fetchTimeout bounds a fetch that several callers wait for.
+const fetchTimeout = 10 * time.Second
+
+// Cache keeps key sets by URI: bounded in number, at most one fetch per URI at
+// a time and per Pause, whatever the kid in a token says (CONFORMANCE SEC-09,
+// SEC-10).
+type Cache struct {
+	cfg    CacheConfig
+	sets   *lru.Cache[string, *cachedSet]
+	flight singleflight.Group
+}
+
+// NewCache makes an empty cache.
+func NewCache(cfg CacheConfig) *Cache {
+	if cfg.MaxAge <= 0 {
+		cfg.MaxAge = 15 * time.Minute
+	}
+	if cfg.Pause <= 0 {
+		cfg.Pause = time.Minute
+	}
+	if cfg.Size <= 0 {
+		cfg.Size = 10000
+	}
+	sets, err := lru.New[string, *cachedSet](cfg.Size)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+	return &Cache{cfg: cfg, sets: sets}
+}
+
+// Keys is the key set at uri; it is fetched at first use.
+func (c *Cache) Keys(uri string) KeySet { return remoteSet{c, uri} }
+
+type remoteSet struct {
+	cache *Cache
+	uri   string
+}
+
+// cachedSet is what is known of one URI.
+type cachedSet struct {
+	mu      sync.Mutex
+	keys    map[string]PublicKey
+	err     error
+	fetched time.Time // of keys
+	tried   time.Time
+}
+
+// Key implements KeySet.
+func (r remoteSet) Key(ctx context.Context, kid, alg string) (PublicKey, error) {
+	set := r.cache.entry(r.uri)
+	key, err := set.find(r.cache, kid)
+	if err != nil && set.mayFetch(r.cache) {
+		if err = r.cache.refresh(ctx, r.uri, set); err == nil {
+			key, err = set.find(r.cache, kid)
+		}
+		if errors.Is(err, ErrKeySource) {
+			if stale, ok := set.stale(r.cache, kid); ok {
+				key, err = stale, nil
+			}
+		}
+	}
+	if err != nil {
+		if stale, ok := set.stale(r.cache, kid); ok {
+			key, err = stale, nil
+		}
+	}
+	if err != nil {
+		return PublicKey{}, err
+	}
+	if key.Alg != "" && key.Alg != alg || !fits(key.Key, alg) {
+		return PublicKey{}, ErrNoKey
+	}
+	return key, nil
+}
+
+func (c *Cache) entry(uri string) *cachedSet {
+	if set, ok := c.sets.Get(uri); ok {
+		return set
+	}
+	set := &cachedSet{}
+	if before, there, _ := c.sets.PeekOrAdd(uri, set); there {
+		return before
+	}
+	return set
+}
+
+// find looks into a fresh set.
+func (s *cachedSet) find(c *Cache, kid string) (PublicKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil || c.cfg.Now().Sub(s.fetched) >= c.cfg.MaxAge {
+		if s.err != nil {
+			return PublicKey{}, s.err
+		}
+		return PublicKey{}, ErrKeySource
+	}
+	if key, ok := s.keys[kid]; ok {
+		return key, nil
+	}
+	return PublicKey{}, ErrNoKey
+}
+
+// stale looks into a set that is too old because fetching fails.
+func (s *cachedSet) stale(c *Cache, kid string) (PublicKey, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil || c.cfg.Now().Sub(s.fetched) >= staleFactor*c.cfg.MaxAge {
+		return PublicKey{}, false
+	}
+	key, ok := s.keys[kid]
+	return key, ok
+}
+
+func (s *cachedSet) mayFetch(c *Cache) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried.IsZero() || c.cfg.Now().Sub(s.tried) >= c.cfg.Pause
+}
+
+// refresh fetches once for all who wait; one caller's cancelling does not fail
+// the others.
+func (c *Cache) refresh(ctx context.Context, uri string, set *cachedSet) error {
+	done := c.flight.DoChan(uri, func() (any, error) {
+		if !set.mayFetch(c) {
+			return nil, nil
+		}
+		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		return nil, set.fetch(fetchCtx, c, uri)
+	})
+	select {
+	case result := <-done:
+		return result.Err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrKeySource, ctx.Err())
+	}
+}
+
+func (s *cachedSet) fetch(ctx context.Context, c *Cache, uri string) error {
+	data, err := c.cfg.Fetch(ctx, uri)
+	var keys []PublicKey
+	if err == nil {
+		keys, err = parseJWKS(data)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried = c.cfg.Now()
+	if err != nil {
+		s.err = fmt.Errorf("%w: %w", ErrKeySource, err)
+		return s.err
+	}
+	s.err, s.fetched, s.keys = nil, s.tried, make(map[string]PublicKey, len(keys))
+	for _, key := range keys {
+		s.keys[key.KID] = key
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package jose
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// maxKeys is how many keys a key set may have (CONFORMANCE SEC-04).
+const maxKeys = 64
+
+// parseJWKS reads a stranger's JWK Set and keeps the keys that may verify
+// something here. A key that is unknown, weak or for another use is skipped; a
+// set that holds a private or symmetric key, or two keys with one kid, is not
+// to be trusted with the rest either.
+func parseJWKS(data []byte) ([]PublicKey, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := oauth.DecodeObject(data, &set); err != nil {
+		return nil, err
+	}
+	if set.Keys == nil || len(set.Keys) > maxKeys {
+		return nil, fmt.Errorf("a key set of 0 to %d keys is expected", maxKeys)
+	}
+	var keys []PublicKey
+	seen := map[string]bool{}
+	for _, raw := range set.Keys {
+		key, ok, err := parseKey(raw)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		if seen[key.KID] {
+			return nil, errors.New("two keys have one kid")
+		}
+		seen[key.KID] = true
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// member of a JWK that decides whether it is used at all (RFC 7517 §4).
+type member struct {
+	KTY    string   `json:"kty"`
+	KID    string   `json:"kid"`
+	Use    string   `json:"use"`
+	Alg    string   `json:"alg"`
+	KeyOps []string `json:"key_ops"`
+	Curve  string   `json:"crv"`
+	D      any      `json:"d"`
+	K      any      `json:"k"`
+}
+
+func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
+	var m member
+	if err := oauth.DecodeObject(raw, &m); err != nil {
+		return key, false, err
+	}
+	if m.D != nil || m.K != nil || m.KTY == "oct" {
+		return key, false, errors.New("the key set holds a secret")
+	}
+	alg := m.Alg
+	wrongUse := m.Use != "" && m.Use != "sig" || m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify")
+	if wrongUse || !isKID(m.KID) || !slices.Contains([]string{"RSA", "EC", "OKP"}, m.KTY) {
+		return key, false, nil
+	}
+	parsed, err := jwk.ParseKey(raw)
+	if err != nil {
+		return key, false, nil //nolint:nilerr // an odd key is skipped, not fatal
+	}
+	var public crypto.PublicKey
+	if err := parsed.Raw(&public); err != nil {
+		return key, false, nil //nolint:nilerr // as above
+	}
+	if !strong(public) || alg != "" && !fits(public, alg) {
+		return key, false, nil
+	}
+	return PublicKey{KID: m.KID, Alg: alg, Key: public}, true, nil
+}
+
+// strong refuses weak keys, keys so long that checking a signature would cost
+// seconds, and points that are on no curve (CONFORMANCE SEC-04).
+func strong(public crypto.PublicKey) bool {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096 && k.E == 65537
+	case *ecdsa.PublicKey:
+		_, err := k.ECDH() // checks that the point is on the curve
+		return err == nil && (k.Curve == elliptic.P256() || k.Curve == elliptic.P384())
+	case ed25519.PublicKey:
+		return len(k) == ed25519.PublicKeySize
+	}
+	return false
+}
+
+// fits tells whether a key is of the kind that an algorithm needs.
+func fits(public crypto.PublicKey, alg string) bool {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		return alg == "RS256" || alg == "PS256"
+	case *ecdsa.PublicKey:
+		return alg == "ES256" && k.Curve == elliptic.P256() || alg == "ES384" && k.Curve == elliptic.P384()
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}

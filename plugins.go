@@ -7,5 +7,7 @@
 package uma
 
 import (
+	_ "github.com/caddy-uma/caddy-uma/caddyrs"  // uma_protect
 	_ "github.com/caddy-uma/caddy-uma/caddysts" // uma_sts
+	_ "github.com/caddy-uma/caddy-uma/caddyuma" // uma_server
 )

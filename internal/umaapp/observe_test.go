@@ -1,9 +1,11 @@
 package umaapp
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -128,5 +130,47 @@ func TestSEC_05_LeftoverExceptionsAreNamed(t *testing.T) {
 	want := []string{"connect_to a.example:443", "connect_to b.example:443", "connect_to c.example:443", "connect_to e.example:443", "email_domain f.example"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestSEC_22_AuditHash(t *testing.T) {
+	cfg := new(caddy.Config)
+	text := `{"admin":{"disabled":true},"storage":{"module":"file_system","root":"` + t.TempDir() + `"},"apps":{"uma":{"audit_subject":"hash"}}}`
+	if err := json.Unmarshal([]byte(text), cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := Get(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zapcore.InfoLevel)
+	a.log = zap.New(core).Named("uma")
+	hash := func(issuer, email string) string {
+		t.Helper()
+		logs.TakeAll()
+		a.Observe()(t.Context(), event.Decision{Issuer: issuer, Outcome: event.Granted, Person: event.Person{Email: email}})
+		fields := logs.FilterLoggerName("uma.audit").All()[0].ContextMap()
+		if _, plain := fields["email"]; plain {
+			t.Error("the address stands in the line")
+		}
+		h, _ := fields["email_hash"].(string)
+		if len(h) != 22 {
+			t.Errorf("email_hash = %q, want 22 characters", h)
+		}
+		return h
+	}
+	bob := hash("https://as.example", "bob@bob.example")
+	if again := hash("https://as.example", "Bob@bob.example"); again != bob {
+		t.Error("one address has two hashes")
+	}
+	if other := hash("https://as.example", "mallory@bob.example"); other == bob {
+		t.Error("two addresses have one hash")
+	}
+	if foreign := hash("https://other.example", "bob@bob.example"); foreign == bob {
+		t.Error("two issuers share the key")
 	}
 }

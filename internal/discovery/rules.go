@@ -23,7 +23,7 @@ type Domain struct {
 }
 
 // DefaultTyp is the typ of a claims token (CONFORMANCE A37).
-const DefaultTyp = "ca-claims+jwt"
+const DefaultTyp = oauth.TypClaimsToken
 
 // neverTyp are the types of other tokens: one that was made for another purpose
 // is never a claims token (CONFORMANCE A37, RFC 8725 §3.11).

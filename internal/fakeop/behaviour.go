@@ -80,6 +80,7 @@ func EndlessHeader(n int) http.HandlerFunc {
 func SlowDrip() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		left := gone(r)
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for {
@@ -88,7 +89,7 @@ func SlowDrip() http.HandlerFunc {
 			}
 			_ = http.NewResponseController(w).Flush()
 			select {
-			case <-r.Context().Done():
+			case <-left:
 				return
 			case <-tick.C:
 			}
@@ -98,7 +99,14 @@ func SlowDrip() http.HandlerFunc {
 
 // Hang never answers.
 func Hang() http.HandlerFunc {
-	return func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	return func(_ http.ResponseWriter, r *http.Request) { <-gone(r) }
+}
+
+// gone is closed when the client has left. The server notices that only once
+// the body is read.
+func gone(r *http.Request) <-chan struct{} {
+	_, _ = io.Copy(io.Discard, r.Body)
+	return r.Context().Done()
 }
 
 // Wait answers with next when release is closed.
@@ -107,7 +115,7 @@ func Wait(release <-chan struct{}, next http.HandlerFunc) http.HandlerFunc {
 		select {
 		case <-release:
 			next(w, r)
-		case <-r.Context().Done():
+		case <-gone(r):
 		}
 	}
 }

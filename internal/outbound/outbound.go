@@ -35,7 +35,7 @@ type Config struct {
 	// Timeout is for a whole request with its redirects, 5s. One hop may take
 	// three fifths of it.
 	Timeout time.Duration
-	// Log is told once which entries lead to addresses that are not public.
+	// Log is told, at debug, what the strict client does not do.
 	Log *zap.Logger
 }
 
@@ -82,6 +82,14 @@ const (
 	maxRedirects   = 3
 	userAgent      = "caddy-uma"
 )
+
+// log is never nil.
+func (c Config) log() *zap.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	return zap.NewNop()
+}
 
 func (c Config) timeout() time.Duration {
 	if c.Timeout > 0 {

@@ -4,10 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
-	"net/netip"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // route is how one host:port is reached.
@@ -66,34 +63,6 @@ func (r route) transport() *http.Transport {
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,
 	}
-}
-
-// warn names the entries that lead to addresses that are not public: in
-// production they are mostly left over from a test.
-func (c Config) warn() {
-	if c.Log == nil {
-		return
-	}
-	for key, addr := range c.ConnectTo {
-		if !public(addr) {
-			c.Log.Warn("connect_to leads to an address that is not public", zap.String("host", key), zap.String("address", addr))
-		}
-	}
-	for key := range c.Exceptions {
-		if _, also := c.ConnectTo[key]; !also && !public(key) {
-			c.Log.Warn("the outbound rules are lifted for a host that is not public", zap.String("host", key))
-		}
-	}
-}
-
-// public is a guess without a look-up: names are public but for localhost.
-func public(hostport string) bool {
-	host := hostOf(hostport)
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return !isLocalhost(host)
-	}
-	return newGuard().SafeAddr(addr) == nil
 }
 
 // hop is the time for one hop out of the time for all.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Strict is for strangers (SEC-05 to SEC-08). It keeps no connection: two
@@ -20,18 +22,26 @@ import (
 type Strict struct {
 	table   table
 	timeout time.Duration
+	log     *zap.Logger
 }
 
 // NewStrict makes the client for strangers. It does no I/O.
 func NewStrict(cfg Config) *Strict {
-	cfg.warn()
 	guarded := dialer{guard: newGuard(), resolve: cfg.Resolve, timeout: hop(cfg.timeout())}
-	return &Strict{table: newTable(cfg, route{dialer: guarded}), timeout: cfg.timeout()}
+	return &Strict{table: newTable(cfg, route{dialer: guarded}), timeout: cfg.timeout(), log: cfg.log()}
 }
 
 // Get does one GET. Errors: ErrBlocked (policy), ErrTemporary (timeout, connect, TLS, truncated,
 // oversized; 408/425/429/5xx are returned as Response), both wrapped.
 func (s *Strict) Get(ctx context.Context, r Request) (*Response, error) {
+	resp, err := s.get(ctx, r)
+	if errors.Is(err, ErrBlocked) {
+		s.log.Debug("outbound request not made", zap.Error(err))
+	}
+	return resp, err
+}
+
+func (s *Strict) get(ctx context.Context, r Request) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	u, err := url.Parse(r.URL)
@@ -62,14 +72,17 @@ func (s *Strict) start(u *url.URL, exceptions bool) (*url.URL, route, error) {
 	if err := check(u); err != nil {
 		return nil, route{}, err
 	}
-	key := HostPort(u)
-	if r, ok := s.table.find(key, exceptions); ok {
+	if r, ok := s.table.find(HostPort(u), exceptions); ok {
 		return u, r, nil
 	}
-	if !strings.HasSuffix(key, ":443") {
-		return nil, route{}, blocked("port is not 443")
+	return u, s.table.rest, checkPort(u)
+}
+
+func checkPort(u *url.URL) error {
+	if !strings.HasSuffix(HostPort(u), ":443") {
+		return blocked("port is not 443")
 	}
-	return u, s.table.rest, nil
+	return nil
 }
 
 // redirected is where a Location leads to; it must pass the rules for strangers
@@ -82,10 +95,7 @@ func redirected(from *url.URL, location string) (*url.URL, error) {
 	if err := check(u); err != nil {
 		return nil, err
 	}
-	if !strings.HasSuffix(HostPort(u), ":443") {
-		return nil, blocked("redirect to a port that is not 443")
-	}
-	return u, nil
+	return u, checkPort(u)
 }
 
 // check: https only, no credentials, a host that every program reads alike.
@@ -109,10 +119,7 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 	ctx, cancel := context.WithTimeout(ctx, hop(s.timeout))
 	defer cancel()
 	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-	req, err := newRequest(ctx, u, r.Accept)
+	req, err := newRequest(traced(ctx, &connected), u, r.Accept)
 	if err != nil {
 		return nil, "", blocked("not a URL")
 	}
@@ -128,6 +135,13 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 	}
 	answer, err := read(resp, r.MaxBody)
 	return answer, "", err
+}
+
+// traced notes when the connection stands, TLS included.
+func traced(ctx context.Context, connected *atomic.Bool) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
 }
 
 // newRequest sends nothing that would tell one server about another: no
@@ -163,8 +177,8 @@ func read(resp *http.Response, limit int64) (*Response, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return answer, nil
 	}
-	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, temporary(errors.New("compressed without being asked"))
+	if encoded(resp) {
+		return nil, temporary(errEncoded)
 	}
 	body, err := readBody(resp, limit)
 	if err != nil {
@@ -172,6 +186,18 @@ func read(resp *http.Response, limit int64) (*Response, error) {
 	}
 	answer.Body = body
 	return answer, nil
+}
+
+// What is wrong with a body.
+var (
+	errEncoded  = errors.New("compressed without being asked")
+	errTooLarge = errors.New("body is too large")
+	errUnframed = errors.New("body without a length")
+)
+
+func encoded(resp *http.Response) bool {
+	e := resp.Header.Get("Content-Encoding")
+	return e != "" && !strings.EqualFold(e, "identity")
 }
 
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
@@ -182,14 +208,14 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	// and crypto/tls takes a cut connection for an end: anybody on the way could
 	// shorten the answer.
 	if resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
-		return nil, errors.New("body without a length")
+		return nil, errUnframed
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	if int64(len(body)) > limit {
-		return nil, errors.New("body is too large")
+		return nil, errTooLarge
 	}
 	return body, nil
 }

@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/caddy-uma/caddy-uma/internal/fakeop"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 )
@@ -338,18 +335,6 @@ func TestSEC_29_RootsOfOneHostPort(t *testing.T) {
 	}
 	_, err := get(t, cfg, outbound.Request{URL: "https://b.localhost:" + port(b) + "/jwks"})
 	wantErr(t, "CA of another entry", err, outbound.ErrConnect)
-}
-
-func TestSEC_05_WarnedAtStart(t *testing.T) {
-	core, logs := observer.New(zap.WarnLevel)
-	outbound.NewStrict(outbound.Config{
-		Log:        zap.New(core),
-		ConnectTo:  map[string]string{"a.example:443": "127.0.0.1:1", "b.example:443": "9.9.9.9:443"},
-		Exceptions: map[string]outbound.Exception{"c.localhost:1": {}, "d.example:443": {}, "10.0.0.1:443": {}},
-	})
-	if n := logs.Len(); n != 3 {
-		t.Errorf("%d warnings, want 3: %v", n, logs.All())
-	}
 }
 
 func FuzzStrictURL(f *testing.F) {

@@ -72,7 +72,7 @@ func (h *Handler) buildEngine(app *umaapp.App, provider *op.Provider) (*sts.Serv
 	}
 	cfg.Claims, cfg.Resolve, cfg.Keys = ring, provider.Resolve, provider.Keys
 	cfg.Other, cfg.Extend = provider, provider.Extend
-	cfg.Exchanges = h.RateLimit.Exchange.limiter(60)
+	cfg.Exchanges = h.RateLimit.Exchange.Limiter(60, time.Minute)
 	cfg.Observe, cfg.Now, cfg.Log = app.Observe(), time.Now, h.log
 	return sts.New(cfg)
 }
@@ -101,7 +101,7 @@ func (h *Handler) buildProvider(app *umaapp.App) (*op.Provider, error) {
 		Issuer: h.Issuer, Users: users, Clients: clients, Store: app.Store(),
 		IDTokens: tokens, Secrets: secrets, Compare: compare,
 		AccessLifetime: access, SessionLife: session,
-		Logins: h.RateLimit.Login.limiter(10), ClientIP: umaapp.ClientIP,
+		Logins: h.RateLimit.Login.Limiter(10, time.Minute), ClientIP: umaapp.ClientIP,
 		Observe: app.Observe(), Now: time.Now, Log: h.log,
 	})
 }

@@ -1,11 +1,11 @@
 package caddysts
 
 import (
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
 // parseProvider reads
@@ -24,22 +24,15 @@ func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.Provider = new(Provider)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch d.Val() {
-		case "user":
-			err = h.Provider.parseUser(d)
-		case "session_lifetime":
-			err = duration(d, "session_lifetime", &h.Provider.SessionLifetime)
-		default:
-			err = unknown(d, []string{"user", "session_lifetime"},
-				[]string{"users", "consent", "device_flow", "passkeys"})
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"user":             h.Provider.parseUser,
+			"session_lifetime": umaapp.Duration(directive, &h.Provider.SessionLifetime),
+		},
+		Order: []string{"user", "session_lifetime"},
+		Later: []string{"users", "consent", "device_flow", "passkeys"},
+	}.Read(d)
 }
 
 func (p *Provider) parseUser(d *caddyfile.Dispenser) error {
@@ -126,10 +119,8 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 		c.ClientSecrets = []string{args[1]}
 	}
 	first := *d
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := c.parseLine(d); err != nil {
-			return err
-		}
+	if err := c.words().Read(d); err != nil {
+		return err
 	}
 	if err := c.check(); err != nil {
 		return first.Errf("uma_sts: %w", err)
@@ -138,21 +129,19 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (c *Client) parseLine(d *caddyfile.Dispenser) error {
-	switch d.Val() {
-	case "client_secret":
-		return list(d, &c.ClientSecrets)
-	case "redirect_uri":
-		return list(d, &c.RedirectURIs)
-	case "first_party":
-		return flag(d, &c.FirstParty)
-	case "target":
-		return targets(d, &c.Targets, false)
-	case "disabled":
-		return flag(d, &c.Disabled)
+func (c *Client) words() umaapp.Words {
+	return umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"client_secret": umaapp.List(&c.ClientSecrets),
+			"redirect_uri":  umaapp.List(&c.RedirectURIs),
+			"first_party":   umaapp.Flag(&c.FirstParty),
+			"target":        targets(&c.Targets, false),
+			"disabled":      umaapp.Flag(&c.Disabled),
+		},
+		Order: []string{"client_secret", "redirect_uri", "first_party", "target", "disabled"},
+		Later: []string{"jwks_uri", "jwks_file", "may_act"},
 	}
-	return unknown(d, []string{"client_secret", "redirect_uri", "first_party", "target", "disabled"},
-		[]string{"jwks_uri", "jwks_file", "may_act"})
 }
 
 // parseTarget reads
@@ -162,75 +151,15 @@ func (c *Client) parseLine(d *caddyfile.Dispenser) error {
 //	}
 func (h *Handler) parseTarget(d *caddyfile.Dispenser) error {
 	var t Target
-	if err := targets(d, &t.Names, true); err != nil {
+	if err := targets(&t.Names, true)(d); err != nil {
 		return err
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "release" {
-			return unknown(d, []string{"release"}, []string{"when", "consent", "require"})
-		}
-		if err := releases(d, &t.Releases); err != nil {
-			return err
-		}
-	}
+	err := umaapp.Words{
+		Directive: directive,
+		Known:     map[string]read{"release": releases(&t.Releases)},
+		Order:     []string{"release"},
+		Later:     []string{"when", "consent", "require"},
+	}.Read(d)
 	h.Targets = append(h.Targets, t)
-	return nil
-}
-
-// list appends the words of a line; at least one.
-func list(d *caddyfile.Dispenser, to *[]string) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	*to = append(*to, args...)
-	return nil
-}
-
-func targets(d *caddyfile.Dispenser, to *[]string, star bool) error {
-	before := len(*to)
-	if err := list(d, to); err != nil {
-		return err
-	}
-	for _, text := range (*to)[before:] {
-		if err := sts.CheckTarget(text, star); err != nil {
-			return d.Errf("uma_sts: %w", err)
-		}
-	}
-	return nil
-}
-
-func releases(d *caddyfile.Dispenser, to *[]string) error {
-	if err := list(d, to); err != nil {
-		return err
-	}
-	if err := sts.CheckRelease(*to); err != nil {
-		return d.Errf("uma_sts: %w", err)
-	}
-	return nil
-}
-
-func flag(d *caddyfile.Dispenser, to *bool) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	*to = true
-	return nil
-}
-
-// duration reads one duration; twice is an error.
-func duration(d *caddyfile.Dispenser, name string, to *caddy.Duration) error {
-	args := d.RemainingArgs()
-	if len(args) != 1 {
-		return d.ArgErr()
-	}
-	if *to != 0 {
-		return d.Errf("uma_sts: %s is set twice", name)
-	}
-	value, err := caddy.ParseDuration(args[0])
-	if err != nil || value <= 0 {
-		return d.Errf("uma_sts: %s: '%s' is not a duration such as 2m", name, args[0])
-	}
-	*to = caddy.Duration(value)
-	return nil
+	return err
 }

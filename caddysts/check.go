@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
 // check finds mistakes without looking at the environment, so that it can run
@@ -39,9 +40,6 @@ func (h *Handler) check() error {
 }
 
 func (h *Handler) checkScalars() error {
-	if h.CORS != "" && h.CORS != "off" {
-		return errors.New("cors must be 'off' or left out")
-	}
 	if h.Leeway < 0 || time.Duration(h.Leeway) > 5*time.Minute {
 		return errors.New("leeway must be between 0 and 5m")
 	}
@@ -51,7 +49,7 @@ func (h *Handler) checkScalars() error {
 	if d := h.Provider.SessionLifetime; d != 0 && time.Duration(d) < time.Second {
 		return errors.New("session_lifetime must be at least 1s")
 	}
-	for name, l := range map[string]*RateLimit{"exchange": h.RateLimit.Exchange, "login": h.RateLimit.Login} {
+	for name, l := range map[string]*umaapp.RateLimit{"exchange": h.RateLimit.Exchange, "login": h.RateLimit.Login} {
 		if l != nil && !l.Off && (l.Limit < 1 || l.Window <= 0) {
 			return fmt.Errorf("rate_limit %s needs a number and a window, or 'off'", name)
 		}
@@ -136,7 +134,7 @@ func (h *Handler) settings(secret func(field, text string) (string, error)) (sts
 	}
 	cfg := sts.Config{
 		Issuer: h.Issuer, EmailDomains: domains, DenyTargets: h.DenyTargets, Release: h.Releases,
-		ClaimsLifetime: time.Duration(h.Lifetime.ClaimsToken), NoCORS: h.CORS == "off",
+		ClaimsLifetime: time.Duration(h.Lifetime.ClaimsToken), NoCORS: h.NoCORS,
 	}
 	for _, t := range h.Targets {
 		cfg.Targets = append(cfg.Targets, sts.Target{Names: t.Names, Release: t.Releases})

@@ -5,7 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
 // Provider is the embedded OpenID provider: users from the configuration,
@@ -70,19 +70,9 @@ type Lifetime struct {
 // RateLimits bounds how often something may happen.
 type RateLimits struct {
 	// Token exchanges per user. Default: 60 in 1m.
-	Exchange *RateLimit `json:"exchange,omitempty"`
+	Exchange *umaapp.RateLimit `json:"exchange,omitempty"`
 	// Attempts to log in per client IP and per user. Default: 10 in 1m.
-	Login *RateLimit `json:"login,omitempty"`
-}
-
-// RateLimit is a number of events in a window of time.
-type RateLimit struct {
-	// How many events.
-	Limit int `json:"limit,omitempty"`
-	// In which time.
-	Window caddy.Duration `json:"window,omitempty"`
-	// Whether there is no limit at all.
-	Off bool `json:"off,omitempty"`
+	Login *umaapp.RateLimit `json:"login,omitempty"`
 }
 
 // Defaults that are not the engines' own.
@@ -93,21 +83,7 @@ const (
 	defaultAccess  = 10 * time.Minute
 	defaultSession = 12 * time.Hour
 	defaultLeeway  = time.Minute
-
-	limitedSources = 100_000
 )
-
-// limiter makes the limiter of l, with n in a minute if l is nil.
-func (l *RateLimit) limiter(n int) *limit.Limiter {
-	window := time.Minute
-	if l != nil {
-		n, window = l.Limit, time.Duration(l.Window)
-	}
-	if l != nil && l.Off {
-		return nil
-	}
-	return limit.New(n, window, limitedSources, time.Now)
-}
 
 // or gives d, or its default.
 func or(d caddy.Duration, standard time.Duration) time.Duration {

@@ -20,7 +20,7 @@ import (
 
 func init() {
 	caddy.RegisterModule(Handler{})
-	registerDirective()
+	umaapp.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
 }
 
 // Handler is a security token service: it exchanges access tokens of its users
@@ -57,9 +57,9 @@ type Handler struct {
 	RateLimit RateLimits `json:"rate_limit,omitzero"`
 	// How far clocks may differ; keys are kept that much longer. Default: 60s.
 	Leeway caddy.Duration `json:"leeway,omitempty"`
-	// `off` refuses cross-origin requests at the token endpoint, the metadata
-	// and the keys. Default: allowed, without credentials of the browser.
-	CORS string `json:"cors,omitempty"`
+	// Whether pages of other origins are kept from token endpoint, metadata and
+	// keys. Default: allowed, without credentials of the browser.
+	NoCORS bool `json:"no_cors,omitempty"`
 
 	service  *service
 	log      *zap.Logger

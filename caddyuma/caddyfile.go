@@ -56,13 +56,11 @@ type read = func(*caddyfile.Dispenser) error
 //		cors             off
 //		terms            <uri>
 //	}
-func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	return h.Unmarshal(d, "")
-}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return h.Unmarshal(d, "") }
 
-// Unmarshal is UnmarshalCaddyfile behind the directive's name and matcher.
+// Unmarshal is UnmarshalCaddyfile with what was read as a matcher.
 func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) error {
+	d.Next() // the directive
 	first := *d
 	issuer, err := umaapp.Issuer(d, directive, "UMA server", eaten)
 	if err != nil {

@@ -78,17 +78,12 @@ type cachedSet struct {
 func (r remoteSet) Key(ctx context.Context, kid, alg string) (PublicKey, error) {
 	set := r.cache.entry(r.uri)
 	key, err := set.find(r.cache, kid)
-	if err != nil && set.mayFetch(r.cache) {
+	if err != nil {
 		if err = r.cache.refresh(ctx, r.uri, set); err == nil {
 			key, err = set.find(r.cache, kid)
 		}
-		if errors.Is(err, ErrKeySource) {
-			if stale, ok := set.stale(r.cache, kid); ok {
-				key, err = stale, nil
-			}
-		}
 	}
-	if err != nil {
+	if errors.Is(err, ErrKeySource) {
 		if stale, ok := set.stale(r.cache, kid); ok {
 			key, err = stale, nil
 		}
@@ -147,10 +142,13 @@ func (s *cachedSet) mayFetch(c *Cache) bool {
 }
 
 // refresh fetches once for all who wait; one caller's cancelling does not fail
-// the others.
+// the others. Within the pause it does nothing.
 func (c *Cache) refresh(ctx context.Context, uri string, set *cachedSet) error {
+	if !set.mayFetch(c) {
+		return nil
+	}
 	done := c.flight.DoChan(uri, func() (any, error) {
-		if !set.mayFetch(c) {
+		if !set.mayFetch(c) { // somebody else was faster
 			return nil, nil
 		}
 		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)

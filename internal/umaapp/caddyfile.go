@@ -44,10 +44,10 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := a.parseWord(d); err != nil {
-			return nil, err
-		}
+	words := a.words()
+	block := Words{Directive: "uma", Known: words, Order: slices.Sorted(maps.Keys(words)), Later: []string{"network_proxy"}}
+	if err := block.Read(d); err != nil {
+		return nil, err
 	}
 	if a.TrustPoolRaw != nil && a.TrustInternalCA != "" {
 		return nil, d.WrapErr(errTwoTrusts)
@@ -55,32 +55,34 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "uma", Value: caddyconfig.JSON(a, nil)}, nil
 }
 
-// words are the subdirectives of this version; later ones are words of the
-// grammar that it does not have.
+// words are the subdirectives of this version.
 func (a *App) words() map[string]func(*caddyfile.Dispenser) error {
 	return map[string]func(*caddyfile.Dispenser) error{
 		"store":             a.parseStore,
 		"keys":              a.parseKeys,
 		"key_rotation":      a.parseRotation,
-		"algorithm":         func(d *caddyfile.Dispenser) error { return scalar(d, &a.Algorithm, checkAlgorithm) },
+		"algorithm":         oneOf(&a.Algorithm, checkAlgorithm),
 		"trust_pool":        a.parseTrustPool,
 		"trust_internal_ca": a.parseInternalCA,
 		"connect_to":        a.parseConnectTo,
 		"cache":             a.parseCache,
-		"refetch_pause":     func(d *caddyfile.Dispenser) error { return duration(d, &a.RefetchPause) },
-		"audit_subject":     func(d *caddyfile.Dispenser) error { return scalar(d, &a.AuditSubject, checkAuditSubject) },
+		"refetch_pause":     Duration("uma", &a.RefetchPause),
+		"audit_subject":     oneOf(&a.AuditSubject, checkAuditSubject),
 	}
 }
 
-func (a *App) parseWord(d *caddyfile.Dispenser) error {
-	words := a.words()
-	if parse, ok := words[d.Val()]; ok {
-		return parse(d)
+// oneOf reads a line with one argument that passes check; twice is an error.
+func oneOf(to *string, check func(string) error) func(*caddyfile.Dispenser) error {
+	read := Text("uma", to)
+	return func(d *caddyfile.Dispenser) error {
+		if err := read(d); err != nil {
+			return err
+		}
+		if err := check(*to); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
 	}
-	if d.Val() == "network_proxy" {
-		return NotYet(d, "uma")
-	}
-	return Unknown(d, "uma", slices.Sorted(maps.Keys(words))...)
 }
 
 func (a *App) parseStore(d *caddyfile.Dispenser) error {
@@ -121,14 +123,15 @@ func (a *App) parseKeys(d *caddyfile.Dispenser) error {
 }
 
 func (a *App) parseRotation(d *caddyfile.Dispenser) error {
-	if d.CountRemainingArgs() == 1 && a.KeyRotation == 0 {
-		if d.NextArg(); d.Val() == "off" {
-			a.KeyRotation = -1
-			return nil
-		}
-		d.Prev()
+	if a.KeyRotation != 0 {
+		return twice(d)
 	}
-	return duration(d, &a.KeyRotation)
+	if peek := *d; peek.NextArg() && peek.Val() == "off" {
+		a.KeyRotation = -1
+		d.NextArg()
+		return noMore(d)
+	}
+	return Duration("uma", &a.KeyRotation)(d)
 }
 
 func (a *App) parseTrustPool(d *caddyfile.Dispenser) error {
@@ -202,40 +205,10 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 	}
 	age, err := caddy.ParseDuration(args[1])
 	if err != nil || age <= 0 {
-		return d.Errf("uma: cache: '%s' is no duration, write 15m", args[1])
+		return d.Errf("uma: cache: '%s' is not a duration such as 15m", args[1])
 	}
 	a.CacheOptions.MaxAge = caddy.Duration(age)
 	return nil
-}
-
-func scalar(d *caddyfile.Dispenser, to *string, check func(string) error) error {
-	if *to != "" {
-		return twice(d)
-	}
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	if err := check(d.Val()); err != nil {
-		return d.WrapErr(err)
-	}
-	*to = d.Val()
-	return noMore(d)
-}
-
-func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
-	word := d.Val()
-	if *to != 0 {
-		return twice(d)
-	}
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	v, err := caddy.ParseDuration(d.Val())
-	if err != nil || v <= 0 {
-		return d.Errf("uma: %s: '%s' is no duration, write 60s", word, d.Val())
-	}
-	*to = caddy.Duration(v)
-	return noMore(d)
 }
 
 // noMore is an error if a line has spare arguments or a block.
@@ -250,5 +223,5 @@ func noMore(d *caddyfile.Dispenser) error {
 }
 
 func twice(d *caddyfile.Dispenser) error {
-	return d.Errf("uma: '%s' is written twice", d.Val())
+	return d.Errf("uma: %s is set twice", d.Val())
 }

@@ -81,7 +81,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err := p.parse(isMatcher, matcherText); err != nil {
 		return nil, err
 	}
-	if err := checkNesting(h, p.h.Metadata == metadataOff); err != nil {
+	if err := checkNesting(h, &p.h); err != nil {
 		return nil, err
 	}
 	return p.routes(matchers), nil
@@ -131,10 +131,10 @@ func groupOf(h httpcaddyfile.Helper) string {
 
 // checkNesting refuses a protection inside a block of a site that has one at
 // its top: the outer one would take away the token that the inner one needs.
-func checkNesting(h httpcaddyfile.Helper, noMetadata bool) error {
+func checkNesting(h httpcaddyfile.Helper, settings *Handler) error {
 	nested := reflect.ValueOf(h.BlockState).Pointer() != reflect.ValueOf(h.State).Pointer()
-	if nested && !noMetadata {
-		h.JSON(warning("uma_protect inside handle: " + wellKnown + "… is served only for paths that the block sees; write 'uma_protect <matcher> <as_issuer>' at site level"))
+	if nested && settings.Metadata != metadataOff {
+		h.JSON(warning("uma_protect inside handle: " + documentOf(settings) + " is not served unless it comes to this block; write 'uma_protect <matcher> " + settings.Issuer + "' at site level"))
 	}
 	site := siteOf(h)
 	if site == "" {
@@ -149,6 +149,14 @@ func checkNesting(h httpcaddyfile.Helper, noMetadata bool) error {
 		return nil
 	}
 	return h.Errf("uma_protect: a uma_protect inside handle or route cannot stand below one of the same site; write both at site level, with matchers")
+}
+
+// documentOf gives the place of the RFC 9728 document as far as it is known.
+func documentOf(h *Handler) string {
+	if uri, err := oauth.ParseResource(h.ResourceURI); err == nil {
+		return wellKnown + strings.TrimSuffix(uri.Path, "/")
+	}
+	return wellKnown
 }
 
 // siteOf names the site block of a directive. Caddy keeps the block to itself

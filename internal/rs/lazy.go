@@ -2,6 +2,7 @@ package rs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -13,6 +14,9 @@ const failurePause = time.Second
 
 // loadTime bounds one load in all.
 const loadTime = 15 * time.Second
+
+// errFinal marks errors that say that an old value is wrong, too.
+var errFinal = errors.New("not what was asked for")
 
 // lazy is a value that is loaded at first need. Concurrent needs share one
 // load; a load outlives the request that began it.
@@ -82,6 +86,9 @@ func (l *lazy[T]) load(ctx context.Context, clock func() time.Time, load loader[
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
+	if errors.Is(err, errFinal) {
+		l.have = false
+	}
 	switch {
 	case err == nil:
 		l.value, l.have, l.expires = v, true, expires

@@ -60,7 +60,7 @@ func (s *Server) readMetadata(body []byte) (endpoints, error) {
 	// RFC 8414 §3.3 (CONFORMANCE OD-14): the document must speak for the
 	// issuer we asked for, or another server could hand us its endpoints.
 	if m.Issuer != s.cfg.Issuer {
-		return endpoints{}, fmt.Errorf("the metadata of %s says that the issuer is %q", s.cfg.Issuer, m.Issuer)
+		return endpoints{}, fmt.Errorf("%w: the metadata of %s says that the issuer is %q", errFinal, s.cfg.Issuer, m.Issuer)
 	}
 	if m.TokenEndpoint == "" || m.PermissionEndpoint == "" || m.ResourceRegistrationEndpoint == "" || m.JWKSURI == "" {
 		return endpoints{}, errors.New("the authorization server's metadata lacks an endpoint that a resource server needs")

@@ -1,0 +1,104 @@
+package rqp
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+const nameExchange = "exchanging the access token for a claims token"
+
+// exchange is steps 3 to 5: a claims token for this ticket and resource. The
+// ticket itself stays here (CONFORMANCE CA-09).
+func (c *Client) exchange(ctx context.Context, at *url.URL, t *target, ticket string) (string, error) {
+	hash := oauth.TicketChallenge(ticket)
+	c.trace(3, "client: ticket_challenge %s of ticket %s", hash, short(ticket))
+	token, err := c.accessToken(ctx)
+	if err != nil {
+		return "", err
+	}
+	c.trace(4, "client -> %s: token exchange for resource %q, as_uri %s, subject_token %s", at.Host, plain(t.audience, 200), t.asURI, short(token))
+	form := url.Values{ // CONFORMANCE CA-10, CA-47
+		"grant_type":           {oauth.GrantTokenExchange},
+		"resource":             {t.audience},
+		"ticket_challenge":     {hash},
+		"as_uri":               {t.asURI},
+		"subject_token":        {token},
+		"subject_token_type":   {oauth.TokenTypeAccessToken},
+		"requested_token_type": {oauth.TokenTypeJWT},
+	}
+	a, err := post(ctx, c.net.pick(at, nil), at, form, credentials{c.cfg.STSClientID, c.cfg.STSClientSecret})
+	if err != nil {
+		return "", err
+	}
+	claims, err := claimsToken(a)
+	if err != nil {
+		return "", err
+	}
+	c.trace(5, "%s -> client: claims token %s", at.Host, short(claims))
+	return claims, nil
+}
+
+func (c *Client) accessToken(ctx context.Context) (string, error) {
+	if c.cfg.AccessToken == nil {
+		return "", noIdentity()
+	}
+	token, err := c.cfg.AccessToken(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !isToken(token) {
+		return "", &StepError{Code: CodeNoIdentity, Description: "the access token is empty or has characters that no token has"}
+	}
+	return token, nil
+}
+
+func noIdentity() *StepError {
+	return &StepError{
+		Code: CodeNoIdentity, Description: "the resource is protected, and there is nothing to identify a user with",
+		Hint: "--user EMAIL, or --access-token @file with --sts ISSUER",
+	}
+}
+
+// claimsToken reads the answer of the STS (RFC 8693 §2.2.1).
+func claimsToken(a *answer) (string, error) {
+	if a.status != http.StatusOK {
+		e, _ := a.refused()
+		e.Hint = hintOfSTS(e)
+		return "", e
+	}
+	var t oauth.TokenResponse
+	if err := a.decode(&t); err != nil {
+		return "", err
+	}
+	if t.IssuedTokenType != oauth.TokenTypeJWT || !isToken(t.AccessToken) {
+		return "", badAnswer(a.from, a.status, "no claims token in it")
+	}
+	return t.AccessToken, nil
+}
+
+func hintOfSTS(e *StepError) string {
+	switch e.Code {
+	case oauth.CodeInvalidTarget:
+		return "asking the provider to list this resource among its targets"
+	case oauth.CodeInvalidClient, oauth.CodeUnauthorizedClient:
+		return "another client id, or registering this one at the provider"
+	case oauth.CodeInvalidRequest, oauth.CodeInvalidGrant:
+		return "logging in again: the access token may have expired or be of another client"
+	}
+	return e.Hint
+}
+
+// isToken: RFC 6750 §2.1, b64token. Anything else could end a header field.
+func isToken(s string) bool {
+	if s == "" || len(s) > maxAnswer {
+		return false
+	}
+	rest := strings.TrimRight(s, "=")
+	return rest != "" && !strings.ContainsFunc(rest, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~+/", r)
+	})
+}

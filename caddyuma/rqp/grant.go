@@ -1,0 +1,119 @@
+package rqp
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+const nameGrant = "asking the authorization server for an RPT"
+
+// grant is steps 6 and 7. On need_info it gives the successor ticket with the
+// error.
+func (c *Client) grant(ctx context.Context, at, called *url.URL, t *target, ticket, claims string) (rpt, string, error) {
+	c.trace(6, "client -> %s: ticket %s, claims token %s", at.Host, short(ticket), short(claims))
+	a, err := post(ctx, c.net.pick(at, called), at, c.grantForm(ticket, claims), c.credentialsFor(t.asURI))
+	if err != nil {
+		return rpt{}, "", err
+	}
+	if a.status != http.StatusOK {
+		next, err := grantRefused(a, ticket)
+		return rpt{}, next, err
+	}
+	r, err := c.readRPT(a, t)
+	if err != nil {
+		return rpt{}, "", err
+	}
+	c.trace(7, "%s -> client: RPT %s", at.Host, short(r.token))
+	return r, "", nil
+}
+
+// grantForm: UMA Grant §3.3.1 (CONFORMANCE CA-23, A1).
+func (c *Client) grantForm(ticket, claims string) url.Values {
+	form := url.Values{"grant_type": {oauth.GrantUMATicket}, "ticket": {ticket}}
+	if c.cfg.PushedClaims {
+		form.Set("pushed_claims", claims)
+		return form
+	}
+	form.Set("claim_token", claims)
+	form.Set("claim_token_format", oauth.ClaimTokenFormatJWT)
+	return form
+}
+
+// credentialsFor gives the secret only to servers it is meant for.
+func (c *Client) credentialsFor(issuer string) credentials {
+	creds := credentials{id: c.cfg.ClientID}
+	if slices.Contains(c.cfg.SecretFor, issuer) || slices.Contains(c.cfg.SecretFor, "*") {
+		creds.secret = c.cfg.ClientSecret
+	}
+	return creds
+}
+
+// readRPT reads a success (RFC 6749 §5.1). UMA allows other token types; this
+// client knows how to send a Bearer only. A pct is not kept.
+func (c *Client) readRPT(a *answer, t *target) (rpt, error) {
+	var answer oauth.TokenResponse
+	if err := a.decode(&answer); err != nil {
+		return rpt{}, err
+	}
+	if !strings.EqualFold(answer.TokenType, "Bearer") || !isToken(answer.AccessToken) {
+		return rpt{}, badAnswer(a.from, a.status, "no RPT of type Bearer in it")
+	}
+	age := maxRPTAge
+	if answer.ExpiresIn > 0 {
+		age = time.Duration(min(answer.ExpiresIn, 24*3600))*time.Second - rptMargin
+	}
+	return rpt{token: answer.AccessToken, asURI: t.asURI, prefix: t.prefix, until: c.cfg.Now().Add(age)}, nil
+}
+
+// grantRefused reads an error of the UMA grant (UMA Grant §3.3.6). A ticket
+// comes back only if another round with it makes sense.
+func grantRefused(a *answer, sent string) (next string, err error) {
+	e, r := a.refused()
+	e.Hint = hintOfAS(e, r)
+	if e.Code != oauth.CodeNeedInfo || r.Ticket == "" {
+		return "", e
+	}
+	if r.Ticket == sent { // UMA Grant §3.3.3 (CONFORMANCE UG-28)
+		return "", badAnswer(a.from, a.status, "it returned the ticket that it was given")
+	}
+	if len(r.Ticket) > maxTicket || !r.wantsJWT() {
+		return "", e
+	}
+	return r.Ticket, e
+}
+
+// wantsJWT tells whether a claims token of an STS can be what is missing.
+func (r refusal) wantsJWT() bool {
+	for _, claims := range r.RequiredClaims {
+		if len(claims.Formats) == 0 || slices.Contains(claims.Formats, oauth.ClaimTokenFormatJWT) {
+			return true
+		}
+	}
+	return len(r.RequiredClaims) == 0 && r.RedirectUser == ""
+}
+
+func hintOfAS(e *StepError, r refusal) string {
+	switch {
+	case e.Code == oauth.CodeRequestDenied && e.DecisionID != "":
+		return "asking the owner of the resource, who finds the reason by the decision"
+	case e.Code == oauth.CodeRequestDenied:
+		return "asking the owner of the resource for access"
+	case e.Code == oauth.CodeNeedInfo && r.RedirectUser != "":
+		return "a browser: the server wants to talk to the user, which this client does not support"
+	case e.Code == oauth.CodeNeedInfo:
+		return "whether your e-mail domain leads to your provider (WebFinger) from where that server is, and your address is verified there"
+	case e.Code == oauth.CodeInvalidGrant:
+		return "the request again: the ticket was spent, has expired or is of another server"
+	case e.Code == oauth.CodeInvalidClient:
+		return "--client-id and --client-secret-file of a client that is registered there"
+	case e.Code == oauth.CodeSlowDown:
+		return "again after a pause"
+	}
+	return e.Hint
+}

@@ -1,0 +1,159 @@
+package rqp
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// LoginConfig describes a login with a password at an embedded provider.
+type LoginConfig struct {
+	// Issuer of the provider, Learned if FindSTS gave it.
+	Issuer  string
+	Learned bool
+	// ClientID must be a first-party client there. Default: caddy-uma.
+	ClientID, ClientSecret string
+	User, Password         string
+	// Scope defaults to "openid email profile".
+	Scope string
+	// HTTPClient and Network are as in Config.
+	HTTPClient *http.Client
+	Network    Network
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+const nameLogin = "the login"
+
+// PasswordLogin logs a user in at the authorization challenge endpoint of his
+// provider (draft-ietf-oauth-first-party-apps) and gives his access token.
+func PasswordLogin(ctx context.Context, cfg LoginConfig) (token string, expires time.Time, err error) {
+	l, err := newLogin(ctx, cfg)
+	if err != nil {
+		return "", time.Time{}, at(0, nameLogin, err)
+	}
+	code, err := l.code(ctx)
+	if err != nil {
+		return "", time.Time{}, at(0, nameLogin, err)
+	}
+	token, expires, err = l.token(ctx, code)
+	if err != nil {
+		return "", time.Time{}, at(0, nameLogin, err)
+	}
+	return token, expires, nil
+}
+
+type login struct {
+	cfg                   LoginConfig
+	net                   *network
+	creds                 credentials
+	challengeURL, codeURL *url.URL
+	verifier              string
+}
+
+func newLogin(ctx context.Context, cfg LoginConfig) (*login, error) {
+	issuer, err := oauth.ParseIssuer(cfg.Issuer)
+	if err != nil {
+		return nil, untrusted("--sts with an https URL", "the issuer of the provider %s", err)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Scope == "" {
+		cfg.Scope = "openid email profile"
+	}
+	if cfg.ClientID == "" {
+		cfg.ClientID = DefaultClientID
+	}
+	l := &login{cfg: cfg, creds: credentials{cfg.ClientID, cfg.ClientSecret}, verifier: rand.Text() + rand.Text()}
+	var named []string
+	if !cfg.Learned {
+		named = []string{cfg.Issuer}
+	}
+	l.net = newNetwork(Config{HTTPClient: cfg.HTTPClient, Network: cfg.Network}, named)
+	return l, l.endpoints(ctx, issuer)
+}
+
+// endpoints come from the provider's metadata. The password goes to the origin
+// of the issuer and nowhere else.
+func (l *login) endpoints(ctx context.Context, issuer *url.URL) error {
+	doc, err := fetchMetadata(ctx, l.net, l.cfg.Issuer, oauth.WellKnownOpenID, nil)
+	if err != nil {
+		return err
+	}
+	if doc.AuthorizationChallengeEndpoint == "" {
+		return untrusted("--access-token @file with a token that you got from it in another way",
+			"%s takes no passwords of programs", plain(l.cfg.Issuer, 200))
+	}
+	if l.challengeURL, err = endpoint(doc, "authorization_challenge_endpoint", doc.AuthorizationChallengeEndpoint); err != nil {
+		return err
+	}
+	if l.codeURL, err = endpoint(doc, "token_endpoint", doc.TokenEndpoint); err != nil {
+		return err
+	}
+	if !oauth.SameOrigin(issuer, l.challengeURL) || !oauth.SameOrigin(issuer, l.codeURL) {
+		return untrusted("", "the endpoints of %s are at another origin", plain(l.cfg.Issuer, 200))
+	}
+	return nil
+}
+
+// code: the first request of the draft has everything in it.
+func (l *login) code(ctx context.Context) (string, error) {
+	sum := sha256.Sum256([]byte(l.verifier))
+	a, err := post(ctx, l.net.pick(l.challengeURL, nil), l.challengeURL, url.Values{
+		"response_type":         {"code"},
+		"scope":                 {l.cfg.Scope},
+		"code_challenge":        {base64.RawURLEncoding.EncodeToString(sum[:])},
+		"code_challenge_method": {"S256"}, // RFC 7636 §4.3
+		"username":              {l.cfg.User},
+		"password":              {l.cfg.Password},
+	}, l.creds)
+	if err != nil {
+		return "", err
+	}
+	if a.status != http.StatusOK {
+		e, _ := a.refused()
+		e.Hint = "the password once more, and whether " + plain(l.cfg.ClientID, 60) + " is a first-party client of the provider"
+		return "", e
+	}
+	var answer struct {
+		Code string `json:"authorization_code"`
+	}
+	if err := a.decode(&answer); err != nil {
+		return "", err
+	}
+	if answer.Code == "" {
+		return "", badAnswer(a.from, a.status, "no authorization_code in it")
+	}
+	return answer.Code, nil
+}
+
+func (l *login) token(ctx context.Context, code string) (string, time.Time, error) {
+	a, err := post(ctx, l.net.pick(l.codeURL, nil), l.codeURL, url.Values{
+		"grant_type":    {oauth.GrantAuthorizationCode},
+		"code":          {code},
+		"code_verifier": {l.verifier}, // RFC 7636 §4.5
+	}, l.creds)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	if a.status != http.StatusOK {
+		e, _ := a.refused()
+		return "", time.Time{}, e
+	}
+	var t oauth.TokenResponse
+	if err := a.decode(&t); err != nil {
+		return "", time.Time{}, err
+	}
+	if !isToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
+		return "", time.Time{}, badAnswer(a.from, a.status, "no access token in it")
+	}
+	return t.AccessToken, l.cfg.Now().Add(time.Duration(max(0, min(t.ExpiresIn, 24*3600))) * time.Second), nil
+}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/caddy-uma/caddy-uma/internal/limit"
-	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
@@ -26,40 +23,6 @@ const (
 	defaultWindow  = time.Minute
 	limiterSources = 100_000
 )
-
-// pool shares what the handlers of one directive have in common (the protection
-// and the route of its document) and what must outlive a reload (the limits).
-var pool = caddy.NewUsagePool() //nolint:gochecknoglobals // UsagePools live as long as the process
-
-// Keys of the pool. An engine belongs to one configuration, because its way to
-// the authorization server does.
-type (
-	engineKey  struct{ app, settings any }
-	limiterKey struct{ settings string }
-	lockKey    struct{ issuer, clientID string }
-)
-
-// engine is an entry of the pool.
-type engine struct {
-	server *rs.Server
-	client *http.Client
-}
-
-// Destruct implements caddy.Destructor.
-func (e *engine) Destruct() error {
-	e.client.CloseIdleConnections()
-	return nil
-}
-
-type limiter struct{ *limit.Limiter }
-
-// Destruct implements caddy.Destructor.
-func (limiter) Destruct() error { return nil }
-
-type lock struct{ sync.Mutex }
-
-// Destruct implements caddy.Destructor.
-func (*lock) Destruct() error { return nil }
 
 // Provision implements caddy.Provisioner. It calls nobody.
 func (h *Handler) Provision(ctx caddy.Context) error {
@@ -130,15 +93,6 @@ func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
 	}
 	h.engine = v.(*engine).server
 	return nil
-}
-
-// take gives an entry of the pool and remembers that Cleanup must return it.
-func (h *Handler) take(key any, construct func() (caddy.Destructor, error)) (any, error) {
-	v, _, err := pool.LoadOrNew(key, caddy.Constructor(construct))
-	if err == nil {
-		h.taken = append(h.taken, key)
-	}
-	return v, err
 }
 
 func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint string) (*engine, error) {
@@ -236,67 +190,4 @@ func (h *Handler) Validate() error {
 		return errors.New("uma_protect: not provisioned")
 	}
 	return nil
-}
-
-// Cleanup implements caddy.CleanerUpper; Caddy calls it also after a Provision
-// that failed.
-func (h *Handler) Cleanup() error {
-	var all error
-	for _, key := range slices.Backward(h.taken) {
-		_, err := pool.Delete(key)
-		all = errors.Join(all, err)
-	}
-	h.taken = nil
-	return all
-}
-
-// checkSettings refuses what a Caddyfile cannot say or has been told already.
-func (h *Handler) checkSettings() error {
-	switch {
-	case checkIssuer(h.Issuer) != nil:
-		return checkIssuer(h.Issuer)
-	case h.ClientID == "":
-		return missingClientID(h.Issuer)
-	case h.Errors != "" && h.Errors != "pass":
-		return errors.New("errors must be pass")
-	case h.Metadata != "" && h.Metadata != metadataOff && h.Metadata != metadataOnly:
-		return errors.New("metadata must be off")
-	case strings.ContainsAny(h.Realm, "\"\\{}") || !rs.Safe(h.Realm):
-		return errors.New("realm holds a character that a header field cannot")
-	case h.RateLimit != nil && h.RateLimit.Tickets >= 0 && (h.RateLimit.Tickets == 0 || h.RateLimit.Window <= 0):
-		return errors.New("rate_limit needs a positive number and a window; write: rate_limit 60 1m, or rate_limit off")
-	case h.Cache < 0 || h.MaxRPTLifetime < 0:
-		return errors.New("cache and max_rpt_lifetime must be positive")
-	}
-	if err := checkOwners(h); err != nil {
-		return err
-	}
-	return errors.Join(checkHeaderUp(h.HeaderUp), checkCORS(h.CORS))
-}
-
-func checkOwners(h *Handler) error {
-	owners := []string{h.Owner}
-	for _, r := range h.Resources {
-		if r == nil || r.Name == "" {
-			return errors.New("a resource has no name")
-		}
-		owners = append(owners, r.Owner)
-	}
-	for _, o := range owners {
-		if strings.ContainsAny(o, "{}:") && !strings.Contains(o, "://") {
-			return fmt.Errorf("owner '%s': placeholders and captures are not supported yet", o)
-		}
-	}
-	return nil
-}
-
-func checkIssuer(issuer string) error {
-	if _, err := oauth.ParseIssuer(issuer); err != nil {
-		return fmt.Errorf("issuer '%s' must be an https URL without query or fragment", issuer)
-	}
-	return nil
-}
-
-func missingClientID(issuer string) error {
-	return fmt.Errorf("client_id is required: the name under which %s knows this resource server (its resource_server line)", issuer)
 }

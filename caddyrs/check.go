@@ -1,0 +1,61 @@
+package caddyrs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/rs"
+)
+
+// checkSettings refuses what a Caddyfile cannot say or has been told already.
+func (h *Handler) checkSettings() error {
+	switch {
+	case checkIssuer(h.Issuer) != nil:
+		return checkIssuer(h.Issuer)
+	case h.ClientID == "":
+		return missingClientID(h.Issuer)
+	case h.Errors != "" && h.Errors != "pass":
+		return errors.New("errors must be pass")
+	case h.Metadata != "" && h.Metadata != metadataOff && h.Metadata != metadataOnly:
+		return errors.New("metadata must be off")
+	case strings.ContainsAny(h.Realm, "\"\\{}") || !rs.Safe(h.Realm):
+		return errors.New("realm holds a character that a header field cannot")
+	case h.RateLimit != nil && h.RateLimit.Tickets >= 0 && (h.RateLimit.Tickets == 0 || h.RateLimit.Window <= 0):
+		return errors.New("rate_limit needs a positive number and a window; write: rate_limit 60 1m, or rate_limit off")
+	case h.Cache < 0 || h.MaxRPTLifetime < 0:
+		return errors.New("cache and max_rpt_lifetime must be positive")
+	}
+	if err := checkOwners(h); err != nil {
+		return err
+	}
+	return errors.Join(checkHeaderUp(h.HeaderUp), checkCORS(h.CORS))
+}
+
+func checkOwners(h *Handler) error {
+	owners := []string{h.Owner}
+	for _, r := range h.Resources {
+		if r == nil || r.Name == "" {
+			return errors.New("a resource has no name")
+		}
+		owners = append(owners, r.Owner)
+	}
+	for _, o := range owners {
+		if strings.ContainsAny(o, "{}:") && !strings.Contains(o, "://") {
+			return fmt.Errorf("owner '%s': placeholders and captures are not supported yet", o)
+		}
+	}
+	return nil
+}
+
+func checkIssuer(issuer string) error {
+	if _, err := oauth.ParseIssuer(issuer); err != nil {
+		return fmt.Errorf("issuer '%s' must be an https URL without query or fragment", issuer)
+	}
+	return nil
+}
+
+func missingClientID(issuer string) error {
+	return fmt.Errorf("client_id is required: the name under which %s knows this resource server (its resource_server line)", issuer)
+}

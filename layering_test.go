@@ -105,6 +105,7 @@ var packages = map[string]pkg{
 	"integration/requirements": {},
 
 	// Imported from tests only: no row names them.
+	"internal/golden":        {foreign: []string{caddyserver, "github.com/google/go-cmp"}},
 	"internal/jose/josetest": {ours: []string{"internal/oauth", "internal/jose"}},
 	"internal/fakeop":        {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{goJose}},
 	"internal/pgtest":        {},

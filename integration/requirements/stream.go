@@ -117,4 +117,4 @@ func (f *follower) flush(pkg string) {
 	f.order = rest
 }
 
-func (f *follower) print(s string) { io.WriteString(f.out, s) } //nolint:errcheck // standard output
+func (f *follower) print(s string) { io.WriteString(f.out, s) }

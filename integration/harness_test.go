@@ -1,0 +1,274 @@
+package integration_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/caddy-uma/caddy-uma"
+)
+
+// asCaddy makes the test binary a Caddy: tests of real processes start it again.
+const asCaddy = "UMA_TEST_AS_CADDY"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCaddy) != "" {
+		caddycmd.Main()
+		return
+	}
+	http.DefaultTransport = noNetwork{} // what is not told where to go goes nowhere
+	os.Exit(m.Run())
+}
+
+type noNetwork struct{}
+
+func (noNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
+	return nil, fmt.Errorf("the test called %s by the default transport", r.URL.Host)
+}
+
+// world is one Caddy with the three roles and a client that trusts its CA.
+type world struct {
+	t      *testing.T
+	port   string
+	dir    string
+	config map[string]any
+	client *http.Client
+	hits   *atomic.Int64 // requests that reached the backend
+}
+
+// example reads Caddyfile.example, with a port of this test and, instead of its
+// respond line, a backend that counts its hits.
+func example(t *testing.T, edits ...string) *world {
+	t.Helper()
+	text, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, port: freePort(t), dir: t.TempDir(), hits: new(atomic.Int64)}
+	backend := w.backend()
+	pairs := append([]string{
+		`respond "Hello {http.auth.user.id}, this is the RS API"`, "reverse_proxy " + backend + " {\n\t\theader_up X-User {http.auth.user.id}\n\t}",
+	}, edits...)
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(string(text), pairs[i]) {
+			t.Fatalf("Caddyfile.example has no %q", pairs[i])
+		}
+	}
+	input := strings.NewReplacer(pairs...).Replace(string(text))
+	t.Setenv("UMA_PORT", w.port)
+	w.load(input)
+	return w
+}
+
+// backend is what uma_protect protects. It says what reached it.
+func (w *world) backend() string {
+	w.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.hits.Add(1)
+		rw.Header().Add("WWW-Authenticate", `UMA as_uri="https://evil.example", ticket="x"`)
+		body, _ := io.ReadAll(r.Body)
+		_ = json.NewEncoder(rw).Encode(map[string]any{
+			"method": r.Method, "uri": r.RequestURI, "body": string(body), "header": r.Header,
+		})
+	})}
+	go func() { _ = server.Serve(listener) }()
+	w.t.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+// load adapts a Caddyfile, keeps everything in the test's directory, and starts
+// it. One Caddy per process: these tests do not run in parallel.
+func (w *world) load(input string) {
+	w.t.Helper()
+	body, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := json.Unmarshal(body, &w.config); err != nil {
+		w.t.Fatal(err)
+	}
+	w.config["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
+	w.config["storage"] = map[string]any{"module": "file_system", "root": filepath.Join(w.dir, "storage")}
+	w.config["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{
+		"level":  "DEBUG",
+		"writer": map[string]any{"output": "file", "filename": filepath.Join(w.dir, "log")},
+	}}}
+	apps, _ := w.config["apps"].(map[string]any)
+	uma, _ := apps["uma"].(map[string]any)
+	if uma == nil {
+		uma = map[string]any{}
+		apps["uma"] = uma
+	}
+	uma["store"] = map[string]any{"module": "bolt", "path": filepath.Join(w.dir, "uma.db")}
+	w.reload()
+	w.t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.client = w.newClient()
+	w.await()
+}
+
+// reload loads the configuration again, by force.
+func (w *world) reload() {
+	w.t.Helper()
+	body, err := json.Marshal(w.config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := caddy.Load(body, true); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// newClient dials loopback for every host and trusts the internal CA alone. The
+// root is there as soon as the configuration is loaded.
+func (w *world) newClient() *http.Client {
+	w.t.Helper()
+	pem, err := os.ReadFile(filepath.Join(w.dir, "storage", "pki", "authorities", "local", "root.crt"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+w.port)
+		},
+	}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport: transport, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// await waits for the certificates: they are made asynchronously after load.
+func (w *world) await() {
+	w.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for _, host := range []string{"as", "bob", "api"} {
+		for {
+			res, err := w.client.Get(w.url(host, "/.well-known/openid-configuration"))
+			if err == nil {
+				_ = res.Body.Close()
+				break
+			}
+			if time.Now().After(deadline) {
+				w.t.Fatalf("%s does not answer: %v", host, err)
+			}
+			time.Sleep(20 * time.Millisecond) // polling a real server: there is no clock to inject
+		}
+	}
+}
+
+func (w *world) url(host, path string) string {
+	return "https://" + host + ".localhost:" + w.port + path
+}
+
+// answer is a response that was read whole.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+	body   map[string]any
+}
+
+func (a answer) get(name string) string {
+	s, _ := a.body[name].(string)
+	return s
+}
+
+func (w *world) do(r *http.Request) answer {
+	w.t.Helper()
+	res, err := w.client.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(res.Body)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		w.t.Fatal(err)
+	}
+	a := answer{status: res.StatusCode, header: res.Header, text: string(data)}
+	_ = json.Unmarshal(data, &a.body)
+	return a
+}
+
+func (w *world) request(method, target, body string, header http.Header) answer {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), method, target, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	maps.Copy(r.Header, header)
+	return w.do(r)
+}
+
+func (w *world) get(target string, header http.Header) answer {
+	w.t.Helper()
+	return w.request(http.MethodGet, target, "", header)
+}
+
+func (w *world) post(target string, form map[string]string, edits ...func(*http.Request)) answer {
+	w.t.Helper()
+	values := url.Values{}
+	for name, value := range form {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, target, strings.NewReader(values.Encode()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, edit := range edits {
+		edit(r)
+	}
+	return w.do(r)
+}
+
+// freePort gives a port that was free a moment ago. Issuers have it in their
+// names, so it must be known before Caddy starts.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }

@@ -1,6 +1,7 @@
 package caddyuma
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -70,7 +71,12 @@ func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) error {
 	if err := h.words().Read(d); err != nil {
 		return err
 	}
-	if err := h.check(); err != nil { // what only the whole block can show
+	err = h.check() // what only the whole block can show
+	var withLine located
+	if errors.As(err, &withLine) {
+		return withLine.error
+	}
+	if err != nil {
 		return first.Errf("%s: %w", directive, err)
 	}
 	return nil

@@ -57,7 +57,7 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) parsePolicy(d *caddyfile.Dispenser) error {
-	var p Policy
+	p := Policy{at: here(d)}
 	if err := umaapp.Text(directive, &p.Name)(d); err != nil {
 		return err
 	}
@@ -76,6 +76,9 @@ func (h *Handler) parsePolicy(d *caddyfile.Dispenser) error {
 		Order: []string{"resource_server", "resource", "type", "scopes", "from", "client", "when", "deny"},
 		Later: []string{"evaluate", "required_claims", "require", "accept_pct", "shadow"},
 	}.Read(d)
+	if err == nil && len(p.From)+len(p.FromIssuers) == 0 && !p.FromAnyone {
+		err = p.at.wrap(fmt.Errorf("policy '%s' has no condition and would let in anybody with an e-mail address: add 'from bob.example' (or 'from anyone' if that is meant)", p.Name))
+	}
 	h.Policies = append(h.Policies, p)
 	return err
 }
@@ -123,7 +126,7 @@ func (p *Policy) parseWhen(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) parseEmailDomain(d *caddyfile.Dispenser) error {
-	var e EmailDomain
+	e := EmailDomain{at: here(d)}
 	for _, arg := range d.RemainingArgs() {
 		switch {
 		case arg == "deny":

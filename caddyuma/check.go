@@ -24,7 +24,7 @@ func (h *Handler) check() error {
 	}
 	for _, e := range h.EmailDomains {
 		if err := e.check(); err != nil {
-			return err
+			return e.at.wrap(err)
 		}
 	}
 	cfg, err := h.settings(func(_, text string) (string, error) { return text, nil })
@@ -58,19 +58,11 @@ func (h *Handler) settings(secret secretFunc) (uma.Config, error) {
 	for _, p := range h.Policies {
 		rule, err := p.settings(h.ResourceServers)
 		if err != nil {
-			return cfg, fmt.Errorf("policy '%s'%s", p.Name, joinMessage(err))
+			return cfg, p.at.wrap(fmt.Errorf("policy '%s': %w", p.Name, err))
 		}
 		cfg.Policies = append(cfg.Policies, rule)
 	}
 	return cfg, nil
-}
-
-// joinMessage puts a colon in front of messages that are sentences of their own.
-func joinMessage(err error) string {
-	if strings.HasPrefix(err.Error(), "has ") {
-		return " " + err.Error()
-	}
-	return ": " + err.Error()
 }
 
 func (rs ResourceServer) settings(secret secretFunc) (uma.ResourceServer, error) {

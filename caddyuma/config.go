@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
@@ -80,6 +81,8 @@ type Policy struct {
 	// Whether it forbids. A policy that forbids wins over every other, and also
 	// when its condition cannot be evaluated.
 	Deny bool `json:"deny,omitempty"`
+
+	at position
 }
 
 // EmailDomain says where people of some domains come from.
@@ -105,6 +108,8 @@ type EmailDomain struct {
 	// Values of `typ` accepted of claims tokens; with a base URL only. Default:
 	// ca-claims+jwt.
 	AcceptTyps []string `json:"accept_typs,omitempty"`
+
+	at position
 }
 
 // Lifetime says how long things live.
@@ -124,6 +129,27 @@ type RateLimits struct {
 	// For permission tickets, per resource server. Default: 600 in 1m.
 	Ticket *umaapp.RateLimit `json:"ticket,omitempty"`
 }
+
+// position is the line of a Caddyfile that a setting came from; the zero value
+// is none (JSON).
+type position struct{ line *caddyfile.Dispenser }
+
+// here is the current position of d.
+func here(d *caddyfile.Dispenser) position {
+	line := *d
+	return position{&line}
+}
+
+// wrap puts file and line behind an error.
+func (p position) wrap(err error) error {
+	if err == nil || p.line == nil {
+		return err
+	}
+	return located{p.line.Errf("%s: %w", directive, err)}
+}
+
+// located is an error that names its line.
+type located struct{ error }
 
 func (h *Handler) clients() []Client {
 	if len(h.Clients) > 0 {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -90,7 +89,6 @@ type Client struct {
 	pins    map[string][]string
 	rpts    rptCache
 	docs    docCache
-	mu      sync.Mutex
 }
 
 // binding is a logical name for URLs below a prefix.

@@ -13,14 +13,14 @@ const nameExchange = "exchanging the access token for a claims token"
 
 // exchange is steps 3 to 5: a claims token for this ticket and resource. The
 // ticket itself stays here (CONFORMANCE CA-09).
-func (c *Client) exchange(ctx context.Context, at *url.URL, t *target, ticket string) (string, error) {
+func (c *Client) exchange(ctx context.Context, to *url.URL, t *target, ticket string) (string, error) {
 	hash := oauth.TicketChallenge(ticket)
 	c.trace(3, "client: ticket_challenge %s of ticket %s", hash, short(ticket))
 	token, err := c.accessToken(ctx)
 	if err != nil {
 		return "", err
 	}
-	c.trace(4, "client -> %s: token exchange for resource %q, as_uri %s, subject_token %s", at.Host, plain(t.audience, 200), t.asURI, short(token))
+	c.trace(4, "client -> %s: token exchange for resource %q, as_uri %s, subject_token %s", to.Host, plain(t.audience, 200), t.asURI, short(token))
 	form := url.Values{ // CONFORMANCE CA-10, CA-47
 		"grant_type":           {oauth.GrantTokenExchange},
 		"resource":             {t.audience},
@@ -30,7 +30,7 @@ func (c *Client) exchange(ctx context.Context, at *url.URL, t *target, ticket st
 		"subject_token_type":   {oauth.TokenTypeAccessToken},
 		"requested_token_type": {oauth.TokenTypeJWT},
 	}
-	a, err := post(ctx, c.net.pick(at, nil), at, form, credentials{c.cfg.STSClientID, c.cfg.STSClientSecret})
+	a, err := post(ctx, c.net.pick(to, nil), to, form, credentials{c.cfg.STSClientID, c.cfg.STSClientSecret})
 	if err != nil {
 		return "", err
 	}
@@ -38,7 +38,7 @@ func (c *Client) exchange(ctx context.Context, at *url.URL, t *target, ticket st
 	if err != nil {
 		return "", err
 	}
-	c.trace(5, "%s -> client: claims token %s", at.Host, short(claims))
+	c.trace(5, "%s -> client: claims token %s", to.Host, short(claims))
 	return claims, nil
 }
 

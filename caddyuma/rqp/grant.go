@@ -15,9 +15,9 @@ const nameGrant = "asking the authorization server for an RPT"
 
 // grant is steps 6 and 7. On need_info it gives the successor ticket with the
 // error.
-func (c *Client) grant(ctx context.Context, at, called *url.URL, t *target, ticket, claims string) (rpt, string, error) {
-	c.trace(6, "client -> %s: ticket %s, claims token %s", at.Host, short(ticket), short(claims))
-	a, err := post(ctx, c.net.pick(at, called), at, c.grantForm(ticket, claims), c.credentialsFor(t.asURI))
+func (c *Client) grant(ctx context.Context, to, called *url.URL, t *target, ticket, claims string) (rpt, string, error) {
+	c.trace(6, "client -> %s: ticket %s, claims token %s", to.Host, short(ticket), short(claims))
+	a, err := post(ctx, c.net.pick(to, called), to, c.grantForm(ticket, claims), c.credentialsFor(t.asURI))
 	if err != nil {
 		return rpt{}, "", err
 	}
@@ -29,7 +29,7 @@ func (c *Client) grant(ctx context.Context, at, called *url.URL, t *target, tick
 	if err != nil {
 		return rpt{}, "", err
 	}
-	c.trace(7, "%s -> client: RPT %s", at.Host, short(r.token))
+	c.trace(7, "%s -> client: RPT %s", to.Host, short(r.token))
 	return r, "", nil
 }
 

@@ -80,15 +80,15 @@ func (c *Client) document(ctx context.Context, u *url.URL) (*oauth.ResourceMetad
 // documentOf gives nil where there is no document. A redirect, a page or a 4xx
 // is none; that a server has a problem must not move the question to the parent.
 func (c *Client) documentOf(ctx context.Context, id *url.URL) (*oauth.ResourceMetadata, error) {
-	at := *id
-	at.Path = "/.well-known/" + oauth.WellKnownResource + strings.TrimSuffix(id.Path, "/")
-	at.RawPath = ""
-	a, err := get(ctx, c.net.pick(&at, id), &at)
+	place := *id
+	place.Path = "/.well-known/" + oauth.WellKnownResource + strings.TrimSuffix(id.Path, "/")
+	place.RawPath = ""
+	a, err := get(ctx, c.net.pick(&place, id), &place)
 	if err != nil {
 		return nil, err
 	}
 	if a.status >= http.StatusInternalServerError {
-		return nil, badAnswer(&at, a.status, "the metadata of the resource cannot be read")
+		return nil, badAnswer(&place, a.status, "the metadata of the resource cannot be read")
 	}
 	if a.status != http.StatusOK || !a.isJSON() {
 		return nil, nil
@@ -97,7 +97,7 @@ func (c *Client) documentOf(ctx context.Context, id *url.URL) (*oauth.ResourceMe
 	if err := a.decode(&doc); err != nil {
 		return nil, err
 	}
-	c.trace(0, "client: metadata of the resource at %s", where(&at))
+	c.trace(0, "client: metadata of the resource at %s", where(&place))
 	return &doc, nil
 }
 

@@ -103,6 +103,9 @@ type Server struct {
 	registered lazy[registration]
 	learned    learnedBox
 	verifier   *verifier
+	// created are the ids of resources that this engine has created; guarded by
+	// cfg.Registering.
+	created map[string]bool
 }
 
 // New checks the configuration and fills in the defaults. It starts nothing and
@@ -116,8 +119,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, resources: resources}
-	s.endpoints.keepStale = true
+	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}}
+	s.endpoints.keepStale, s.registered.keepStale = true, true
 	s.verifier, err = newVerifier(s)
 	if err != nil {
 		return nil, err

@@ -171,6 +171,9 @@ func (a *fakeAS) serveResource(w http.ResponseWriter, r *http.Request) {
 	case r.Method == "PUT":
 		a.resources[id] = body
 		a.json(w, 200, map[string]any{"_id": id})
+	case r.Method == "DELETE":
+		delete(a.resources, id)
+		w.WriteHeader(204)
 	default:
 		a.t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
 	}

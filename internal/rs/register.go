@@ -23,8 +23,10 @@ type registration struct {
 	err error // of those that failed
 }
 
-// partialPause is when a round that failed for some resources is done again.
-const partialPause = 30 * time.Second
+// roundPause is when a round that failed for some resources, or created some, is
+// done again: another node that started at the same moment may have created
+// resources of the same names.
+const roundPause = 30 * time.Second
 
 // description is a resource description (UMA Federated Authorization §3.1) with
 // the extension member owner (CONFORMANCE A41).
@@ -72,20 +74,50 @@ func (s *Server) register(ctx context.Context) (registration, time.Time, error) 
 	if err != nil {
 		return registration{}, time.Time{}, err
 	}
-	r := registration{ids: make([]string, len(s.resources))}
-	for i := range s.resources {
-		d := s.describe(i, l)
-		r.ids[i], err = s.registerOne(ctx, e, d, find(have, d))
-		r.err = errors.Join(r.err, err)
-	}
-	if r.err == nil {
+	r, settled := s.round(ctx, e, l, have)
+	switch {
+	case r.err == nil && settled:
 		return r, time.Time{}, nil
+	case r.err == nil:
+		return r, s.cfg.Now().Add(roundPause), nil
 	}
 	s.cfg.Log.Error("registering resources failed", zap.String("client_id", s.cfg.ClientID), zap.Error(r.err))
 	if !slices.ContainsFunc(r.ids, func(id string) bool { return id != "" }) {
 		return registration{}, time.Time{}, r.err
 	}
-	return r, s.cfg.Now().Add(partialPause), nil
+	return r, s.cfg.Now().Add(roundPause), nil
+}
+
+// round registers each resource; settled means that nothing had to be created.
+func (s *Server) round(ctx context.Context, e endpoints, l *learned, have []*description) (r registration, settled bool) {
+	r, settled = registration{ids: make([]string, len(s.resources))}, true
+	for i := range s.resources {
+		d := s.describe(i, l)
+		found := find(have, d)
+		id, err := s.registerOne(ctx, e, d, found)
+		r.ids[i], r.err = id, errors.Join(r.err, err)
+		if err == nil && found == nil {
+			s.created[id], settled = true, false
+		}
+		if err == nil {
+			s.deleteTwins(ctx, e, have, d, id)
+		}
+	}
+	return r, settled
+}
+
+// deleteTwins deletes what we created ourselves if another node was there with
+// the same resource; what others created is theirs to delete.
+func (s *Server) deleteTwins(ctx context.Context, e endpoints, have []*description, d *description, id string) {
+	for _, h := range have {
+		if h.ID == id || !s.created[h.ID] || !sameResource(h, d) {
+			continue
+		}
+		_, err := s.protected(ctx, request{call: CallRegistration, method: http.MethodDelete, url: resourceURL(e, h.ID)})
+		if err != nil {
+			s.cfg.Log.Warn("deleting a resource that another node has registered, too, failed", zap.Error(err))
+		}
+	}
 }
 
 func (s *Server) describe(index int, l *learned) *description {
@@ -142,20 +174,29 @@ func (s *Server) read(ctx context.Context, e endpoints, id string) (*description
 	return &d, nil
 }
 
-// find looks for a resource of ours by its name (and owner, if we name one); of
-// several the one of the same type comes first. The name alone decides, so that
-// a changed type updates the resource and does not duplicate it.
+// find looks for a resource of ours. Of several all nodes choose the same: one
+// of the same type first, then the smallest id.
 func find(have []*description, d *description) *description {
 	var found *description
 	for _, h := range have {
-		if h.Name != d.Name || d.Owner != "" && h.Owner != "" && h.Owner != d.Owner {
-			continue
-		}
-		if found == nil || h.Type == d.Type && found.Type != d.Type {
+		if sameResource(h, d) && (found == nil || before(h, found, d.Type)) {
 			found = h
 		}
 	}
 	return found
+}
+
+// sameResource compares the name (and owner, if we name one). The type does not
+// count, so that a changed type updates the resource and does not duplicate it.
+func sameResource(h, d *description) bool {
+	return h.Name == d.Name && (d.Owner == "" || h.Owner == "" || h.Owner == d.Owner)
+}
+
+func before(a, b *description, ofType string) bool {
+	if (a.Type == ofType) != (b.Type == ofType) {
+		return a.Type == ofType
+	}
+	return a.ID < b.ID
 }
 
 func (s *Server) registerOne(ctx context.Context, e endpoints, d, have *description) (id string, err error) {

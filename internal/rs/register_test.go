@@ -2,8 +2,10 @@ package rs_test
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -91,4 +93,50 @@ func TestUF_20_LostResourceIsRegisteredAgain(t *testing.T) {
 			t.Errorf("status = %d after %d calls, want 403 after 2", got, calls)
 		}
 	})
+}
+
+// TestUF_20_TwoNodesSettleOnOneResource: another node has created the same
+// resource at the same moment.
+func TestUF_20_TwoNodesSettleOnOneResource(t *testing.T) {
+	twin := func() map[string]any { return map[string]any{"name": resource, "resource_scopes": []any{"get"}} }
+	w := newWorld(t)
+	w.status("GET", "")
+	w.as.set(func() { w.as.resources["id-0"] = twin() })
+	w.now = w.now.Add(29 * time.Second)
+	w.status("GET", "")
+	if !strings.Contains(w.as.lastAsk, "id-1") {
+		t.Errorf("before the second round: %s, want id-1", w.as.lastAsk)
+	}
+	w.now = w.now.Add(time.Second)
+	w.status("GET", "")
+	if !strings.Contains(w.as.lastAsk, "id-0") || w.as.resources["id-1"] != nil {
+		t.Errorf("after it: %s, want id-0, and id-1 deleted", w.as.lastAsk)
+	}
+	t.Run("UF-20 what others made stays", func(t *testing.T) {
+		w.as.set(func() { w.as.resources["id-9"] = twin() })
+		w.restart()
+		w.status("GET", "")
+		if !strings.Contains(w.as.lastAsk, "id-0") || w.as.resources["id-9"] == nil {
+			t.Errorf("asked %s, resources %v", w.as.lastAsk, w.as.resources)
+		}
+	})
+}
+
+// TestUF_20_SecondRoundMayFail: what is registered stays usable.
+func TestUF_20_SecondRoundMayFail(t *testing.T) {
+	w := newWorld(t)
+	w.status("GET", "")
+	if got := w.status("GET", w.rpt()); got != 200 {
+		t.Fatalf("status = %d, want 200", got)
+	}
+	w.as.set(func() { w.as.down = true })
+	w.now = w.now.Add(31 * time.Second)
+	for range 2 {
+		if got := w.status("GET", w.rpt()); got != 200 {
+			t.Errorf("status = %d, want 200", got)
+		}
+		if got := w.status("GET", ""); got != 403 {
+			t.Errorf("without an RPT = %d, want 403", got)
+		}
+	}
 }

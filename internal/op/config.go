@@ -1,0 +1,140 @@
+package op
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/store"
+)
+
+// User is somebody who may log in.
+type User struct {
+	// Email is the user's address and name at login, in any case.
+	Email        string
+	PasswordHash string // of `caddy hash-password`: bcrypt or argon2id
+	// Claims are what Resolve says of the user besides the address.
+	Claims map[string]any
+}
+
+// Client is an application that users log in with.
+type Client struct {
+	ID           string
+	Secrets      [][32]byte // clientauth.HashSecret; empty = public
+	RedirectURIs []string   // http loopback URIs without a port match any (RFC 8252 §7.3)
+	FirstParty   bool       // may use the authorization challenge endpoint
+	Disabled     bool
+}
+
+// Config describes an embedded provider. Store, IDTokens, Secrets, Compare,
+// ClientIP and Now are required.
+type Config struct {
+	// Issuer is that of the STS around it.
+	Issuer   string
+	Users    []User
+	Clients  []Client
+	Store    store.Store
+	IDTokens *jose.Ring // purpose id-token
+	Secrets  *jose.Ring // purpose op: 32-byte secrets
+	// Compare is injected: Caddy's own hash types (argon2id, bcrypt) satisfy it.
+	Compare        func(hash, password []byte) (bool, error)
+	AccessLifetime time.Duration  // 10m
+	SessionLife    time.Duration  // 12h
+	Logins         *limit.Limiter // per client IP and per user
+	ClientIP       func(*http.Request) string
+	Observe        event.Observe
+	Now            func() time.Time
+	Log            *zap.Logger
+}
+
+// Lifetimes where the configuration says nothing.
+const (
+	defaultAccess  = 10 * time.Minute
+	defaultSession = 12 * time.Hour
+)
+
+// complete fills defaults and refuses what is missing.
+func (c *Config) complete() error {
+	if c.Store == nil || c.IDTokens == nil || c.Secrets == nil || c.Compare == nil || c.ClientIP == nil || c.Now == nil {
+		return errors.New("op: Store, IDTokens, Secrets, Compare, ClientIP and Now are required")
+	}
+	if c.AccessLifetime < 0 || c.SessionLife < 0 {
+		return errors.New("op: a lifetime is negative")
+	}
+	if c.AccessLifetime == 0 {
+		c.AccessLifetime = defaultAccess
+	}
+	if c.SessionLife == 0 {
+		c.SessionLife = defaultSession
+	}
+	if c.Observe == nil {
+		c.Observe = event.None
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	return nil
+}
+
+// user is a User with what follows from it.
+type user struct {
+	User
+	name string // the address in lower case
+	id   string // sub
+}
+
+// setUsers takes the users. Two spellings of one address would be two people
+// with one name, so they are refused.
+func (p *Provider) setUsers(users []User) error {
+	p.users = make(map[string]*user, len(users))
+	for _, u := range users {
+		name := strings.ToLower(u.Email)
+		if name == "" || u.PasswordHash == "" {
+			return fmt.Errorf("user '%s' needs an e-mail address and a password hash", u.Email)
+		}
+		if _, twice := p.users[name]; twice {
+			return fmt.Errorf("user '%s' is declared twice", u.Email)
+		}
+		known := &user{User: u, name: name, id: p.subjectID(name)}
+		p.users[name] = known
+		p.everyone = append(p.everyone, known)
+	}
+	return nil
+}
+
+// setClients takes the clients and checks their redirect URIs.
+func (p *Provider) setClients(clients []Client) error {
+	p.clients = make(map[string]*Client, len(clients))
+	p.auth = make(clientauth.Clients, len(clients))
+	for _, c := range clients {
+		if _, twice := p.clients[c.ID]; twice || c.ID == "" {
+			return fmt.Errorf("client '%s' is declared twice or has no id", c.ID)
+		}
+		for _, uri := range c.RedirectURIs {
+			if err := checkRedirect(uri); err != nil {
+				return fmt.Errorf("client '%s': redirect_uri '%s' %w", c.ID, uri, err)
+			}
+		}
+		c.RedirectURIs = slices.Clone(c.RedirectURIs)
+		p.clients[c.ID] = &c
+		p.auth[c.ID] = clientauth.Client{
+			ID: c.ID, Public: len(c.Secrets) == 0, Secrets: c.Secrets, Disabled: c.Disabled,
+		}
+	}
+	return nil
+}
+
+// client finds a client that may be used.
+func (p *Provider) client(id string) (*Client, bool) {
+	c, ok := p.clients[id]
+	return c, ok && !c.Disabled
+}

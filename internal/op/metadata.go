@@ -1,0 +1,35 @@
+package op
+
+import (
+	"slices"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// Extend adds the provider's members to the metadata of the STS (RFC 8414 §2,
+// OpenID Connect Discovery §3). No key is read for it: ES256 is named, the
+// algorithm of keys unless the configuration says otherwise.
+func (p *Provider) Extend(m *oauth.Metadata) {
+	m.AuthorizationEndpoint = p.url("authorize")
+	if p.hasFirstParty() {
+		m.AuthorizationChallengeEndpoint = p.url("challenge")
+	}
+	m.ResponseTypesSupported = []string{"code"}
+	m.SubjectTypesSupported = []string{"public"}
+	m.IDTokenSigningAlgValuesSupported = []string{"ES256"}
+	m.CodeChallengeMethodsSupported = []string{"S256"}
+	m.ScopesSupported = slices.Clone(scopes)
+	m.AuthorizationResponseIss = true
+	if !slices.Contains(m.GrantTypesSupported, oauth.GrantAuthorizationCode) {
+		m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantAuthorizationCode)
+	}
+}
+
+func (p *Provider) hasFirstParty() bool {
+	for _, c := range p.clients {
+		if c.FirstParty && !c.Disabled {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,134 @@
+// Package op is the embedded OpenID provider: users from the configuration,
+// authorization code with enforced PKCE and a login page, and the authorization
+// challenge endpoint for first-party clients.
+//
+// It knows one grant and makes opaque access tokens, which only the security
+// token service in the same process reads (Resolve). There is no userinfo, no
+// introspection, no refresh token and no dynamic registration.
+package op
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/seal"
+	"github.com/caddy-uma/caddy-uma/internal/store"
+)
+
+// Provider serves {issuer}/sts/authorize, {issuer}/sts/login and
+// {issuer}/sts/challenge, and, as the STS's `Other`, the authorization_code
+// grant at {issuer}/sts/token. It is safe for concurrent use.
+type Provider struct {
+	cfg       Config
+	issuerURL *url.URL
+	tenant    string
+	users     map[string]*user // by lower-cased e-mail address
+	everyone  []*user
+	clients   map[string]*Client
+	auth      clientauth.Clients
+	box       *seal.Box
+	comparing chan struct{} // a place for each password comparison
+	seed      maphash.Seed
+	routes    map[string]http.HandlerFunc
+}
+
+// New checks cfg and makes a Provider. It neither reads nor makes a key and
+// does not touch the store.
+func New(cfg Config) (*Provider, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	u, err := oauth.ParseIssuer(cfg.Issuer)
+	if err != nil {
+		return nil, errors.Join(errors.New("op: issuer"), err)
+	}
+	p := &Provider{
+		cfg: cfg, issuerURL: u, tenant: store.Tenant("sts", cfg.Issuer),
+		box: seal.NewBox(cfg.Secrets), seed: maphash.MakeSeed(),
+		comparing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	if err := p.setUsers(cfg.Users); err != nil {
+		return nil, err
+	}
+	if err := p.setClients(cfg.Clients); err != nil {
+		return nil, err
+	}
+	p.routes = map[string]http.HandlerFunc{
+		p.path("authorize"): p.authorize,
+		p.path("login"):     p.login,
+		p.path("challenge"): p.challenge,
+		p.path("style.css"): p.style,
+	}
+	return p, nil
+}
+
+// Handles tells whether a path is one of the provider's own (token not included).
+func (p *Provider) Handles(path string) bool {
+	_, ok := p.routes[path]
+	return ok
+}
+
+// ServeHTTP implements http.Handler; 404 for what is neither handled nor the
+// token endpoint.
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if serve, ok := p.routes[r.URL.Path]; ok {
+		serve(w, r)
+		return
+	}
+	if r.URL.Path == p.path("token") {
+		p.token(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+// Keys are the ID token keys, for the JWKS of the STS.
+func (p *Provider) Keys(ctx context.Context) ([]jose.PublicKey, error) {
+	return p.cfg.IDTokens.Public(ctx)
+}
+
+// path is the path of an endpoint below {issuer}/sts/. The host comes from the
+// configuration, never from a request.
+func (p *Provider) path(endpoint string) string {
+	return strings.TrimSuffix(p.issuerURL.Path, "/") + "/sts/" + endpoint
+}
+
+// url is the URL of an endpoint below {issuer}/sts/.
+func (p *Provider) url(endpoint string) string {
+	return strings.TrimSuffix(p.cfg.Issuer, "/") + "/sts/" + endpoint
+}
+
+// allow answers 405 for other methods than these (RFC 9110 §15.5.6).
+func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	for _, m := range methods {
+		if r.Method == m {
+			return true
+		}
+	}
+	oauth.WriteError(w, &oauth.Error{
+		Code: oauth.CodeInvalidRequest, Status: http.StatusMethodNotAllowed,
+		Description: "the method is not allowed here",
+		Header:      http.Header{"Allow": {strings.Join(methods, ", ")}},
+	})
+	return false
+}
+
+// unavailable logs what could not be read or recorded and makes the 503
+// (CONFORMANCE SEC-13).
+func (p *Provider) unavailable(what string, err error) *oauth.Error {
+	p.cfg.Log.Error("the provider could not do its part", zap.String("iss", p.cfg.Issuer),
+		zap.String("what", what), zap.Error(err))
+	return oauth.Unavailable(err)
+}
+
+var _ http.Handler = (*Provider)(nil)

@@ -72,8 +72,7 @@ func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) error {
 		return err
 	}
 	err = h.check() // what only the whole block can show
-	var withLine located
-	if errors.As(err, &withLine) {
+	if withLine, ok := errors.AsType[located](err); ok {
 		return withLine.error
 	}
 	if err != nil {

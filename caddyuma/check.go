@@ -3,6 +3,7 @@ package caddyuma
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
@@ -235,10 +236,5 @@ func (e EmailDomain) check() error {
 }
 
 func contains(list []string, value string) bool {
-	for _, v := range list {
-		if v == value {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, value)
 }

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -57,9 +58,7 @@ func (w *world) exchange(accessToken, resource, ticket string, edits map[string]
 		"ticket_challenge": s256(ticket), "subject_token": accessToken,
 		"subject_token_type": oauth.TokenTypeAccessToken, "requested_token_type": oauth.TokenTypeJWT,
 	}
-	for name, value := range edits {
-		form[name] = value
-	}
+	maps.Copy(form, edits)
 	return w.post(meta.get("token_endpoint"), form)
 }
 
@@ -71,9 +70,7 @@ func (w *world) redeem(ticket, claimsToken string, edits map[string]string, more
 		"grant_type": oauth.GrantUMATicket, "client_id": "caddy-uma", "ticket": ticket,
 		"claim_token": claimsToken, "claim_token_format": oauth.ClaimTokenFormatJWT,
 	}
-	for name, value := range edits {
-		form[name] = value
-	}
+	maps.Copy(form, edits)
 	return w.post(meta.get("token_endpoint"), form, more...)
 }
 

@@ -79,8 +79,8 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 		return nil, fmt.Errorf("unknown purpose of keys '%s'", cfg.Purpose)
 	}
 	switch {
-	case cfg.Storage == nil || cfg.Issuer == "" || cfg.Role != "as" && cfg.Role != "sts":
-		return nil, errors.New("keys need a storage, a role and an issuer")
+	case cfg.Storage == nil || cfg.Now == nil || cfg.Issuer == "" || cfg.Role != "as" && cfg.Role != "sts":
+		return nil, errors.New("keys need a storage, a clock, a role and an issuer")
 	case secret:
 		cfg.Alg = algSecret
 	case cfg.Alg == "":
@@ -91,9 +91,6 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 	// A backend may keep an RPT's sub, so the key that makes it never changes.
 	if cfg.Purpose == "subject" {
 		cfg.Rotation = 0
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -89,8 +90,7 @@ func Unavailable(err error) *Error {
 // AsError gives err as an Error; anything foreign becomes server_error with
 // status 500, without a description (the cause goes to the log only).
 func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: CodeServerError, Status: http.StatusInternalServerError, Err: err}
@@ -100,9 +100,7 @@ func AsError(err error) *Error {
 func WriteError(w http.ResponseWriter, err error) {
 	e := AsError(err)
 	body := make(map[string]any, len(e.Extra)+2)
-	for name, value := range e.Extra {
-		body[name] = value
-	}
+	maps.Copy(body, e.Extra)
 	body["error"] = e.Code
 	if e.Description != "" {
 		body["error_description"] = e.Description

@@ -18,7 +18,7 @@ func (s *Server) assess(ctx context.Context, p *process) ([]oauth.Permission, er
 	complete := true
 	for _, r := range p.asked {
 		scopes, passed := s.assessResource(ctx, p, r)
-		complete = complete && passed == max(1, len(r.scopes))
+		complete = complete && !r.lost && passed == max(1, len(r.scopes))
 		if passed > 0 {
 			granted = append(granted, oauth.Permission{ResourceID: r.id, ResourceScopes: scopes})
 		}
@@ -36,13 +36,13 @@ func (s *Server) assessResource(ctx context.Context, p *process, r requested) (s
 	scopes = []string{}
 	holds := s.conditions(ctx, p, r)
 	if len(r.scopes) == 0 {
-		if s.decide(p, r, "", holds) {
+		if s.decide(p, "", holds) {
 			passed = 1
 		}
 		return scopes, passed
 	}
 	for _, scope := range r.scopes {
-		if s.decide(p, r, scope, holds) {
+		if s.decide(p, scope, holds) {
 			scopes = append(scopes, scope)
 		}
 	}
@@ -98,7 +98,7 @@ func (s *Server) input(p *process, r requested, rule Policy) *policy.Input {
 
 // decide finds the rule that decides about one scope. scope "" is the resource
 // as such: only rules for every scope allow it, any rule denies it.
-func (s *Server) decide(p *process, r requested, scope string, holds []bool) bool {
+func (s *Server) decide(p *process, scope string, holds []bool) bool {
 	for _, deny := range []bool{true, false} {
 		for i, rule := range s.cfg.Policies {
 			if rule.Deny != deny || !holds[i] {

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
@@ -191,7 +192,7 @@ func checkTyp(typ string, rule discovery.Domain) error {
 	if len(accepted) == 0 {
 		accepted = []string{oauth.TypClaimsToken}
 	}
-	if !contains(accepted, typ) {
+	if !slices.Contains(accepted, typ) {
 		return needs("typ of the claims token")
 	}
 	return nil

@@ -106,8 +106,8 @@ func (c *Config) resolve() (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issuer '%s' %w", c.Issuer, err)
 	}
-	if c.Store == nil || c.TicketKeys == nil || c.RPTKeys == nil || c.SubjectKeys == nil || c.Finder == nil {
-		return nil, errors.New("store, keys and finder are required")
+	if c.Store == nil || c.TicketKeys == nil || c.RPTKeys == nil || c.SubjectKeys == nil || c.Finder == nil || c.Now == nil {
+		return nil, errors.New("store, keys, finder and clock are required")
 	}
 	defaultTo(&c.EmailClaim, "email")
 	defaultTo(&c.Rounds, 5)
@@ -115,9 +115,6 @@ func (c *Config) resolve() (*url.URL, error) {
 	defaultTo(&c.RPTLifetime, 5*time.Minute)
 	defaultTo(&c.PATLifetime, time.Hour)
 	defaultTo(&c.Leeway, time.Minute)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
@@ -194,19 +191,10 @@ func (c *Config) checkAudiences() error {
 			if i == j || err != nil {
 				continue
 			}
-			if a.audience() == b.audience() || oauth.Covers(uri, other) {
+			if a.audience() == b.audience() || a.audience() == b.URI || oauth.Covers(uri, other) {
 				return fmt.Errorf("resource_server '%s' and '%s' must not share a URI, a prefix of it or an audience", a.ID, b.ID)
 			}
 		}
 	}
 	return nil
-}
-
-func contains[T comparable](list []T, value T) bool {
-	for _, v := range list {
-		if v == value {
-			return true
-		}
-	}
-	return false
 }

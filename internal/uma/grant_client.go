@@ -25,7 +25,7 @@ func (s *Server) grantClientCredentials(ctx context.Context, req *tokenRequest) 
 	if !found {
 		return nil, oauth.Errorf(oauth.CodeUnauthorizedClient, "this client is no resource server")
 	}
-	for _, scope := range strings.Fields(req.form.Get("scope")) {
+	for scope := range strings.FieldsSeq(req.form.Get("scope")) {
 		if scope != oauth.ScopeUMAProtection {
 			return nil, oauth.Errorf(oauth.CodeInvalidScope, "the only scope of this grant is uma_protection")
 		}

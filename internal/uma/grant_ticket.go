@@ -2,7 +2,9 @@ package uma
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -68,9 +70,7 @@ func (s *Server) observe(ctx context.Context, p *process, err error) {
 func withDecision(err error, id string) error {
 	e := *oauth.AsError(err)
 	extra := map[string]any{"decision_id": id}
-	for name, value := range e.Extra {
-		extra[name] = value
-	}
+	maps.Copy(extra, e.Extra)
 	e.Extra = extra
 	return &e
 }
@@ -139,6 +139,8 @@ type requested struct {
 	id     string
 	rec    resourceRecord
 	scopes []string
+	// lost: the ticket stands for scopes that are not registered any more.
+	lost bool
 }
 
 // lookUp reads the ticket's resources again: what is gone since the ticket was
@@ -159,10 +161,11 @@ func (s *Server) lookUp(ctx context.Context, p *process) error {
 		r := requested{id: want.ResourceID, rec: rec}
 		for _, scope := range rec.Scopes {
 			offered[scope] = true
-			if contains(want.Scopes, scope) {
+			if slices.Contains(want.Scopes, scope) {
 				r.scopes = append(r.scopes, scope)
 			}
 		}
+		r.lost = len(r.scopes) < len(want.Scopes)
 		if len(r.scopes) > 0 || len(want.Scopes) == 0 {
 			p.asked = append(p.asked, r)
 		}

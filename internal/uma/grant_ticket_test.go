@@ -207,7 +207,7 @@ func TestCA_37_ClaimsToken(t *testing.T) {
 			if claims["iss"] == nil {
 				claims["iss"] = b.op.Issuer
 			}
-			claimToken := ""
+			var claimToken string
 			if tc.make != nil {
 				claimToken = tc.make(b, claims)
 			} else {

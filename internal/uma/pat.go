@@ -1,9 +1,11 @@
 package uma
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
+	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -29,6 +31,9 @@ func (s *Server) authorize(r *http.Request) (protected, error) {
 	if scheme == "" {
 		return protected{}, bearerError("", "")
 	}
+	if scheme == "bearer" && s.isRPT(r.Context(), token) {
+		return protected{}, insufficientScope()
+	}
 	if scheme != "bearer" || !strings.HasPrefix(token, "pat_") {
 		return protected{}, bearerError(oauth.CodeInvalidToken, "the access token is not valid here")
 	}
@@ -46,11 +51,32 @@ func (s *Server) authorize(r *http.Request) (protected, error) {
 	return protected{rs: rs, owner: rec.Owner}, nil
 }
 
+// isRPT tells whether a token is an RPT of ours: a good access token, but
+// without the scope uma_protection (UMA Fed §1.2).
+func (s *Server) isRPT(ctx context.Context, text string) bool {
+	token, err := jose.Parse(text, maxDescription)
+	if err != nil || token.Header.Typ != oauth.TypAccessToken {
+		return false
+	}
+	var c struct {
+		Expires jose.NumericDate `json:"exp"`
+	}
+	err = token.Verify(ctx, s.cfg.RPTKeys, jose.DefaultAlgs(), &c)
+	return err == nil && s.cfg.Now().Before(c.Expires.Time())
+}
+
+func insufficientScope() *oauth.Error {
+	e := bearerError(oauth.CodeInsufficientScope, "the access token has not the scope uma_protection")
+	e.Status = http.StatusForbidden
+	return e
+}
+
 // bearerError is a 401 with a challenge. Without credentials the challenge has
 // no error code (RFC 6750 §3.1).
 func bearerError(code, description string) *oauth.Error {
 	challenge := oauth.Challenge{Scheme: "Bearer", Params: []oauth.Param{
-		{Name: "realm", Value: "uma"}, {Name: "error", Value: code},
+		{Name: "realm", Value: "uma"},
+		{Name: "error", Value: code},
 		{Name: "scope", Value: oauth.ScopeUMAProtection},
 	}}
 	e := &oauth.Error{

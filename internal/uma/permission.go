@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -65,7 +66,7 @@ func parsePermissions(body []byte) ([]permissionRequest, error) {
 		return nil, bad
 	}
 	for _, p := range list {
-		if p.ResourceID == nil || p.ResourceScopes == nil || len(*p.ResourceScopes) > maxScopes || contains(*p.ResourceScopes, nil) {
+		if p.ResourceID == nil || p.ResourceScopes == nil || len(*p.ResourceScopes) > maxScopes || slices.Contains(*p.ResourceScopes, nil) {
 			return nil, bad
 		}
 	}
@@ -94,6 +95,9 @@ func (s *Server) issueTicket(ctx context.Context, as protected, requests []permi
 	if err != nil {
 		return "", err
 	}
+	if len(text) > maxTicket {
+		return "", oauth.Errorf(oauth.CodeInvalidRequest, "so many permissions and scopes do not fit into one ticket")
+	}
 	s.cfg.Observe(ctx, event.TicketIssued{
 		Issuer: s.cfg.Issuer, ResourceServer: as.rs.ID, Owner: t.Owner,
 		TicketChallenge: oauth.TicketChallenge(text), ResourceIDs: t.resourceIDs(),
@@ -102,13 +106,9 @@ func (s *Server) issueTicket(ctx context.Context, as protected, requests []permi
 }
 
 func (s *Server) requestedResource(ctx context.Context, as protected, id string) (resourceRecord, error) {
-	unknown := oauth.Errorf(oauth.CodeInvalidResourceID, "a resource_id is not registered")
-	if len(id) != 22 {
-		return resourceRecord{}, unknown
-	}
 	rec, _, err := s.findResource(ctx, as, id)
 	if e := oauth.AsError(err); err != nil && e.Status == http.StatusNotFound {
-		return rec, unknown
+		return rec, oauth.Errorf(oauth.CodeInvalidResourceID, "a resource_id is not registered")
 	}
 	return rec, err
 }

@@ -3,6 +3,7 @@ package uma
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
@@ -38,7 +39,7 @@ func (f From) empty() bool {
 }
 
 func (f From) matches(a oauth.Address, issuer string) bool {
-	if f.Anyone || contains(f.Addresses, a) || contains(f.Issuers, issuer) {
+	if f.Anyone || slices.Contains(f.Addresses, a) || slices.Contains(f.Issuers, issuer) {
 		return true
 	}
 	for _, d := range f.Domains {
@@ -64,7 +65,7 @@ func (p Policy) concernsAny(proc *process) bool {
 }
 
 // anyOf: an empty list is every value.
-func anyOf(list []string, value string) bool { return len(list) == 0 || contains(list, value) }
+func anyOf(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
 
 func (c *Config) checkPolicies() error {
 	names := map[string]bool{}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -113,7 +114,7 @@ func (s *Server) createResource(ctx context.Context, r *http.Request, as protect
 	if err != nil {
 		return answer{}, err
 	}
-	id := randomText(16)
+	id := randomText(resourceIDBytes)
 	doc, err := s.doc(kindResource, id, rec.ResourceServer, time.Time{}, rec)
 	if err != nil {
 		return answer{}, err
@@ -153,12 +154,16 @@ func (s *Server) listResources(ctx context.Context, as protected) (answer, error
 // findResource gives a resource of this PAT; another's is as absent as one that
 // never was (CONFORMANCE UF-04, UF-13).
 func (s *Server) findResource(ctx context.Context, as protected, id string) (resourceRecord, store.Doc, error) {
+	unknown := &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound, Description: "no such resource"}
+	if len(id) != resourceIDLength || strings.IndexByte(id, 0) >= 0 { // the store takes no such key
+		return resourceRecord{}, store.Doc{}, unknown
+	}
 	rec, doc, err := load[resourceRecord](ctx, s, kindResource, id)
 	if err != nil && !absent(err) {
 		return rec, doc, s.unavailable("resource", err)
 	}
 	if err != nil || !as.owns(rec) {
-		return rec, doc, &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound, Description: "no such resource"}
+		return rec, doc, unknown
 	}
 	return rec, doc, nil
 }

@@ -3,6 +3,7 @@ package uma
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -25,6 +26,12 @@ const (
 	maxDescription = 64 << 10
 	maxScopes      = 256
 	maxText        = 2048
+)
+
+// An _id is 128 random bits in base64url (DESIGN §8).
+const (
+	resourceIDBytes  = 16
+	resourceIDLength = 22
 )
 
 // parseResource reads a resource description (UMA Fed §3.1). Unknown members
@@ -81,7 +88,7 @@ func parseScopes(raw json.RawMessage) ([]string, error) {
 	}
 	scopes := make([]string, 0, len(members))
 	for _, m := range members {
-		if m == nil || !isScope(*m) || contains(scopes, *m) {
+		if m == nil || !isScope(*m) || slices.Contains(scopes, *m) {
 			return nil, bad
 		}
 		scopes = append(scopes, *m)

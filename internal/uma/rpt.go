@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -38,13 +39,11 @@ func (s *Server) issueRPT(ctx context.Context, p *process, granted []oauth.Permi
 		return nil, err
 	}
 	payload := released(p)
-	for name, value := range map[string]any{
+	maps.Copy(payload, map[string]any{
 		"iss": s.cfg.Issuer, "sub": sub, "aud": p.rs.audience(), "client_id": p.req.client.ID,
 		"iat": now.Unix(), "exp": expires.Unix(), "jti": jti,
 		"permissions": granted, "decision_id": p.decision.DecisionID,
-	} {
-		payload[name] = value
-	}
+	})
 	rpt, err := s.cfg.RPTKeys.Sign(ctx, oauth.TypAccessToken, payload)
 	if err != nil {
 		return nil, s.unavailable("RPT key", err)

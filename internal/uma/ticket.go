@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -34,17 +35,17 @@ type ticketPermission struct {
 func (t *ticket) add(id string, asked []*string, registered []string) error {
 	scopes := []string{}
 	for _, scope := range asked {
-		if !contains(registered, *scope) {
+		if !slices.Contains(registered, *scope) {
 			return oauth.Errorf(oauth.CodeInvalidScope, "a scope is not registered for its resource")
 		}
-		if !contains(scopes, *scope) {
+		if !slices.Contains(scopes, *scope) {
 			scopes = append(scopes, *scope)
 		}
 	}
 	for i, have := range t.Permissions {
 		if have.ResourceID == id {
 			for _, scope := range scopes {
-				if !contains(have.Scopes, scope) {
+				if !slices.Contains(have.Scopes, scope) {
 					t.Permissions[i].Scopes = append(t.Permissions[i].Scopes, scope)
 				}
 			}
@@ -73,6 +74,10 @@ func (s *Server) ticketData(ctx context.Context) ([]string, error) {
 	}
 	return []string{"ticket", s.cfg.Issuer, id}, nil
 }
+
+// maxTicket is how long a ticket may get. It travels in a header field, and
+// servers and proxies take 8 KiB of one at best.
+const maxTicket = 6 << 10
 
 // sealTicket gives a ticket an id and an expiry and seals it.
 func (s *Server) sealTicket(ctx context.Context, t ticket) (string, error) {

@@ -17,6 +17,7 @@ package uma
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
@@ -117,7 +118,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, from caller) {
 	case !found:
 		oauth.WriteError(w, &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound})
 	case to.public && s.preflight(w, r, to.methods):
-	case !contains(strings.Fields(to.methods), r.Method):
+	case !slices.Contains(strings.Fields(to.methods), r.Method):
 		methodNotAllowed(w, to.methods)
 	default:
 		to.serve(w, r, from)

@@ -26,8 +26,7 @@ func folded(s store.Store, fold func(store.Key) store.Key) *broken {
 				op.Doc.Key = safe(op.Doc.Key)
 				return op
 			})(ctx, ops)
-			var e *store.OpError
-			if errors.As(err, &e) {
+			if e, ok := errors.AsType[*store.OpError](err); ok {
 				return &store.OpError{Op: e.Op, Key: ops[e.Op].Doc.Key, Err: e.Err}
 			}
 			return err

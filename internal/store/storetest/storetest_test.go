@@ -137,8 +137,7 @@ func overwrite(ctx context.Context, s store.Store, d store.Doc) error {
 			d.Rev = old.Rev
 			err = s.Commit(ctx, store.Swap(d))
 		}
-		var op *store.OpError
-		if !errors.As(err, &op) {
+		if _, ok := errors.AsType[*store.OpError](err); !ok {
 			return err
 		}
 	}
@@ -231,8 +230,7 @@ func defects() map[string]defect {
 				}
 				for i, op := range ops {
 					err := s.Commit(ctx, op)
-					var e *store.OpError
-					if errors.As(err, &e) {
+					if e, ok := errors.AsType[*store.OpError](err); ok {
 						return &store.OpError{Op: i, Key: e.Key, Err: e.Err}
 					}
 					if err != nil {
@@ -245,8 +243,7 @@ func defects() map[string]defect {
 		"wrong op in the error": plant(func(s store.Store) *broken {
 			return &broken{commit: func(ctx context.Context, ops []store.Op) error {
 				err := s.Commit(ctx, ops...)
-				var e *store.OpError
-				if errors.As(err, &e) {
+				if e, ok := errors.AsType[*store.OpError](err); ok {
 					return &store.OpError{Op: 0, Key: ops[0].Doc.Key, Err: e.Err}
 				}
 				return err

@@ -72,6 +72,8 @@ func (e *StepError) reason() string {
 		said = "the answer of " + e.Who + " is not acceptable"
 	case e.Who != "":
 		said = e.Who + " said " + said
+	case e.Code == CodeNoIdentity:
+		said = "there is no access token"
 	case e.Code == CodeUntrusted:
 		said = "stopped by this client"
 	}

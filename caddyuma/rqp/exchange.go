@@ -2,6 +2,7 @@ package rqp
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -47,6 +48,10 @@ func (c *Client) accessToken(ctx context.Context) (string, error) {
 		return "", noIdentity()
 	}
 	token, err := c.cfg.AccessToken(ctx)
+	var known *StepError
+	if err != nil && !errors.As(err, &known) {
+		return "", &StepError{Code: CodeNoIdentity, Err: err}
+	}
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,85 @@
+// Package cli is the command `caddy uma`: a requesting party's client on the
+// command line. The three adapters import it for its registration; the protocol
+// is in caddyuma/rqp, here are flags, secrets, the terminal and exit codes.
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "uma",
+		Usage: "<command>",
+		Short: "Requests to resources that are protected by UMA",
+		Long: `
+Commands of a requesting party: somebody who wants to use a resource of another
+organisation, and whose own provider vouches for his e-mail address.
+
+Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
+		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },
+	})
+}
+
+// Exit codes.
+const (
+	exitDone = iota
+	exitRefused
+	exitUsage
+	exitUnreachable
+)
+
+func addCommands(cmd *cobra.Command, tty prompter) {
+	cmd.AddCommand(getCommand(tty), ticketChallengeCommand())
+	for _, sub := range cmd.Commands() {
+		sub.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
+		sub.DisableFlagsInUseLine = true
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return finish(cmd, usagef("there is no command %q; see caddy uma --help", args[0]))
+	}
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// unreachableError: something has to run and does not.
+type unreachableError struct{ error }
+
+var errRefused = errors.New("refused")
+
+// finish prints an error once, in our words, and makes an exit code of it. Only
+// Caddy can make an error that carries a code above 1.
+func finish(cmd *cobra.Command, err error) error {
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, errRefused) {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "caddy uma:", err)
+	}
+	code := codeOf(err)
+	if code == exitRefused {
+		return err
+	}
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, nil })(cmd, nil)
+}
+
+// one accepts exactly one argument.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return finish(cmd, usagef("%s takes one argument: %s", cmd.CommandPath(), what))
+		}
+		return nil
+	}
+}

@@ -105,7 +105,7 @@ func (p *parser) routes(matchers caddy.ModuleMap) []httpcaddyfile.ConfigValue {
 	}
 	add(protection, p.h)
 	if matchers != nil {
-		add(caddyhttp.Route{}, Handler{GuardRaw: caddyhttp.RawMatcherSets{matchers}})
+		add(caddyhttp.Route{}, Handler{GuardRaw: caddyhttp.RawMatcherSets{matchers}, HeaderUp: p.h.HeaderUp})
 	}
 	return all
 }

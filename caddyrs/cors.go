@@ -104,7 +104,8 @@ func (h *Handler) passPreflight(w http.ResponseWriter, r *http.Request, next cad
 	r.Header.Del("Authorization")
 	r.Header.Del("DPoP")
 	h.headers.clean(r)
-	return next.ServeHTTP(wrap(w, ""), r)
+	caddyhttp.SetVar(r.Context(), passedVar, true)
+	return h.serveNext(w, r, "", next)
 }
 
 // allowedHeaders echoes the names a page asks for: with a token in a header of

@@ -12,6 +12,8 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
+	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
 )
 
 func init() {
@@ -86,7 +88,8 @@ type Handler struct {
 	// GuardRaw makes a handler that protects nothing and refuses requests which
 	// these matchers do not match, but would if the path were read as another
 	// program may read it. The directive puts it behind a protection that has
-	// a matcher; all other fields are empty.
+	// a matcher. Of the other fields only HeaderUp counts: public requests must
+	// not bring these fields.
 	GuardRaw caddyhttp.RawMatcherSets `json:"guard,omitempty" caddy:"namespace=http.matchers"`
 
 	guard   caddyhttp.MatcherSets
@@ -175,10 +178,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.headers.clean(r)
 	h.setPlaceholders(r, grant)
 	h.headers.set(r)
-	answer := wrap(w, origin)
-	err := next.ServeHTTP(answer, r)
-	answer.cleanHeader() // trailers
-	return err
+	caddyhttp.SetVar(r.Context(), passedVar, true)
+	return h.serveNext(w, r, origin, next)
 }
 
 // check finds the resource of the request and asks the engine.

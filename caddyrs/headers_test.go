@@ -77,3 +77,35 @@ func TestSEC_19_ConnectionCannotRemoveOurFields(t *testing.T) {
 		t.Error("Connection is still there")
 	}
 }
+
+// TestSEC_19_PublicRequests: what the matcher leaves public says nothing of a
+// user either, and what another protection has set stays.
+func TestSEC_19_PublicRequests(t *testing.T) {
+	one := func(path, client string) string {
+		return "\tuma_protect " + path + " " + issuer + " {\n\t\tclient_id " + client + "\n\t\tresource " + client +
+			"\n\t\trate_limit off\n\t\theader_up X-Who {http.auth.user.id}\n\t}\n"
+	}
+	s := newSite(t, one("/a/*", "a")+one("/b/*", "b")+proxy)
+	s.answer = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("WWW-Authenticate", `UMA ticket="t"`)
+		w.Header().Add("WWW-Authenticate", `Basic realm="b"`)
+	}
+	resp, _ := s.do("GET", "/public", "", "Remote-User", "root", "X-Who", "root", "Authorization", "Basic x")
+	r, _ := s.lastHit()
+	if r.Header.Get("Remote-User") != "" || r.Header.Get("X-Who") != "" || r.Header.Get("Authorization") != "Basic x" {
+		t.Errorf("public: backend got %v", r.Header)
+	}
+	t.Run("CA-48 public", func(t *testing.T) {
+		if diff := cmp.Diff([]string{`Basic realm="b"`}, resp.Header.Values("WWW-Authenticate")); diff != "" {
+			t.Errorf("WWW-Authenticate (-want +got):\n%s", diff)
+		}
+	})
+	for _, name := range []string{"a", "b"} {
+		s.do("GET", "/"+name+"/x", "")
+		resp, _ := s.do("GET", "/"+name+"/x", "", append(bearer(s.as.rpt(name, []string{"get"}, nil)), "X-Who", "root")...)
+		r, _ := s.lastHit()
+		if resp.StatusCode != 200 || r.Header.Get("X-Who") != "u-1" || r.Header.Get("Authorization") != "" {
+			t.Errorf("%s = %d, backend got %v", name, resp.StatusCode, r.Header)
+		}
+	}
+}

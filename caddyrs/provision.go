@@ -56,6 +56,11 @@ func (h *Handler) fingerprint() (string, error) {
 }
 
 func (h *Handler) provisionGuard(ctx caddy.Context) error {
+	if err := checkHeaderUp(h.HeaderUp); err != nil {
+		return fmt.Errorf("uma_protect: %w", err)
+	}
+	// The Authorization of a public request is the backend's affair.
+	h.headers = newHeaderRules(h.HeaderUp, true)
 	sets, err := ctx.LoadModule(h, "GuardRaw")
 	if err != nil {
 		return fmt.Errorf("uma_protect: %w", err)

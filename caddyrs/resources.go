@@ -67,22 +67,39 @@ func reread(r *http.Request, path string) *http.Request {
 	return &c
 }
 
+// passedVar marks a request that a protection has let through: what it set for
+// the backend stays.
+const passedVar = "uma_protect.passed"
+
 // serveGuard passes what the matcher of a protection leaves public in every
-// reading of its path, and what the protection has let through.
+// reading of its path, and what the protection has let through. A public
+// request is nobody's: it must not say who the user is (CONFORMANCE SEC-19),
+// and its answer must not hold a UMA challenge (CA-48).
 func (h *Handler) serveGuard(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	protected, err := h.guard.AnyMatchWithError(r)
-	if err != nil || protected {
-		if err != nil {
-			rs.Forbidden().Write(w, r)
-			return nil
-		}
+	switch {
+	case err != nil: // a matcher failed: fail closed
+		rs.Forbidden().Write(w, r)
+		return nil
+	case protected:
+		return next.ServeHTTP(w, r)
+	case !h.publicInAllReadings(r):
+		rs.BadRequest("The path of the request can be read in more than one way.").Write(w, r)
+		return nil
+	}
+	if caddyhttp.GetVar(r.Context(), passedVar) != nil {
 		return next.ServeHTTP(w, r)
 	}
-	if h.publicInAllReadings(r) {
-		return next.ServeHTTP(w, r)
-	}
-	rs.BadRequest("The path of the request can be read in more than one way.").Write(w, r)
-	return nil
+	h.headers.clean(r)
+	return h.serveNext(w, r, "", next)
+}
+
+// serveNext hands a request on and cleans the answer.
+func (h *Handler) serveNext(w http.ResponseWriter, r *http.Request, origin string, next caddyhttp.Handler) error {
+	answer := wrap(w, origin)
+	err := next.ServeHTTP(answer, r)
+	answer.cleanHeader() // trailers
+	return err
 }
 
 func (h *Handler) publicInAllReadings(r *http.Request) bool {

@@ -95,8 +95,7 @@ func TestCaution(t *testing.T) {
 		edit func(*world)
 		cfg  func(*rqp.Config)
 		url  string
-		// wantCalls: the AS of the challenge may be asked for metadata, no more.
-		ok bool
+		ok   bool
 	}{
 		{name: "CA-44 malicious RS relays a ticket, lists its server", url: evil + "/", edit: func(w *world) {
 			w.on(evil+"/", w.protected(as))

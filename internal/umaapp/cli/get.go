@@ -7,9 +7,8 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
 
 	"github.com/caddy-uma/caddy-uma/caddyuma/rqp"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"

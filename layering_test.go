@@ -81,7 +81,7 @@ var packages = map[string]pkg{
 	"internal/uma": {ours: low, foreign: []string{zap, lru, xSync}},
 	"internal/sts": {ours: low, foreign: []string{zap, lru, xSync}},
 	"internal/op": {
-		ours:    []string{"internal/oauth", "internal/event", "internal/seal", "internal/limit", "internal/jose", "internal/store"},
+		ours:    []string{"internal/oauth", "internal/event", "internal/seal", "internal/limit", "internal/jose", "internal/store", "internal/clientauth"},
 		foreign: []string{"github.com/zitadel/oidc/v3", goJose, zap},
 	},
 	"internal/rs":  {ours: low, foreign: []string{zap, lru, xSync}},

@@ -13,7 +13,6 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
-	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
 )
 
 func init() {

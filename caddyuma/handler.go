@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
 )
 
 const directive = "uma_server"

@@ -151,7 +151,8 @@ func TestReload(t *testing.T) {
 			t.Errorf("after a reload: %v", err)
 		}
 	}
-	if _, err := old.Store().Get(t.Context(), key); err == nil {
-		t.Error("the store of an ended configuration still answers")
+	// Caddy's old servers finish their requests after the old configuration ended.
+	if _, err := old.Store().Get(t.Context(), key); err != nil {
+		t.Errorf("a request that outlives its configuration: %v", err)
 	}
 }

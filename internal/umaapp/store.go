@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,24 +84,24 @@ type pooledStore struct{ store.Store }
 // Destruct implements caddy.Destructor.
 func (p pooledStore) Destruct() error { return p.Close() }
 
-// What a use of the store can say besides the store's own errors.
-var (
-	errReleased = errors.New("the store was used after its configuration ended")
-	errNotOpen  = errors.New("the store could not be opened")
-)
+// errNotOpen is what a use of the store can say besides the store's own errors.
+var errNotOpen = errors.New("the store could not be opened")
 
 // reopenPause keeps requests from queueing behind one slow attempt each while
 // the file is locked by somebody else.
 const reopenPause = time.Second
 
 // lazyStore is the store of one configuration. The reference in the pool is
-// taken at first use and given back exactly once, in release.
+// taken at first use and given back exactly once, in release. After a reload
+// Caddy lets the old servers finish their requests when the old configuration
+// is gone already; such a request borrows the store for as long as it needs it.
 type lazyStore struct {
 	backend Backend
 	key     string
 	opened  atomic.Pointer[pooledStore]
+	inUse   sync.RWMutex // held for reading during each operation
 
-	gate     chan struct{} // holds one token while somebody opens or releases
+	gate     chan struct{} // holds one token while somebody opens
 	released bool          // below: guarded by gate
 	failed   time.Time
 	failure  error
@@ -116,29 +117,37 @@ func newLazyStore(b Backend) *lazyStore {
 	}
 }
 
-func (l *lazyStore) use(ctx context.Context) (store.Store, error) {
+// do runs one operation. The store is not closed before it returns.
+func (l *lazyStore) do(ctx context.Context, operation func(store.Store) error) error {
+	l.inUse.RLock()
+	defer l.inUse.RUnlock()
 	if s := l.opened.Load(); s != nil {
-		return s.Store, nil
+		return operation(s.Store)
 	}
 	select {
 	case l.gate <- struct{}{}:
-		defer func() { <-l.gate }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	return l.open()
+	s, borrowed, err := l.open()
+	<-l.gate
+	if err != nil {
+		return err
+	}
+	if borrowed {
+		defer func() { _, _ = stores.Delete(l.key) }()
+	}
+	return operation(s)
 }
 
-// open runs with the gate held.
-func (l *lazyStore) open() (store.Store, error) {
+// open takes a reference, with the gate held: one to keep, or, after release,
+// one that is borrowed.
+func (l *lazyStore) open() (s store.Store, borrowed bool, err error) {
 	if s := l.opened.Load(); s != nil {
-		return s.Store, nil
-	}
-	if l.released {
-		return nil, errReleased
+		return s.Store, false, nil
 	}
 	if l.failure != nil && l.now().Sub(l.failed) < reopenPause {
-		return nil, l.failure
+		return nil, false, l.failure
 	}
 	val, _, err := stores.LoadOrNew(l.key, func() (caddy.Destructor, error) {
 		s, err := l.backend.Open()
@@ -146,18 +155,23 @@ func (l *lazyStore) open() (store.Store, error) {
 	})
 	if err != nil {
 		l.failed, l.failure = l.now(), fmt.Errorf("%w: %w", errNotOpen, err)
-		return nil, l.failure
+		return nil, false, l.failure
 	}
-	s := val.(pooledStore)
-	l.opened.Store(&s)
-	return s.Store, nil
+	pooled := val.(pooledStore)
+	if !l.released {
+		l.opened.Store(&pooled)
+	}
+	return pooled.Store, l.released, nil
 }
 
-// release gives the reference back if one was taken; later uses fail.
+// release gives the reference back if one was taken, when no operation is using
+// it.
 func (l *lazyStore) release() error {
 	l.gate <- struct{}{}
-	defer func() { <-l.gate }()
 	l.released = true
+	<-l.gate
+	l.inUse.Lock()
+	defer l.inUse.Unlock()
 	if l.opened.Swap(nil) == nil {
 		return nil
 	}
@@ -166,48 +180,32 @@ func (l *lazyStore) release() error {
 }
 
 // ID implements store.Store.
-func (l *lazyStore) ID(ctx context.Context) (string, error) {
-	s, err := l.use(ctx)
-	if err != nil {
-		return "", err
-	}
-	return s.ID(ctx)
+func (l *lazyStore) ID(ctx context.Context) (id string, err error) {
+	err = l.do(ctx, func(s store.Store) error { id, err = s.ID(ctx); return err })
+	return id, err
 }
 
 // Get implements store.Store.
-func (l *lazyStore) Get(ctx context.Context, key store.Key) (store.Doc, error) {
-	s, err := l.use(ctx)
-	if err != nil {
-		return store.Doc{}, err
-	}
-	return s.Get(ctx, key)
+func (l *lazyStore) Get(ctx context.Context, key store.Key) (doc store.Doc, err error) {
+	err = l.do(ctx, func(s store.Store) error { doc, err = s.Get(ctx, key); return err })
+	return doc, err
 }
 
 // List implements store.Store.
-func (l *lazyStore) List(ctx context.Context, tenant, kind, index, after string, n int) ([]store.Doc, error) {
-	s, err := l.use(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.List(ctx, tenant, kind, index, after, n)
+func (l *lazyStore) List(ctx context.Context, tenant, kind, index, after string, n int) (docs []store.Doc, err error) {
+	err = l.do(ctx, func(s store.Store) error { docs, err = s.List(ctx, tenant, kind, index, after, n); return err })
+	return docs, err
 }
 
 // Commit implements store.Store.
 func (l *lazyStore) Commit(ctx context.Context, ops ...store.Op) error {
-	s, err := l.use(ctx)
-	if err != nil {
-		return err
-	}
-	return s.Commit(ctx, ops...)
+	return l.do(ctx, func(s store.Store) error { return s.Commit(ctx, ops...) })
 }
 
 // Sweep implements store.Store.
-func (l *lazyStore) Sweep(ctx context.Context, n int) (int, error) {
-	s, err := l.use(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return s.Sweep(ctx, n)
+func (l *lazyStore) Sweep(ctx context.Context, n int) (removed int, err error) {
+	err = l.do(ctx, func(s store.Store) error { removed, err = s.Sweep(ctx, n); return err })
+	return removed, err
 }
 
 // Close does nothing: the store belongs to the app, which releases it.

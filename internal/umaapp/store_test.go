@@ -69,14 +69,17 @@ func TestStoreSharedOverReload(t *testing.T) {
 	if got := f.closes.Load(); got != 0 {
 		t.Errorf("closed %d times while the next configuration uses it", got)
 	}
-	if _, err := old.ID(t.Context()); !errors.Is(err, errReleased) {
-		t.Errorf("use after release = %v, want errReleased", err)
+	if _, err := old.ID(t.Context()); err != nil {
+		t.Errorf("a request that outlives its configuration: %v", err)
 	}
 	if _, err := next.ID(t.Context()); err != nil {
 		t.Errorf("use by the next configuration = %v", err)
 	}
 	if err := next.release(); err != nil || f.closes.Load() != 1 {
 		t.Errorf("last release = %v, closed %d times, want once", err, f.closes.Load())
+	}
+	if _, err := old.ID(t.Context()); err != nil || f.closes.Load() != 2 {
+		t.Errorf("borrowed by the last request: %v, closed %d times, want twice", err, f.closes.Load())
 	}
 }
 

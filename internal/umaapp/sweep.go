@@ -67,12 +67,11 @@ func sweepLoop(ctx context.Context, l *lazyStore, log *zap.Logger, every time.Du
 
 // sweep never opens a store: one that nobody has used yet is left alone.
 func sweep(ctx context.Context, l *lazyStore) error {
-	s := l.opened.Load()
-	if s == nil {
+	if l.opened.Load() == nil {
 		return nil
 	}
 	for range sweepRounds {
-		n, err := s.Sweep(ctx, sweepBatch)
+		n, err := l.Sweep(ctx, sweepBatch)
 		if err != nil || n < sweepBatch {
 			return err
 		}

@@ -21,7 +21,8 @@ type service struct {
 	provider *op.Provider
 }
 
-func (s *service) handles(path string) bool {
+// Handles implements umaapp.Endpoints.
+func (s *service) Handles(path string) bool {
 	return s.engine.Handles(path) || s.provider.Handles(path)
 }
 

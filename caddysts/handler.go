@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
 )
@@ -62,9 +60,8 @@ type Handler struct {
 	// keys. Default: allowed, without credentials of the browser.
 	NoCORS bool `json:"no_cors,omitempty"`
 
-	service  *service
-	log      *zap.Logger
-	insecure *sync.Once
+	gate *umaapp.Gate
+	log  *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -78,7 +75,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision checks the configuration and builds the service. Keys and store are
 // opened at first use.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.log, h.insecure = ctx.Logger(), new(sync.Once)
+	h.log = ctx.Logger()
 	if err := h.check(); err != nil {
 		return named(err)
 	}
@@ -86,9 +83,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return named(err)
 	}
-	if h.service, err = h.build(app); err != nil {
+	service, err := h.build(app)
+	if err != nil {
 		return named(err)
 	}
+	h.gate = umaapp.NewGate(service, h.Issuer, h.log)
 	h.warn()
 	return nil
 }
@@ -103,28 +102,7 @@ func named(err error) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !h.service.handles(r.URL.Path) {
-		return next.ServeHTTP(w, r)
-	}
-	if !umaapp.Secure(r) {
-		h.refuse(w)
-		return nil
-	}
-	h.service.ServeHTTP(w, r)
-	return nil
-}
-
-// refuse answers a request in clear (CONFORMANCE SEC-24). One log line is
-// enough: the cause is the configuration.
-func (h *Handler) refuse(w http.ResponseWriter) {
-	h.insecure.Do(func() {
-		h.log.Error("refused a request that did not come by TLS; behind a load balancer set trusted_proxies and X-Forwarded-Proto",
-			zap.String("iss", h.Issuer))
-	})
-	oauth.WriteError(w, &oauth.Error{
-		Code: oauth.CodeInvalidRequest, Status: http.StatusForbidden,
-		Description: "this endpoint is served over https only; a proxy in front must be trusted and say X-Forwarded-Proto: https",
-	})
+	return h.gate.ServeHTTP(w, r, next)
 }
 
 var (

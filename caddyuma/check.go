@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/cel"
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/suggest"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
 // secretFunc expands the secret of a client.
@@ -132,7 +132,7 @@ func (p Policy) checkNames(servers []ResourceServer) error {
 	for _, id := range p.ResourceServers {
 		if !contains(ids, id) {
 			hint := ""
-			if near := umaapp.Nearest(id, ids); near != "" {
+			if near := suggest.Nearest(id, ids); near != "" {
 				hint = fmt.Sprintf(", did you mean '%s'?", near)
 			}
 			return fmt.Errorf("no resource_server '%s'; declared: %s%s", id, strings.Join(ids, ", "), hint)

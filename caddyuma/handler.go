@@ -7,14 +7,11 @@ package caddyuma
 import (
 	"fmt"
 	"net/http"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-uma/caddy-uma/internal/oauth"
-	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
 )
@@ -75,9 +72,8 @@ type Handler struct {
 	// The URL of the terms of service, for the metadata.
 	Terms string `json:"terms,omitempty"`
 
-	server   *uma.Server
-	log      *zap.Logger
-	insecure *sync.Once
+	gate *umaapp.Gate
+	log  *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -91,41 +87,22 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision checks the configuration and builds the server. Keys and store are
 // opened at first use.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.log, h.insecure = ctx.Logger(), new(sync.Once)
+	h.log = ctx.Logger()
 	app, err := umaapp.Get(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", directive, err)
 	}
-	if h.server, err = h.build(ctx, app); err != nil {
+	server, err := h.build(ctx, app)
+	if err != nil {
 		return fmt.Errorf("%s: %w", directive, err)
 	}
+	h.gate = umaapp.NewGate(server, h.Issuer, h.log)
 	return nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !h.server.Handles(r.URL.Path) {
-		return next.ServeHTTP(w, r)
-	}
-	if !umaapp.Secure(r) {
-		h.refuse(w)
-		return nil
-	}
-	h.server.ServeHTTP(w, r)
-	return nil
-}
-
-// refuse answers a request in clear (UMA Fed §1.3, CONFORMANCE UF-01, SEC-24).
-// One log line is enough: the cause is the configuration.
-func (h *Handler) refuse(w http.ResponseWriter) {
-	h.insecure.Do(func() {
-		h.log.Error("refused a request that did not come by TLS; behind a load balancer set trusted_proxies and X-Forwarded-Proto",
-			zap.String("iss", h.Issuer))
-	})
-	oauth.WriteError(w, &oauth.Error{
-		Code: oauth.CodeInvalidRequest, Status: http.StatusForbidden,
-		Description: "this endpoint is served over https only; a proxy in front must be trusted and say X-Forwarded-Proto: https",
-	})
+	return h.gate.ServeHTTP(w, r, next)
 }
 
 var (

@@ -119,16 +119,3 @@ func TestUnknown(t *testing.T) {
 		t.Errorf("Unknown = %q, want %q", err, want)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	known := []string{"resource", "scope", "scopes", "cors", "typ"}
-	for word, want := range map[string]string{
-		"resorce": "resource", "ressource": "resource", "rsource": "resource", "rexourxe": "resource",
-		"rexourx": "", "scop": "scope", "scopess": "scopes", "cor": "cors", "xy": "", "": "",
-		"completely_else": "", "type": "typ",
-	} {
-		if got := umaapp.Nearest(word, known); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

@@ -1,0 +1,58 @@
+package umaapp
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// Endpoints is what an engine serves.
+type Endpoints interface {
+	http.Handler
+	// Handles tells whether a path is one of its own.
+	Handles(path string) bool
+}
+
+// Gate stands in front of the endpoints of an issuer: other paths go to the next
+// handler, and requests that did not come by TLS are refused (UMA Fed §1.3,
+// CONFORMANCE UF-01, SEC-24).
+type Gate struct {
+	endpoints Endpoints
+	issuer    string
+	log       *zap.Logger
+	once      sync.Once
+}
+
+// NewGate makes a Gate.
+func NewGate(endpoints Endpoints, issuer string, log *zap.Logger) *Gate {
+	return &Gate{endpoints: endpoints, issuer: issuer, log: log}
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !g.endpoints.Handles(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
+	if !Secure(r) {
+		g.refuse(w)
+		return nil
+	}
+	g.endpoints.ServeHTTP(w, r)
+	return nil
+}
+
+// refuse: one log line is enough, the cause is the configuration.
+func (g *Gate) refuse(w http.ResponseWriter) {
+	g.once.Do(func() {
+		g.log.Error("refused a request that did not come by TLS; behind a load balancer set trusted_proxies and X-Forwarded-Proto",
+			zap.String("iss", g.issuer))
+	})
+	oauth.WriteError(w, &oauth.Error{
+		Code: oauth.CodeInvalidRequest, Status: http.StatusForbidden,
+		Description: "this endpoint is served over https only; a proxy in front must be trusted and say X-Forwarded-Proto: https",
+	})
+}

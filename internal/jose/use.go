@@ -33,6 +33,9 @@ func (r *Ring) Sign(ctx context.Context, typ string, claims any) (string, error)
 	return string(compact), nil
 }
 
+// Alg is the algorithm that new keys of the ring sign with.
+func (r *Ring) Alg() string { return r.cfg.Alg }
+
 // Public lists the keys to publish, newest first; also those whose time to sign
 // has not come.
 func (r *Ring) Public(ctx context.Context) ([]PublicKey, error) {

@@ -7,8 +7,7 @@ import (
 )
 
 // Extend adds the provider's members to the metadata of the STS (RFC 8414 §2,
-// OpenID Connect Discovery §3). No key is read for it: ES256 is named, the
-// algorithm of keys unless the configuration says otherwise.
+// OpenID Connect Discovery §3).
 func (p *Provider) Extend(m *oauth.Metadata) {
 	m.AuthorizationEndpoint = p.url("authorize")
 	if p.hasFirstParty() {
@@ -16,7 +15,7 @@ func (p *Provider) Extend(m *oauth.Metadata) {
 	}
 	m.ResponseTypesSupported = []string{"code"}
 	m.SubjectTypesSupported = []string{"public"}
-	m.IDTokenSigningAlgValuesSupported = []string{"ES256"}
+	m.IDTokenSigningAlgValuesSupported = []string{p.cfg.IDTokens.Alg()}
 	m.CodeChallengeMethodsSupported = []string{"S256"}
 	m.ScopesSupported = slices.Clone(scopes)
 	m.AuthorizationResponseIss = true

@@ -44,6 +44,9 @@ type bench struct {
 	faulty *storetest.Faulty
 	domain []discovery.Domain
 
+	storage *josetest.Storage
+	path    string // of the store's file
+
 	mu     sync.Mutex
 	now    time.Time
 	events []event.Event
@@ -53,7 +56,8 @@ func newBench(t *testing.T, edits ...func(*bench)) *bench {
 	t.Helper()
 	b := &bench{t: t, now: time.Now().Truncate(time.Second)}
 	b.op = fakeop.New(t, fakeop.Config{})
-	bolt, err := store.OpenBolt(filepath.Join(t.TempDir(), "uma.db"), store.BoltOptions{Now: b.clock})
+	b.path = filepath.Join(t.TempDir(), "uma.db")
+	bolt, err := store.OpenBolt(b.path, store.BoltOptions{Now: b.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,16 +79,8 @@ func newBench(t *testing.T, edits ...func(*bench)) *bench {
 		Store:    b.faulty, Now: b.clock, Observe: b.observe,
 		ClientIP: func(*http.Request) string { return "192.0.2.1" },
 	}
-	storage := josetest.NewStorage()
-	for purpose, to := range map[string]**jose.Ring{
-		"ticket": &b.cfg.TicketKeys, "rpt": &b.cfg.RPTKeys, "subject": &b.cfg.SubjectKeys,
-	} {
-		if *to, err = jose.NewRing(jose.RingConfig{
-			Storage: storage, Role: "as", Issuer: issuer, Purpose: purpose, Now: b.clock, Retain: time.Hour,
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.storage = josetest.NewStorage()
+	b.rings()
 	for _, edit := range edits {
 		edit(b)
 	}
@@ -177,7 +173,55 @@ func (b *bench) do(h http.Handler, r *http.Request) reply {
 	}
 	out := reply{status: res.StatusCode, header: res.Header, text: string(data)}
 	_ = json.Unmarshal(data, &out.body)
+	if out.status >= 400 && r.Method != http.MethodHead {
+		b.checkError(out)
+	}
 	return out
+}
+
+// checkError holds what every error body must be (CONFORMANCE OA-06, UF-32):
+// JSON with error, in the characters of RFC 6749 §5.2, and stored nowhere.
+func (b *bench) checkError(r reply) {
+	b.t.Helper()
+	if r.code() == "" || r.header.Get("Content-Type") != "application/json" || r.header.Get("Cache-Control") != "no-store" {
+		b.t.Errorf("malformed error: %d %v %s", r.status, r.header, r.text)
+	}
+	for _, c := range r.code() + r.get("error_description") {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			b.t.Errorf("%q in an error: %s", c, r.text)
+		}
+	}
+}
+
+// permissions are those of the RPT in an answer: scopes by resource_id.
+func (b *bench) permissions(res reply) map[string][]string {
+	b.t.Helper()
+	if res.status != http.StatusOK {
+		b.t.Fatalf("no RPT: %d %s", res.status, res.text)
+	}
+	all := map[string][]string{}
+	list, _ := payload(b.t, res.get("access_token"))["permissions"].([]any)
+	for _, entry := range list {
+		p, _ := entry.(map[string]any)
+		id, _ := p["resource_id"].(string)
+		scopes, _ := p["resource_scopes"].([]any)
+		all[id] = []string{}
+		for _, scope := range scopes {
+			text, _ := scope.(string)
+			all[id] = append(all[id], text)
+		}
+	}
+	return all
+}
+
+// ask presents a ticket together with a good claims token of bob.
+func (b *bench) ask(ticket string, edits ...map[string]any) reply {
+	b.t.Helper()
+	all := map[string]any{}
+	for _, e := range edits {
+		maps.Copy(all, e)
+	}
+	return b.present(ticket, b.sign(b.claims(ticket, all)))
 }
 
 // token posts a form to the token endpoint.

@@ -38,7 +38,7 @@ const (
 
 // bench is a provider behind a TLS server, with everything around it.
 type bench struct {
-	t        *testing.T
+	t        testing.TB
 	cfg      op.Config
 	idTokens *jose.Ring
 	store    *faultyStore
@@ -87,7 +87,7 @@ func (s *faultyStore) Commit(ctx context.Context, ops ...store.Op) error {
 	return s.Store.Commit(ctx, ops...)
 }
 
-func newBench(t *testing.T, change func(*op.Config)) *bench {
+func newBench(t testing.TB, change func(*op.Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, now: time.Unix(1_800_000_000, 0), ip: "192.0.2.1"}
 	bolt, err := store.OpenBolt(filepath.Join(t.TempDir(), "store.db"), store.BoltOptions{Now: b.clock})
@@ -263,7 +263,7 @@ func (b *bench) authorize(changes ...string) answer {
 var hidden = regexp.MustCompile(`name="request" value="([^"]*)"`)
 
 // sealed is the hidden field of a page.
-func (a answer) sealed(t *testing.T) string {
+func (a answer) sealed(t testing.TB) string {
 	t.Helper()
 	m := hidden.FindStringSubmatch(a.body)
 	if m == nil {
@@ -280,7 +280,7 @@ func (b *bench) login(user, pass string, changes ...string) answer {
 }
 
 // params are the parameters of a redirect.
-func (a answer) params(t *testing.T) url.Values {
+func (a answer) params(t testing.TB) url.Values {
 	t.Helper()
 	if a.status != http.StatusSeeOther {
 		t.Fatalf("status = %d, want 303: %s", a.status, a.body)
@@ -321,7 +321,7 @@ func (b *bench) redeem(form url.Values) oauth.TokenResponse {
 }
 
 // code of an error answer in JSON.
-func (a answer) error(t *testing.T) string {
+func (a answer) error(t testing.TB) string {
 	t.Helper()
 	var out struct {
 		Error string `json:"error"`
@@ -333,7 +333,7 @@ func (a answer) error(t *testing.T) string {
 }
 
 // want checks status and error code.
-func (a answer) want(t *testing.T, status int, code string) {
+func (a answer) want(t testing.TB, status int, code string) {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("status = %d, want %d: %s", a.status, status, a.body)

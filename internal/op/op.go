@@ -9,7 +9,7 @@ package op
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"hash/maphash"
 	"net/http"
 	"net/url"
@@ -50,7 +50,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	u, err := oauth.ParseIssuer(cfg.Issuer)
 	if err != nil {
-		return nil, errors.Join(errors.New("op: issuer"), err)
+		return nil, fmt.Errorf("op: issuer %w", err)
 	}
 	p := &Provider{
 		cfg: cfg, issuerURL: u, tenant: store.Tenant("sts", cfg.Issuer),

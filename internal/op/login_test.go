@@ -242,7 +242,7 @@ func FuzzAuthorize(f *testing.F) {
 	f.Add("client_id=app&redirect_uri=https://evil.example/%0d%0a")
 	b := newBench(f, nil)
 	f.Fuzz(func(t *testing.T, query string) {
-		req := b.request(http.MethodGet, "authorize", "")
+		req := httptest.NewRequest(http.MethodGet, base+"authorize", nil)
 		req.URL.RawQuery = query
 		w := httptest.NewRecorder()
 		b.provider.ServeHTTP(w, req)

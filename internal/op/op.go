@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -110,10 +111,8 @@ func (p *Provider) url(endpoint string) string {
 
 // allow answers 405 for other methods than these (RFC 9110 §15.5.6).
 func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	for _, m := range methods {
-		if r.Method == m {
-			return true
-		}
+	if slices.Contains(methods, r.Method) {
+		return true
 	}
 	oauth.WriteError(w, &oauth.Error{
 		Code: oauth.CodeInvalidRequest, Status: http.StatusMethodNotAllowed,

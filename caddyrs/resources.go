@@ -80,7 +80,7 @@ func (h *Handler) serveGuard(w http.ResponseWriter, r *http.Request, next caddyh
 	switch {
 	case err != nil: // a matcher failed: fail closed
 		rs.Forbidden().Write(w, r)
-		return nil
+		return nil //nolint:nilerr // answered
 	case protected:
 		return next.ServeHTTP(w, r)
 	case !h.publicInAllReadings(r):

@@ -85,7 +85,7 @@ func (c *Client) second(req *http.Request, again *replay, ch challenge, send sen
 		return nil, err
 	}
 	c.trace(8, "client -> %s: %s %s with the RPT", req.URL.Host, method(req), where(req.URL))
-	resp, err := c.attempt(again, got.token, send)
+	resp, err := c.attempt(again, got.token, send) //nolint:contextcheck // the request holds its context
 	if err != nil {
 		return nil, at(8, nameRepeat, err)
 	}

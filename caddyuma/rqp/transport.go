@@ -32,7 +32,7 @@ func (t *Transport) base() http.RoundTripper {
 	if tr := t.Client.net.near.Transport; tr != nil {
 		return tr
 	}
-	return http.DefaultTransport
+	return http.DefaultTransport //nolint:forbidigo // what http.Client uses without a Transport
 }
 
 // crossedOrigin: a redirect to another origin ends the dance (CONFORMANCE

@@ -127,6 +127,7 @@ func both(op *fakeop.OP) {
 }
 
 func TestCA_30_WebFingerThenDocument(t *testing.T) {
+	t.Parallel()
 	noLink := fakeop.JSON("application/jrd+json", map[string]any{"subject": "acct:bob@bob.example"})
 	for _, tc := range []struct {
 		name   string

@@ -84,6 +84,7 @@ func New(t testing.TB, cfg Config) *OP {
 }
 
 func (op *OP) start(t testing.TB) {
+	t.Helper()
 	srv := httptest.NewUnstartedServer(op)
 	srv.TLS = op.ca.serverConfig()
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)

@@ -91,7 +91,7 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("calling the authorization server: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	return readAnswer(resp)
 }
 

@@ -87,7 +87,7 @@ func (s *Server) present(ctx context.Context, wants []want, token string) (grant
 		err = errInsufficient
 	}
 	s.observe(ctx, wants, claims, source, err)
-	var wrong *badToken
+	var wrong *tokenError
 	switch {
 	case err == nil:
 		return s.grant(claims, st, wants[0].index), nil, ""
@@ -123,7 +123,7 @@ func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source
 	if c != nil {
 		e.ClientID, e.Subject, e.DecisionID = c.ClientID, c.Subject, c.DecisionID
 	}
-	var wrong *badToken
+	var wrong *tokenError
 	switch {
 	case err == nil:
 	case errors.As(err, &wrong):

@@ -35,17 +35,17 @@ type rptClaims struct {
 	released map[string]string
 }
 
-// badToken says why a token is no RPT for us; reason is for the log. It is one
+// tokenError says why a token is no RPT for us; reason is for the log. It is one
 // of the sentences below and never text of the token.
-type badToken struct {
+type tokenError struct {
 	reason string
 	cause  error
 }
 
-func (e *badToken) Error() string { return e.reason }
-func (e *badToken) Unwrap() error { return e.cause }
+func (e *tokenError) Error() string { return e.reason }
+func (e *tokenError) Unwrap() error { return e.cause }
 
-func bad(reason string) error { return &badToken{reason: reason} }
+func bad(reason string) error { return &tokenError{reason: reason} }
 
 var errInsufficient = errors.New("the RPT lacks a permission")
 

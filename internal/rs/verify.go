@@ -50,7 +50,7 @@ func newVerifier(s *Server) (*verifier, error) {
 }
 
 // verify gives the claims of an RPT that passes every check but that of its
-// permissions. Errors are a *badToken, or anything else if it could not be found
+// permissions. Errors are a *tokenError, or anything else if it could not be found
 // out.
 func (v *verifier) verify(ctx context.Context, st *state, compact string) (*rptClaims, string, error) {
 	keys := v.keys.Keys(st.endpoints.keys)
@@ -97,7 +97,7 @@ func sameKey(a, b crypto.PublicKey) bool {
 func (v *verifier) open(ctx context.Context, keys jose.KeySet, compact string) (*verified, error) {
 	token, err := jose.Parse(compact, maxRPT)
 	if err != nil {
-		return nil, &badToken{"not an acceptable JWT", err}
+		return nil, &tokenError{"not an acceptable JWT", err}
 	}
 	if !isAccessToken(token.Header.Typ) {
 		return nil, bad("has another typ than at+jwt")
@@ -120,7 +120,7 @@ func (v *verifier) open(ctx context.Context, keys jose.KeySet, compact string) (
 func (v *verifier) read(payload []byte) (*rptClaims, error) {
 	claims, all := new(rptClaims), map[string]any{}
 	if err := errors.Join(oauth.DecodeObject(payload, claims), oauth.DecodeObject(payload, &all)); err != nil {
-		return nil, &badToken{"has claims of another form", err}
+		return nil, &tokenError{"has claims of another form", err}
 	}
 	var dropped []string
 	claims.released, dropped = released(all)
@@ -135,7 +135,7 @@ func (v *verifier) read(payload []byte) (*rptClaims, error) {
 func keyError(err error) error {
 	if errors.Is(err, jose.ErrToken) || errors.Is(err, jose.ErrSignature) || errors.Is(err, jose.ErrNoKey) ||
 		errors.Is(err, oauth.ErrNotJSON) {
-		return &badToken{"does not verify", err}
+		return &tokenError{"does not verify", err}
 	}
 	return err
 }

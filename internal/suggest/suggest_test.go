@@ -9,7 +9,7 @@ import (
 func TestNearest(t *testing.T) {
 	known := []string{"resource", "scope", "api", "now", "client_secret"}
 	for word, want := range map[string]string{
-		"resorce": "resource", "resourse": "resource", "scopes": "scope", "apl": "api",
+		"resorce": "resource", "scopes": "scope", "apl": "api",
 		"client_sercet": "client_secret", // two letters
 		"client_sercte": "",              // three and more
 		"foo":           "",

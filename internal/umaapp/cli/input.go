@@ -28,7 +28,7 @@ func (in *input) file(name string) ([]byte, error) {
 		}
 		in.taken = true
 	} else {
-		f, err := os.Open(name)
+		f, err := os.Open(name) //nolint:gosec // the user named the file
 		if err != nil {
 			return nil, usageError{err}
 		}

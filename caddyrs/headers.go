@@ -91,7 +91,23 @@ func (h headerRules) clean(r *http.Request) {
 			}
 		}
 	}
+	dropTunnel(r.Header)
 	h.keepConnection(r.Header)
+}
+
+// dropTunnel takes away the offer to go on in a protocol that carries further
+// HTTP requests (h2c, TLS of RFC 2817): those would pass unseen to any path of
+// the backend. A server may ignore Upgrade (RFC 9110 §7.8), so the request
+// itself goes on; WebSocket and the like stay.
+func dropTunnel(header http.Header) {
+	for option := range strings.SplitSeq(strings.Join(header["Upgrade"], ","), ",") {
+		name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(option)), "/")
+		if slices.Contains([]string{"h2c", "h2", "h3", "http", "tls"}, name) {
+			header.Del("Upgrade")
+			header.Del("Http2-Settings")
+			return
+		}
+	}
 }
 
 func (h headerRules) removes(name string, trusted bool) bool {

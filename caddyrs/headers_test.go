@@ -78,6 +78,22 @@ func TestSEC_19_ConnectionCannotRemoveOurFields(t *testing.T) {
 	}
 }
 
+// TestSEC_21_NoTunnels: a protocol that carries further HTTP requests would
+// carry them past the protection.
+func TestSEC_21_NoTunnels(t *testing.T) {
+	rules := newHeaderRules(nil, true)
+	for value, stays := range map[string]bool{
+		"h2c": false, "H2C": false, "websocket, h2c": false, "HTTP/2.0": false, "TLS/1.2, HTTP/1.1": false,
+		"websocket": true, "echo": true,
+	} {
+		r := requestWith(false, http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {value}, "Http2-Settings": {"AAM"}})
+		rules.clean(r)
+		if got := r.Header.Get("Upgrade") != ""; got != stays {
+			t.Errorf("Upgrade: %s stays = %t", value, got)
+		}
+	}
+}
+
 // TestSEC_19_PublicRequests: what the matcher leaves public says nothing of a
 // user either, and what another protection has set stays.
 func TestSEC_19_PublicRequests(t *testing.T) {

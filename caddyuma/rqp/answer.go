@@ -23,6 +23,8 @@ type answer struct {
 	kind   string // media type
 	body   []byte
 	from   *url.URL
+	// location is where a redirect leads to; it is followed for WebFinger only.
+	location string
 }
 
 // get reads a public document.
@@ -71,7 +73,16 @@ func read(client *http.Client, req *http.Request) (*answer, error) {
 		return nil, &StepError{Code: CodeBadAnswer, Who: req.URL.Host, Status: resp.StatusCode, Err: bare(err)}
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return &answer{status: resp.StatusCode, kind: kind, body: body, from: req.URL}, nil
+	return &answer{status: resp.StatusCode, kind: kind, body: body, from: req.URL, location: locationOf(resp)}, nil
+}
+
+// locationOf is empty unless the answer redirects (RFC 9110 §15.4).
+func locationOf(resp *http.Response) string {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return resp.Header.Get("Location")
+	}
+	return ""
 }
 
 func unreachable(u *url.URL, err error) *StepError {

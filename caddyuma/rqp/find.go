@@ -44,7 +44,7 @@ func webFinger(ctx context.Context, n *network, base string, address oauth.Addre
 		return "", untrusted("", "the domain makes no URL")
 	}
 	u.RawQuery = url.Values{"resource": {"acct:" + address.String()}, "rel": {oauth.RelIssuer}}.Encode()
-	a, err := get(ctx, n.pick(u, nil), u)
+	a, err := getFollowing(ctx, n, u)
 	if err != nil {
 		return "", err
 	}
@@ -55,6 +55,40 @@ func webFinger(ctx context.Context, n *network, base string, address oauth.Addre
 		return "", nil
 	}
 	return issuerLink(a)
+}
+
+// maxRedirects is how many redirects WebFinger may take.
+const maxRedirects = 3
+
+// getFollowing reads a public document and follows redirects, to https only
+// (RFC 7033 §4.2): a domain often leaves WebFinger to its STS. Wherever a
+// redirect leads is a stranger, even if its host was named (SEC-29); only the
+// user's own ConnectTo counts there, too.
+func getFollowing(ctx context.Context, n *network, u *url.URL) (*answer, error) {
+	client := n.pick(u, nil)
+	for left := maxRedirects; ; left-- {
+		a, err := get(ctx, client, u)
+		if err != nil || a.location == "" {
+			return a, err
+		}
+		if left == 0 {
+			return nil, badAnswer(u, a.status, "too many redirects")
+		}
+		if u, err = redirected(a); err != nil {
+			return nil, err
+		}
+		client = n.far
+	}
+}
+
+// redirected is where a redirect leads to; what else it must be is checked by
+// the client for strangers.
+func redirected(a *answer) (*url.URL, error) {
+	u, err := a.from.Parse(a.location)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Opaque != "" {
+		return nil, badAnswer(a.from, a.status, "it redirects to something that is no https URL")
+	}
+	return u, nil
 }
 
 // issuerLink reads the JRD (RFC 7033 §4.4): the first link of the relation.

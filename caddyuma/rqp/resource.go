@@ -73,7 +73,7 @@ func (c *Client) document(ctx context.Context, u *url.URL) (*oauth.ResourceMetad
 			return c.fits(doc, id, u)
 		}
 	}
-	return nil, nil, untrusted("--resource NAME with a pinned authorization server, or asking the operator to switch resource metadata on",
+	return nil, nil, untrusted("asking the operator to switch resource metadata on",
 		"%s publishes no metadata of a protected resource for this URL (RFC 9728)", originOf(u))
 }
 

@@ -54,8 +54,9 @@ Who you are, one of:
 Secrets are never arguments, because other users can read those.
 
 Nothing about you is sent before the resource's own metadata (RFC 9728) have
-named the resource and its authorization server. A resource without such
-metadata needs --resource NAME, which binds a logical name to the URL's origin.
+named the resource and its authorization server: without such metadata the
+command stops. --resource NAME asks the provider for a logical name instead of
+the resource's URI; the metadata must still name the authorization server.
 
 --client-secret-file is for the authorization server that the resource names. At
 the provider the client is --sts-client-id, without a secret; it defaults to
@@ -124,7 +125,7 @@ func (g *getOptions) run(cmd *cobra.Command, rawURL string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	resp, err := client.Do(req) //nolint:bodyclose // report reads and closes it
 	return g.report(cmd, resp, err)
 }
 

@@ -3,6 +3,7 @@ package caddyrs
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -125,8 +126,6 @@ func (a *fakeAS) rpt(name string, scopes []string, more map[string]any) string {
 		"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "decision_id": "d-1",
 		"permissions": []any{map[string]any{"resource_id": a.idOf(name), "resource_scopes": scopes}},
 	}
-	for k, v := range more {
-		claims[k] = v
-	}
+	maps.Copy(claims, more)
 	return a.key.Sign(map[string]any{"typ": "at+jwt"}, claims)
 }

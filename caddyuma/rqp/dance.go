@@ -59,8 +59,7 @@ func (c *Client) rounds(ctx context.Context, called, sts, ask *url.URL, t *targe
 		if next == "" || round >= c.cfg.MaxRounds {
 			return rpt{}, at(6, nameGrant, err)
 		}
-		var e *StepError
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*StepError](err); ok {
 			c.trace(7, "%s -> client: %s, new ticket %s", ask.Host, e.Code, short(next))
 		}
 		ticket = next

@@ -103,8 +103,7 @@ func at(step int, name string, err error) error {
 
 // bare takes the URL away from an error of http.Client: it may say too much.
 func bare(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

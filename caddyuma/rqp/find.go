@@ -2,6 +2,7 @@ package rqp
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -28,7 +29,7 @@ func FindSTS(ctx context.Context, email string, network Network) (issuer string,
 	}
 	if err != nil {
 		err = at(0, nameFind, err)
-		if e, ok := err.(*StepError); ok {
+		if e, ok := errors.AsType[*StepError](err); ok {
 			e.Hint = "--sts ISSUER"
 		}
 		return "", err

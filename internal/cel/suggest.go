@@ -32,8 +32,8 @@ func fields(variable string) []string {
 		return nil
 	}
 	out := make([]string, 0, t.NumField())
-	for i := range t.NumField() {
-		out = append(out, t.Field(i).Tag.Get("cel"))
+	for field := range t.Fields() {
+		out = append(out, field.Tag.Get("cel"))
 	}
 	return out
 }

@@ -61,7 +61,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) url(host string) string { return "https://" + host + ".localhost:" + w.port }
 
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	host := strings.SplitN(r.Host, ".", 2)[0]
+	host, _, _ := strings.Cut(r.Host, ".")
 	w.hits[host+r.URL.Path]++
 	switch host + r.URL.Path {
 	case "api/.well-known/oauth-protected-resource":

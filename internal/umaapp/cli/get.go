@@ -156,7 +156,7 @@ func (g *getOptions) checkFlags(rawURL string) error {
 
 func (g *getOptions) request(ctx context.Context) (*http.Request, error) {
 	if ctx == nil {
-		ctx = context.Background()
+		ctx = context.Background() //nolint:contextcheck // cobra without a context
 	}
 	body, err := g.body()
 	if err != nil {

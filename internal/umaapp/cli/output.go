@@ -128,8 +128,7 @@ func (r *jsonReport) fail(err error) {
 		return
 	}
 	r.Error = &jsonError{Message: err.Error()}
-	var e *rqp.StepError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*rqp.StepError](err); ok {
 		r.Error = &jsonError{
 			Step: e.Step, Who: e.Who, Status: e.Status, Code: e.Code, Description: e.Description,
 			DecisionID: e.DecisionID, Hint: e.Hint, Message: err.Error(),

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,9 +66,8 @@ func example(t *testing.T, edits ...string) *world {
 	}
 	w := &world{t: t, port: freePort(t), dir: t.TempDir(), hits: new(atomic.Int64)}
 	backend := w.backend()
-	pairs := append([]string{
-		`respond "Hello {http.auth.user.id}, this is the RS API"`, "reverse_proxy " + backend + " {\n\t\theader_up X-User {http.auth.user.id}\n\t}",
-	}, edits...)
+	pairs := append(slices.Clone(edits), // first: at the same place they win
+		`respond "Hello {http.auth.user.id}, this is the RS API"`, "reverse_proxy "+backend+" {\n\t\theader_up X-User {http.auth.user.id}\n\t}")
 	for i := 0; i < len(pairs); i += 2 {
 		if !strings.Contains(string(text), pairs[i]) {
 			t.Fatalf("Caddyfile.example has no %q", pairs[i])

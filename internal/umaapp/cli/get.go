@@ -155,9 +155,6 @@ func (g *getOptions) checkFlags(rawURL string) error {
 }
 
 func (g *getOptions) request(ctx context.Context) (*http.Request, error) {
-	if ctx == nil {
-		ctx = context.Background() //nolint:contextcheck // cobra without a context
-	}
 	body, err := g.body()
 	if err != nil {
 		return nil, err

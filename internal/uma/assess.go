@@ -54,7 +54,7 @@ func (s *Server) assessResource(ctx context.Context, p *process, r requested) (s
 func (s *Server) conditions(ctx context.Context, p *process, r requested) []bool {
 	holds := make([]bool, len(s.cfg.Policies))
 	for i, rule := range s.cfg.Policies {
-		holds[i] = rule.concerns(p.rs.ID, r.rec) && rule.From.matches(p.party.Email, p.party.Issuer) &&
+		holds[i] = rule.concerns(p.rs.ID, r.rec) && rule.speaksOf(p.party) &&
 			anyOf(rule.Clients, p.req.client.ID) && s.when(ctx, p, r, rule)
 	}
 	return holds

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -145,6 +146,11 @@ func (c *Config) checkNames() error {
 	var ids []string
 	for _, rs := range c.ResourceServers {
 		ids = append(ids, rs.ID)
+		for _, name := range rs.Release {
+			if slices.Contains(protocolClaims, name) {
+				return fmt.Errorf("resource_server '%s': the claim '%s' belongs to the RPT itself and cannot be released", rs.ID, name)
+			}
+		}
 		if !rs.Local && len(rs.Secrets) == 0 {
 			return fmt.Errorf("resource_server '%s' has no credentials: add a secret, or write 'local' if it is part of this Caddy", rs.ID)
 		}
@@ -165,6 +171,14 @@ func (c *Config) checkNames() error {
 		seen[id] = true
 	}
 	return nil
+}
+
+// protocolClaims say something about a token and not about a person (RFC 7519
+// §4.1, RFC 8693 §4, RFC 7800, RFC 9068): a stranger's provider must not be able
+// to put them into an RPT.
+var protocolClaims = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "scope", "act", "may_act", "cnf",
+	"permissions", "status", "decision_id", "ticket_challenge", "as_uri", "nonce", "at_hash", "c_hash",
 }
 
 // isName accepts printable ASCII (RFC 6749 appendix A.1: VSCHAR).

@@ -37,7 +37,7 @@ const (
 // bench is an authorization server with two resource servers, the provider of
 // bob.example, and a clock that tests move.
 type bench struct {
-	t      *testing.T
+	t      testing.TB
 	op     *fakeop.OP
 	server *uma.Server
 	cfg    uma.Config
@@ -52,7 +52,7 @@ type bench struct {
 	events []event.Event
 }
 
-func newBench(t *testing.T, edits ...func(*bench)) *bench {
+func newBench(t testing.TB, edits ...func(*bench)) *bench {
 	t.Helper()
 	b := &bench{t: t, now: time.Now().Truncate(time.Second)}
 	b.op = fakeop.New(t, fakeop.Config{})
@@ -337,7 +337,7 @@ func (b *bench) fresh() string {
 func (b *bench) sign(claims map[string]any) string { return b.op.Sign(claims, oauth.TypClaimsToken) }
 
 // payload decodes a token without verifying it.
-func payload(t *testing.T, token string) map[string]any {
+func payload(t testing.TB, token string) map[string]any {
 	t.Helper()
 	parsed, err := jose.Parse(token, oauth.MaxForm)
 	if err != nil {

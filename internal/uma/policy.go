@@ -38,6 +38,17 @@ func (f From) empty() bool {
 	return !f.Anyone && len(f.Addresses)+len(f.Domains)+len(f.Issuers) == 0
 }
 
+// hits is how a deny rule compares: the local part without case, because most
+// providers take Mallory@ and mallory@ for one person.
+func (f From) hits(a oauth.Address, issuer string) bool {
+	for _, denied := range f.Addresses {
+		if denied.Domain == a.Domain && strings.EqualFold(denied.Local, a.Local) {
+			return true
+		}
+	}
+	return f.matches(a, issuer)
+}
+
 func (f From) matches(a oauth.Address, issuer string) bool {
 	if f.Anyone || slices.Contains(f.Addresses, a) || slices.Contains(f.Issuers, issuer) {
 		return true
@@ -48,6 +59,14 @@ func (f From) matches(a oauth.Address, issuer string) bool {
 		}
 	}
 	return false
+}
+
+// speaksOf tells whether a rule is about this person.
+func (p Policy) speaksOf(who *party) bool {
+	if p.Deny {
+		return p.From.hits(who.Email, who.Issuer)
+	}
+	return p.From.matches(who.Email, who.Issuer)
 }
 
 // concerns tells whether a rule speaks of a resource.

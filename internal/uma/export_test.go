@@ -1,0 +1,22 @@
+package uma
+
+import "context"
+
+// OpenTicket opens a ticket as a client would present it: whether it is one.
+func (s *Server) OpenTicket(ctx context.Context, text, client string) bool {
+	_, err := s.openTicket(ctx, text, client)
+	return err == nil
+}
+
+// ParseResource and ParsePermissions tell whether a body is accepted, and what
+// is read of it.
+func ParseResource(body []byte) (scopes []string, texts map[string]string, owner string, err error) {
+	rec, owner, err := parseResource(body)
+	return rec.Scopes, rec.Texts, owner, err
+}
+
+// ParsePermissions gives the number of permissions.
+func ParsePermissions(body []byte) (int, error) {
+	list, err := parsePermissions(body)
+	return len(list), err
+}

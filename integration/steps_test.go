@@ -22,6 +22,11 @@ func s256(s string) string {
 // login gets an access token at the authorization challenge endpoint.
 func (w *world) login(user, password string) string {
 	w.t.Helper()
+	return w.loginAnswer(user, password).get("access_token")
+}
+
+func (w *world) loginAnswer(user, password string) answer {
+	w.t.Helper()
 	meta := w.get(w.url("bob", "/.well-known/openid-configuration"), nil)
 	code := w.post(meta.get("authorization_challenge_endpoint"), map[string]string{
 		"client_id": "caddy-uma", "response_type": "code", "scope": "openid email profile",
@@ -35,7 +40,7 @@ func (w *world) login(user, password string) string {
 	if token.get("access_token") == "" {
 		w.t.Fatalf("login: %d %s, then %d %s", code.status, code.text, token.status, token.text)
 	}
-	return token.get("access_token")
+	return token
 }
 
 // challenged does steps 1 and 2: a request without a token, the 401.

@@ -50,7 +50,7 @@ func TestCA_39_Policies(t *testing.T) {
 	}
 }
 
-func TestUG_60_RoundCap(t *testing.T) {
+func TestNeedInfoRoundCap(t *testing.T) {
 	w := example(t, policyStart, "need_info_rounds 2\n\n\t\t"+policyStart)
 	ticket, _ := w.challenged(http.MethodGet, "/")
 	none := map[string]string{"claim_token_format": ""}
@@ -62,7 +62,7 @@ func TestUG_60_RoundCap(t *testing.T) {
 	w.refused(t, w.redeem(ticket, "", none), "request_denied")
 }
 
-func TestSEC_10_Lifetimes(t *testing.T) {
+func TestCA_19_Lifetimes(t *testing.T) {
 	w := example(t,
 		policyStart, "lifetime ticket 3m\n\t\tlifetime rpt 2m\n\t\tleeway 5s\n\n\t\t"+policyStart,
 		"# Whose addresses", "lifetime claims_token 1m\n\t\t# Whose addresses",

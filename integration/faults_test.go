@@ -165,11 +165,11 @@ var plantedFaults = []struct {
 	{"CA-39 address of no policy", "request_denied", func(e *eve, c map[string]any) string {
 		return e.sign(with(c, "email", "eve@eve.localhost"))
 	}},
-	{"CA-11 expired", "need_info", func(e *eve, c map[string]any) string {
+	{"SEC-03 expired", "need_info", func(e *eve, c map[string]any) string {
 		now := time.Now().Unix()
 		return e.sign(with(with(c, "iat", now-300), "exp", now-120))
 	}},
-	{"CA-11 lives too long", "need_info", func(e *eve, c map[string]any) string {
+	{"SEC-03 lives too long", "need_info", func(e *eve, c map[string]any) string {
 		return e.sign(with(c, "exp", time.Now().Unix()+3600))
 	}},
 	{"CA-29 e-mail not verified", "need_info", func(e *eve, c map[string]any) string {
@@ -196,7 +196,7 @@ var plantedFaults = []struct {
 	}},
 	{"AT-06 an ID token's typ", "need_info", func(e *eve, c map[string]any) string { return e.Sign(c, "JWT") }},
 	{"AT-06 an access token's typ", "need_info", func(e *eve, c map[string]any) string { return e.Sign(c, "at+jwt") }},
-	{"SEC-02 the typ in the wrong place", "need_info", func(e *eve, c map[string]any) string {
+	{"SEC-03 the typ in the wrong place", "need_info", func(e *eve, c map[string]any) string {
 		return e.Sign(with(c, "typ", oauth.TypClaimsToken), "")
 	}},
 }
@@ -269,7 +269,7 @@ func TestCA_37_Tickets(t *testing.T) {
 		theirs, _ := w.challenged(http.MethodGet, "/")
 		w.refused(t, w.redeem(theirs, w.claimsToken(access, api, mine), nil), oauth.CodeNeedInfo)
 	})
-	t.Run("UG-18 spent ticket", func(t *testing.T) {
+	t.Run("UG-59 spent ticket", func(t *testing.T) {
 		ticket, _ := w.challenged(http.MethodGet, "/")
 		claims := w.claimsToken(access, api, ticket)
 		if a := w.redeem(ticket, claims, nil); a.status != http.StatusOK {
@@ -277,7 +277,7 @@ func TestCA_37_Tickets(t *testing.T) {
 		}
 		w.refused(t, w.redeem(ticket, w.claimsToken(access, api, ticket), nil), oauth.CodeInvalidGrant)
 	})
-	t.Run("UG-18 ticket spent by a refusal", func(t *testing.T) {
+	t.Run("UG-59 ticket spent by a refusal", func(t *testing.T) {
 		ticket, _ := w.challenged(http.MethodGet, "/")
 		w.refused(t, w.redeem(ticket, "", map[string]string{"claim_token_format": ""}), oauth.CodeNeedInfo)
 		w.refused(t, w.redeem(ticket, w.claimsToken(access, api, ticket), nil), oauth.CodeInvalidGrant)
@@ -288,12 +288,12 @@ func TestCA_37_Tickets(t *testing.T) {
 		next := w.redeem(ticket, "", map[string]string{"claim_token_format": ""}).get("ticket")
 		w.refused(t, w.redeem(next, claims, nil), oauth.CodeNeedInfo)
 	})
-	t.Run("UG-18 changed ticket", func(t *testing.T) {
+	t.Run("UG-59 changed ticket", func(t *testing.T) {
 		ticket, _ := w.challenged(http.MethodGet, "/")
 		changed := flip(ticket)
 		w.refused(t, w.redeem(changed, w.claimsToken(access, api, changed), nil), oauth.CodeInvalidGrant)
 	})
-	t.Run("CA-12 no target", func(t *testing.T) {
+	t.Run("CA-14 no target", func(t *testing.T) {
 		ticket, _ := w.challenged(http.MethodGet, "/")
 		a := w.exchange(access, "https://other.localhost", ticket, nil)
 		if a.status != http.StatusBadRequest || a.get("error") != oauth.CodeInvalidTarget {

@@ -54,6 +54,7 @@ type world struct {
 	config map[string]any
 	client *http.Client
 	hits   *atomic.Int64 // requests that reached the backend
+	asked  int           // how often rqp wanted the user's access token
 }
 
 // example reads Caddyfile.example, with a port of this test and, instead of its

@@ -16,7 +16,10 @@ func (w *world) rqp(user, password string, origins ...string) *rqp.Client {
 	w.t.Helper()
 	client, err := rqp.New(rqp.Config{
 		STS: w.url("bob", ""), HTTPClient: w.client, Network: rqp.Network{Localhost: true}, AllowedOrigins: origins,
-		AccessToken: func(context.Context) (string, error) { return w.login(user, password), nil },
+		AccessToken: func(context.Context) (string, error) {
+			w.asked++
+			return w.login(user, password), nil
+		},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -92,6 +95,7 @@ func TestCA_44_RelayedTicket(t *testing.T) {
 	ticket, _ := w.challenged(http.MethodGet, "/")
 	for _, path := range []string{"/", "/lie"} {
 		t.Run("CA-44 the client at "+path, func(t *testing.T) {
+			w.asked = 0
 			res, err := w.rqp("bob@bob.localhost", "bob-demo").Do(w.newRequest(w.url("evil", path+"?t="+ticket)))
 			if err == nil {
 				_ = res.Body.Close()
@@ -101,12 +105,15 @@ func TestCA_44_RelayedTicket(t *testing.T) {
 			if !errors.As(err, &step) || step.Step > 4 {
 				t.Errorf("%v", err)
 			}
+			if path == "/lie" && w.asked != 0 {
+				t.Error("the user's access token was asked for")
+			}
 			if strings.Contains(err.Error(), ticket) {
 				t.Error("SEC-22: the ticket is in the error")
 			}
 		})
 	}
-	t.Run("CA-12 the STS knows no such target", func(t *testing.T) {
+	t.Run("CA-14 the STS knows no such target", func(t *testing.T) {
 		a := w.exchange(w.login("bob@bob.localhost", "bob-demo"), w.url("evil", ""), ticket, nil)
 		if a.get("error") != oauth.CodeInvalidTarget {
 			t.Errorf("%d %s", a.status, a.text)

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 )
 
-func TestCA_17_ClaimsToken(t *testing.T) {
+func TestCA_17_CA_18_ClaimsToken(t *testing.T) {
 	b := newBench(t, nil)
 	claims := b.mustIssue(t, good("as_uri", "https://as.alice.example"))
 	if len(claims["jti"].(string)) < 22 || len(claims["sub"].(string)) != 43 {

@@ -152,10 +152,10 @@ func TestCA_37_ClaimsToken(t *testing.T) {
 		make  func(b *bench, claims map[string]any) string
 		asked bool // whether the provider is called
 	}{
-		{name: "CA-37 no challenge", edits: map[string]any{"ticket_challenge": nil}},
+		{name: "CA-34 CA-37 no challenge", edits: map[string]any{"ticket_challenge": nil}},
 		{name: "CA-37 another challenge", edits: map[string]any{"ticket_challenge": oauth.TicketChallenge("x")}},
 		{name: "CA-37 an array", edits: map[string]any{"ticket_challenge": []string{"x"}}},
-		{name: "CA-36 another resource server", edits: map[string]any{"aud": []string{photosURI}}},
+		{name: "CA-34 CA-36 another resource server", edits: map[string]any{"aud": []string{photosURI}}},
 		{name: "CA-36 the other one's name", edits: map[string]any{"aud": "Photos"}},
 		{name: "CA-36 two audiences", edits: map[string]any{"aud": []string{apiURI, photosURI}}},
 		{name: "CA-36 a trailing slash", edits: map[string]any{"aud": apiURI + "/"}},
@@ -165,11 +165,11 @@ func TestCA_37_ClaimsToken(t *testing.T) {
 		{name: "CA-29 email_verified false", edits: map[string]any{"email_verified": false}},
 		{name: "CA-29 email_verified is a text", edits: map[string]any{"email_verified": "true"}},
 		{name: "CA-27 two addresses", edits: map[string]any{"email_address": "eve@bob.example"}},
-		{name: "CA-28 no address", edits: map[string]any{"email": nil}},
+		{name: "CA-34 CA-28 no address", edits: map[string]any{"email": nil}},
 		{name: "CA-28 two at signs", edits: map[string]any{"email": "bob@bob.example@evil.example"}},
 		{name: "CA-28 a port", edits: map[string]any{"email": "bob@bob.example:8443"}},
 		{name: "CA-28 an address literal", edits: map[string]any{"email": "bob@[127.0.0.1]"}},
-		{name: "expired", edits: map[string]any{"exp": time.Now().Add(-5 * time.Minute).Unix()}},
+		{name: "CA-34 expired", edits: map[string]any{"exp": time.Now().Add(-5 * time.Minute).Unix()}},
 		{name: "no exp", edits: map[string]any{"exp": nil}},
 		{name: "lives too long", edits: map[string]any{"exp": time.Now().Add(time.Hour).Unix()}},
 		{name: "issued in the future", edits: map[string]any{"iat": time.Now().Add(3 * time.Minute).Unix(), "exp": time.Now().Add(5 * time.Minute).Unix()}},

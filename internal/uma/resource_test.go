@@ -15,7 +15,7 @@ import (
 
 func TestUF_11_FiveOperations(t *testing.T) {
 	for _, slash := range []string{"", "/"} {
-		t.Run("UF-11 collection resource"+slash, func(t *testing.T) {
+		t.Run("UF-11 UF-12 UF-16 UF-17 UF-18 UF-19 collection resource"+slash, func(t *testing.T) {
 			b := newBench(t)
 			pat := b.pat("api")
 			if res := b.call(pat, http.MethodGet, "resource"+slash, ""); res.status != 200 || res.text != "[]" {

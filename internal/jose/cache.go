@@ -17,7 +17,8 @@ type CacheConfig struct {
 	Fetch func(ctx context.Context, uri string) ([]byte, error)
 	// MaxAge is how long a set is used; default 15m.
 	MaxAge time.Duration
-	// Pause is the least time between two fetches of a URI; default 60s.
+	// Pause is the least time between two fetches of a URI, and how long a
+	// failure is remembered; default 60s, at most MaxAge.
 	Pause time.Duration
 	// Size is how many URIs are kept; default 10000.
 	Size int
@@ -34,9 +35,8 @@ const fetchTimeout = 10 * time.Second
 // a time and per Pause, whatever the kid in a token says (CONFORMANCE SEC-09,
 // SEC-10).
 type Cache struct {
-	cfg    CacheConfig
-	sets   *lru.Cache[string, *cachedSet]
-	flight singleflight.Group
+	cfg  CacheConfig
+	sets *lru.Cache[string, *cachedSet]
 }
 
 // NewCache makes an empty cache.
@@ -47,6 +47,7 @@ func NewCache(cfg CacheConfig) *Cache {
 	if cfg.Pause <= 0 {
 		cfg.Pause = time.Minute
 	}
+	cfg.Pause = min(cfg.Pause, cfg.MaxAge) // else a set would be too old and not refetched
 	if cfg.Size <= 0 {
 		cfg.Size = 10000
 	}
@@ -67,6 +68,8 @@ type remoteSet struct {
 
 // cachedSet is what is known of one URI.
 type cachedSet struct {
+	flight singleflight.Group // of the one fetch that all wait for
+
 	mu      sync.Mutex
 	keys    map[string]PublicKey
 	err     error
@@ -94,6 +97,7 @@ func (r remoteSet) Key(ctx context.Context, kid, alg string) (PublicKey, error) 
 	if key.Alg != "" && key.Alg != alg || !fits(key.Key, alg) {
 		return PublicKey{}, ErrNoKey
 	}
+	key.Alg = alg
 	return key, nil
 }
 
@@ -108,18 +112,20 @@ func (c *Cache) entry(uri string) *cachedSet {
 	return set
 }
 
-// find looks into a fresh set.
+// find looks into a fresh set. What it lacks may be there since, if the last
+// fetch failed.
 func (s *cachedSet) find(c *Cache, kid string) (PublicKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.keys == nil || c.cfg.Now().Sub(s.fetched) >= c.cfg.MaxAge {
-		if s.err != nil {
-			return PublicKey{}, s.err
-		}
-		return PublicKey{}, ErrKeySource
-	}
-	if key, ok := s.keys[kid]; ok {
+	fresh := s.keys != nil && !elapsed(s.fetched, c.cfg.Now(), c.cfg.MaxAge)
+	key, ok := s.keys[kid]
+	switch {
+	case fresh && ok:
 		return key, nil
+	case s.err != nil:
+		return PublicKey{}, s.err
+	case !fresh:
+		return PublicKey{}, ErrKeySource
 	}
 	return PublicKey{}, ErrNoKey
 }
@@ -128,7 +134,7 @@ func (s *cachedSet) find(c *Cache, kid string) (PublicKey, error) {
 func (s *cachedSet) stale(c *Cache, kid string) (PublicKey, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil || c.cfg.Now().Sub(s.fetched) >= staleFactor*c.cfg.MaxAge {
+	if s.err == nil || elapsed(s.fetched, c.cfg.Now(), staleFactor*c.cfg.MaxAge) {
 		return PublicKey{}, false
 	}
 	key, ok := s.keys[kid]
@@ -138,7 +144,7 @@ func (s *cachedSet) stale(c *Cache, kid string) (PublicKey, bool) {
 func (s *cachedSet) mayFetch(c *Cache) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tried.IsZero() || c.cfg.Now().Sub(s.tried) >= c.cfg.Pause
+	return elapsed(s.tried, c.cfg.Now(), c.cfg.Pause)
 }
 
 // refresh fetches once for all who wait; one caller's cancelling does not fail
@@ -147,7 +153,7 @@ func (c *Cache) refresh(ctx context.Context, uri string, set *cachedSet) error {
 	if !set.mayFetch(c) {
 		return nil
 	}
-	done := c.flight.DoChan(uri, func() (any, error) {
+	done := set.flight.DoChan("", func() (any, error) {
 		if !set.mayFetch(c) { // somebody else was faster
 			return nil, nil
 		}

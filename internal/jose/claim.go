@@ -3,8 +3,8 @@ package jose
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,10 +41,12 @@ const maxDate = 253402300799
 // Time gives the point in time.
 func (d NumericDate) Time() time.Time { return time.Unix(int64(d), 0) }
 
-// UnmarshalJSON implements json.Unmarshaler. It accepts numbers alone.
+// UnmarshalJSON implements json.Unmarshaler. It accepts digits with or without a
+// fraction alone: no string, no null, no sign, no exponent.
 func (d *NumericDate) UnmarshalJSON(data []byte) error {
-	f, err := strconv.ParseFloat(string(data), 64)
-	if err != nil || math.IsNaN(f) || f < 0 || f > maxDate {
+	text := string(data)
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || strings.Trim(text, "0123456789.") != "" || f > maxDate {
 		return errors.New("not a NumericDate")
 	}
 	*d = NumericDate(f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -31,7 +32,7 @@ func Parse(compact string, limit int) (*Token, error) {
 	if len(compact) > limit {
 		return nil, refuse("too long")
 	}
-	parts := strings.Split(compact, ".")
+	parts := strings.SplitN(compact, ".", 4)
 	if len(parts) != 3 {
 		return nil, refuse("not three segments")
 	}
@@ -40,6 +41,11 @@ func Parse(compact string, limit int) (*Token, error) {
 		b, err := oauth.DecodeBase64(part)
 		if err != nil || len(b) == 0 {
 			return nil, refuse("segment %d is not base64url", i+1)
+		}
+		// RFC 7515 §3, RFC 7519 §3: both are UTF-8. Decoders replace what is not,
+		// each in its own way.
+		if i < 2 && !utf8.Valid(b) {
+			return nil, refuse("segment %d is not UTF-8", i+1)
 		}
 		raw[i] = b
 	}

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -46,6 +45,8 @@ type ringKey struct {
 	secret    [32]byte
 }
 
+func (k *ringKey) isSecret() bool { return k.signer == nil }
+
 // id is how a sealed box names its key.
 func (k *ringKey) id() [4]byte {
 	sum := sha256.Sum256(k.secret[:])
@@ -56,7 +57,7 @@ func (k *ringKey) id() [4]byte {
 // nothing from outside becomes part of a storage key.
 func folder(role, issuer, purpose string) string {
 	sum := sha256.Sum256([]byte(issuer))
-	name := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:16]
+	name := base32.StdEncoding.EncodeToString(sum[:])[:16]
 	return path.Join("uma", role, name, purpose)
 }
 
@@ -74,7 +75,7 @@ func generate(alg string) (*ringKey, error) {
 	case "PS256", "RS256":
 		k.signer, err = rsa.GenerateKey(rand.Reader, 2048)
 	default:
-		err = fmt.Errorf("algorithm %s cannot sign here; use ES256, EdDSA, PS256 or RS256", alg)
+		err = errAlg(alg)
 	}
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func generateEd25519() (ed25519.PublicKey, crypto.Signer, error) {
 }
 
 func (k *ringKey) raw() any {
-	if k.signer == nil {
+	if k.isSecret() {
 		return k.secret[:]
 	}
 	return k.signer
@@ -103,6 +104,13 @@ func thumbprint(raw any) (string, error) {
 	}
 	sum, err := key.Thumbprint(crypto.SHA256)
 	return base64.RawURLEncoding.EncodeToString(sum), err
+}
+
+// isThumbprint tells whether a text has the form of a kid of ours: base64url of
+// 32 bytes. Nothing else becomes part of a storage key.
+func isThumbprint(kid string) bool {
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(kid)
+	return err == nil && len(sum) == sha256.Size && len(kid) == base64.RawURLEncoding.EncodedLen(sha256.Size)
 }
 
 func (k *ringKey) marshal() ([]byte, error) {
@@ -154,8 +162,8 @@ func (k *ringKey) take(parsed jwk.Key) error {
 		return nil
 	}
 	signer, ok := raw.(crypto.Signer)
-	if !ok || !fits(signer.Public(), k.alg) {
-		return errors.New("the key does not fit its algorithm")
+	if !ok || !strong(signer.Public()) || !fits(signer.Public(), k.alg) {
+		return errors.New("the key is weak or does not fit its algorithm")
 	}
 	k.signer = signer
 	return nil

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,8 +45,9 @@ const (
 	// overlap is how long a new key is published before it is used, when there
 	// is an older one: as long as others may keep our key set.
 	overlap = 15 * time.Minute
-	// relist is how often storage is looked at for keys of other nodes, and the
-	// least time between two looks because of an unknown kid.
+	// relist is how often storage is looked at for keys of other nodes, and
+	// relistUnknown the least time between two looks because of an unknown kid
+	// or after a failure.
 	relist        = time.Minute
 	relistUnknown = 10 * time.Second
 	// storageTimeout bounds an operation on the storage, waiting for the lock
@@ -55,19 +55,33 @@ const (
 	storageTimeout = 20 * time.Second
 )
 
+const purposeSubject = "subject"
+
 var (
 	signingPurposes = []string{"rpt", "status", "introspection", "assertion", "claims", "id-token"}
-	secretPurposes  = []string{"ticket", "nonce", "op", "subject", "audit"}
+	secretPurposes  = []string{"ticket", "nonce", "op", purposeSubject, "audit"}
+	signingAlgs     = []string{"ES256", "EdDSA", "PS256", "RS256"}
 )
 
 // Ring is the keys of one purpose of one issuer, in Caddy's storage. Keys are
 // only added: each node reads what the others made. Nothing is read or made
-// before first use.
+// before first use, and later uses are served from memory: a slow or broken
+// storage delays or stops only what needs a key that is not known yet.
 type Ring struct {
 	cfg    RingConfig
 	folder string
+	state  atomic.Pointer[ringState]
 
-	mu     sync.Mutex
+	// mu is held while storage is used; it guards what follows.
+	mu      sync.Mutex
+	failed  time.Time         // of the last failure of a look that could have waited
+	asked   time.Time         // of the last look because of an unknown key
+	answer  error             // what that look failed with
+	skipped map[string]string // files that are not used, and why; logged once
+}
+
+// ringState is what is known of storage; it is replaced, never changed.
+type ringState struct {
 	keys   []*ringKey // newest first
 	listed time.Time
 }
@@ -85,189 +99,112 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 		cfg.Alg = algSecret
 	case cfg.Alg == "":
 		cfg.Alg = "ES256"
-	case !slices.Contains([]string{"ES256", "EdDSA", "PS256", "RS256"}, cfg.Alg):
-		return nil, fmt.Errorf("algorithm %s cannot sign here; use ES256, EdDSA, PS256 or RS256", cfg.Alg)
+	case !slices.Contains(signingAlgs, cfg.Alg):
+		return nil, errAlg(cfg.Alg)
 	}
 	// A backend may keep an RPT's sub, so the key that makes it never changes.
-	if cfg.Purpose == "subject" {
+	if cfg.Purpose == purposeSubject {
 		cfg.Rotation = 0
 	}
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Ring{cfg: cfg, folder: folder(cfg.Role, cfg.Issuer, cfg.Purpose)}, nil
+	r := &Ring{cfg: cfg, folder: folder(cfg.Role, cfg.Issuer, cfg.Purpose), skipped: map[string]string{}}
+	r.state.Store(&ringState{})
+	return r, nil
+}
+
+func errAlg(alg string) error {
+	return fmt.Errorf("algorithm %s cannot sign here; use ES256, EdDSA, PS256 or RS256", alg)
 }
 
 // current gives the key to use, making one if there is none or the newest is
-// too old.
+// too old. Who has a key does not wait for somebody else's look at storage.
 func (r *Ring) current(ctx context.Context) (*ringKey, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.cfg.Now().Sub(r.listed) >= relist {
-		if err := r.list(ctx); err != nil && r.usable() == nil {
-			return nil, err
-		}
-	}
-	if r.due() {
-		if err := r.rotate(ctx); err != nil && r.usable() == nil {
-			return nil, err
-		}
-	}
-	if key := r.usable(); key != nil {
+	key := r.life().choose()
+	switch {
+	case key != nil && !r.old() && !r.life().due():
+		return key, nil
+	case key == nil:
+		r.mu.Lock()
+	case !r.mu.TryLock():
 		return key, nil
 	}
-	return nil, fmt.Errorf("%w: no usable key", ErrKeySource)
+	defer r.mu.Unlock()
+	err := r.refresh(ctx, true)
+	if key := r.life().choose(); key != nil {
+		return key, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: no usable key", ErrKeySource)
+	}
+	return nil, err
 }
 
-// usable is the newest key whose time has come.
-func (r *Ring) usable() *ringKey {
-	now := r.cfg.Now()
-	for _, k := range r.keys {
-		if k.alg == r.cfg.Alg && !now.Before(k.notBefore) && r.alive(k, now) {
-			return k
-		}
-	}
-	for _, k := range r.keys { // after a change of algorithm, until the new key's time has come
-		if !now.Before(k.notBefore) && r.alive(k, now) {
-			return k
-		}
-	}
-	return nil
+// life is the keys in memory as they stand now.
+func (r *Ring) life() life {
+	return life{cfg: &r.cfg, keys: r.state.Load().keys, now: r.cfg.Now()}
 }
 
-// alive: a key verifies until the last token made with it has expired.
-func (r *Ring) alive(k *ringKey, now time.Time) bool {
-	if !k.retire.IsZero() && !now.Before(k.retire) {
-		return false
-	}
-	successor := r.successor(k)
-	return successor == nil || now.Before(successor.notBefore.Add(r.cfg.Retain))
+// old tells whether storage must be looked at again.
+func (r *Ring) old() bool { return elapsed(r.state.Load().listed, r.cfg.Now(), relist) }
+
+// elapsed is also true when the clock was set back.
+func elapsed(since, now time.Time, d time.Duration) bool {
+	return now.Before(since) || now.Sub(since) >= d
 }
 
-// successor is the next newer key of the ring.
-func (r *Ring) successor(k *ringKey) *ringKey {
-	var next *ringKey
-	for _, other := range r.keys {
-		if other == k {
-			break
-		}
-		next = other
+// refresh looks into storage if the last look is old, and makes a key if one is
+// due. With a usable key in memory a failure is logged and not tried again at
+// once. The caller holds mu.
+func (r *Ring) refresh(ctx context.Context, mayMake bool) error {
+	usable := r.life().choose() != nil
+	if usable && !elapsed(r.failed, r.cfg.Now(), relistUnknown) {
+		return nil
 	}
-	return next
-}
-
-// due tells whether a new key must be made: there is none, or the newest has
-// another algorithm or is too old.
-func (r *Ring) due() bool {
-	if len(r.keys) == 0 || r.keys[0].alg != r.cfg.Alg {
-		return true
-	}
-	return r.cfg.Rotation > 0 && r.cfg.Now().Sub(r.keys[0].created) >= r.cfg.Rotation
-}
-
-// list reads the key files that are not known yet and forgets those that are
-// gone.
-func (r *Ring) list(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
-	names, err := r.cfg.Storage.List(ctx, r.folder, false)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrKeySource, err)
+	var err error
+	if r.old() {
+		err = r.list(ctx)
 	}
-	known := map[string]*ringKey{}
-	for _, k := range r.keys {
-		known[k.kid] = k
+	if err == nil && mayMake && r.life().due() {
+		err = r.rotate(ctx)
 	}
-	var keys []*ringKey
-	for _, name := range names {
-		kid, isKey := strings.CutSuffix(name[strings.LastIndexByte(name, '/')+1:], ".json")
-		if !isKey {
-			continue
-		}
-		k, have := known[kid]
-		if !have {
-			if k, err = r.load(ctx, r.folder+"/"+kid+".json"); err != nil {
-				return err
-			}
-		}
-		if k != nil {
-			keys = append(keys, k)
-		}
+	r.failed = time.Time{}
+	if err != nil && usable {
+		r.failed = r.cfg.Now()
+		r.cfg.Log.Error("keys could not be read or made; those in memory are used",
+			zap.String("folder", r.folder), zap.Error(err))
 	}
-	slices.SortFunc(keys, newestFirst)
-	r.keys, r.listed = keys, r.cfg.Now()
-	return nil
+	return err
 }
 
-func newestFirst(a, b *ringKey) int {
-	if n := b.created.Compare(a.created); n != 0 {
-		return n
+// find looks for a live key; for an unknown one it looks into storage again,
+// but not at every request with an invented kid.
+func (r *Ring) find(ctx context.Context, match func(*ringKey) bool) (*ringKey, error) {
+	if !r.state.Load().listed.IsZero() && r.old() && r.mu.TryLock() {
+		_ = r.refresh(ctx, false) // logged there
+		r.mu.Unlock()
 	}
-	return strings.Compare(a.kid, b.kid)
-}
-
-// load reads a key file. A broken one is skipped: one bad file must not stop
-// the server.
-func (r *Ring) load(ctx context.Context, name string) (*ringKey, error) {
-	data, err := r.cfg.Storage.Load(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	if k := r.life().match(match); k != nil {
+		return k, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKeySource, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.life().match(match); k != nil { // somebody else's look found it
+		return k, nil
 	}
-	k, err := parseKeyFile(data)
-	if err != nil {
-		r.cfg.Log.Error("a key file is skipped", zap.String("file", name), zap.Error(err))
-		return nil, nil
+	if now := r.cfg.Now(); elapsed(r.asked, now, relistUnknown) {
+		ctx, cancel := bounded(ctx)
+		defer cancel()
+		r.asked, r.answer = now, r.list(ctx)
 	}
-	return k, nil
-}
-
-// rotate adds a key under a lock, after another look: of two nodes one makes
-// the key and the other finds it. The lock may be lost (certmagic's locks are
-// not fenced); then there is a key too many, which hurts nobody.
-func (r *Ring) rotate(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
-	defer cancel()
-	lock := strings.ReplaceAll(r.folder, "/", "_")
-	if err := r.cfg.Storage.Lock(ctx, lock); err != nil {
-		return fmt.Errorf("%w: %w", ErrKeySource, err)
+	if k := r.life().match(match); k != nil {
+		return k, nil
 	}
-	defer func() {
-		if err := r.cfg.Storage.Unlock(context.WithoutCancel(ctx), lock); err != nil {
-			r.cfg.Log.Error("the lock of the keys could not be released", zap.Error(err))
-		}
-	}()
-	if err := r.list(ctx); err != nil || !r.due() {
-		return err
+	if r.answer != nil {
+		return nil, r.answer
 	}
-	k, err := r.add(ctx)
-	if err != nil {
-		return err
-	}
-	r.keys = append([]*ringKey{k}, r.keys...)
-	return nil
-}
-
-// add makes a key and stores it. The first one is used at once; a later one is
-// published first (CONFORMANCE SEC-11).
-func (r *Ring) add(ctx context.Context) (*ringKey, error) {
-	k, err := generate(r.cfg.Alg)
-	if err != nil {
-		return nil, err
-	}
-	k.created = r.cfg.Now().UTC()
-	k.notBefore = k.created
-	if r.usable() != nil {
-		k.notBefore = k.created.Add(overlap)
-	}
-	data, err := k.marshal()
-	if err != nil {
-		return nil, err
-	}
-	if err := r.cfg.Storage.Store(ctx, r.folder+"/"+k.kid+".json", data); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKeySource, err)
-	}
-	return k, nil
+	return nil, ErrNoKey
 }

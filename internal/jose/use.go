@@ -12,7 +12,7 @@ import (
 
 // Sign makes a compact JWS with typ and kid over claims as JSON.
 func (r *Ring) Sign(ctx context.Context, typ string, claims any) (string, error) {
-	k, err := r.current(ctx)
+	k, err := r.signing(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -39,14 +39,13 @@ func (r *Ring) Alg() string { return r.cfg.Alg }
 // Public lists the keys to publish, newest first; also those whose time to sign
 // has not come.
 func (r *Ring) Public(ctx context.Context) ([]PublicKey, error) {
-	if _, err := r.current(ctx); err != nil {
+	if _, err := r.signing(ctx); err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	now := r.life()
 	var keys []PublicKey
-	for _, k := range r.keys {
-		if k.signer != nil && r.alive(k, r.cfg.Now()) {
+	for _, k := range now.keys {
+		if now.alive(k) {
 			keys = append(keys, k.public())
 		}
 	}
@@ -59,16 +58,24 @@ func (k *ringKey) public() PublicKey {
 
 // Key makes a Ring the KeySet of its own tokens.
 func (r *Ring) Key(ctx context.Context, kid, alg string) (PublicKey, error) {
-	k, err := r.find(ctx, func(k *ringKey) bool { return k.kid == kid && k.alg == alg && k.signer != nil })
+	k, err := r.find(ctx, func(k *ringKey) bool { return k.kid == kid && k.alg == alg && !k.isSecret() })
 	if err != nil {
 		return PublicKey{}, err
 	}
 	return k.public(), nil
 }
 
+// signing is the current key of a ring of signing keys.
+func (r *Ring) signing(ctx context.Context) (*ringKey, error) {
+	if r.isSecret() {
+		return nil, fmt.Errorf("keys '%s' are secrets and sign nothing", r.cfg.Purpose)
+	}
+	return r.current(ctx)
+}
+
 // Signer gives the current private key, for a library that signs by itself.
 func (r *Ring) Signer(ctx context.Context) (Signer, error) {
-	k, err := r.current(ctx)
+	k, err := r.signing(ctx)
 	if err != nil {
 		return Signer{}, err
 	}
@@ -78,6 +85,9 @@ func (r *Ring) Signer(ctx context.Context) (Signer, error) {
 // Current gives the secret to seal with. The id is the first four bytes of its
 // SHA-256.
 func (r *Ring) Current(ctx context.Context) (id [4]byte, key [32]byte, err error) {
+	if !r.isSecret() { // else everything would be sealed with a key of zeroes
+		return id, key, fmt.Errorf("keys '%s' sign and seal nothing", r.cfg.Purpose)
+	}
 	k, err := r.current(ctx)
 	if err != nil {
 		return id, key, err
@@ -87,7 +97,7 @@ func (r *Ring) Current(ctx context.Context) (id [4]byte, key [32]byte, err error
 
 // Find gives the secret with an id. Absence is no error.
 func (r *Ring) Find(ctx context.Context, id [4]byte) (key [32]byte, found bool, err error) {
-	k, err := r.find(ctx, func(k *ringKey) bool { return k.signer == nil && k.id() == id })
+	k, err := r.find(ctx, func(k *ringKey) bool { return k.isSecret() && k.id() == id })
 	switch {
 	case err == nil:
 		return k.secret, true, nil
@@ -95,33 +105,4 @@ func (r *Ring) Find(ctx context.Context, id [4]byte) (key [32]byte, found bool, 
 		return key, false, nil
 	}
 	return key, false, err
-}
-
-// find looks for a live key; for an unknown one it looks into storage again,
-// but not at every request with an invented kid.
-func (r *Ring) find(ctx context.Context, match func(*ringKey) bool) (*ringKey, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if k := r.match(match); k != nil {
-		return k, nil
-	}
-	if !r.listed.IsZero() && r.cfg.Now().Sub(r.listed) < relistUnknown {
-		return nil, ErrNoKey
-	}
-	if err := r.list(ctx); err != nil {
-		return nil, err
-	}
-	if k := r.match(match); k != nil {
-		return k, nil
-	}
-	return nil, ErrNoKey
-}
-
-func (r *Ring) match(match func(*ringKey) bool) *ringKey {
-	for _, k := range r.keys {
-		if match(k) && r.alive(k, r.cfg.Now()) {
-			return k
-		}
-	}
-	return nil
 }

@@ -31,6 +31,8 @@ type Keys interface {
 // errors of Open mean that the keys could not be read.
 var ErrOpen = errors.New("not a sealed box of ours")
 
+var errTooLong = errors.New("too long to be sealed")
+
 const (
 	version1   = 1
 	headerSize = 1 + 4
@@ -47,6 +49,9 @@ func NewBox(keys Keys) *Box { return &Box{keys} }
 
 // Seal makes a box of plaintext, bound to the associated data in this order.
 func (b *Box) Seal(ctx context.Context, plaintext []byte, data ...string) (string, error) {
+	if base64.RawURLEncoding.EncodedLen(minFrame+len(plaintext)) > maxText {
+		return "", errTooLong // Open would refuse it
+	}
 	id, key, err := b.keys.Current(ctx)
 	if err != nil {
 		return "", err

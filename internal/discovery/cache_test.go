@@ -326,3 +326,68 @@ func TestSEC_09_BudgetPerRegistrableDomain(t *testing.T) {
 		t.Errorf("%d requests came afterwards, want %d", n, people-atOnce)
 	}
 }
+
+func TestSEC_09_KeyFailuresAreRemembered(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		answer http.HandlerFunc
+		keep   time.Duration
+	}{
+		{"503", fakeop.Status(503), 30 * time.Second},
+		{"cut off", fakeop.Truncated(), 30 * time.Second},
+		{"HTML", fakeop.HTML(), 60 * time.Second},
+		{"no keys", fakeop.JSON("application/json", map[string]any{}), 60 * time.Second},
+	} {
+		t.Run("SEC-09 "+tc.name, func(t *testing.T) {
+			op := fakeop.New(t, fakeop.Config{})
+			w := newWorld(t, op, discovery.Config{})
+			found, err := w.find(bob)
+			if err != nil {
+				t.Fatal(err)
+			}
+			op.Misbehave(fakeop.JWKS, tc.answer)
+			ask := func(hits int) {
+				t.Helper()
+				if _, err := found.Keys.Key(t.Context(), op.KID(), "ES256"); !errors.Is(err, jose.ErrKeySource) {
+					t.Errorf("error %v, want ErrKeySource", err)
+				}
+				w.wantHits(fakeop.JWKS, hits)
+			}
+			ask(1)
+			w.pass(tc.keep - 1)
+			ask(1)
+			w.pass(1)
+			ask(2)
+			op.Misbehave(fakeop.JWKS, nil)
+			w.pass(tc.keep)
+			if _, err := found.Keys.Key(t.Context(), op.KID(), "ES256"); err != nil {
+				t.Errorf("after the failure: %v", err)
+			}
+		})
+	}
+	t.Run("SEC-09 connection", func(t *testing.T) {
+		op := fakeop.New(t, fakeop.Config{})
+		op.Edit(func(doc map[string]any) { doc["jwks_uri"] = "https://gone.example/jwks" })
+		tries := 0
+		w := newWorldWith(t, op, discovery.Config{}, outbound.Config{
+			ConnectTo: op.ConnectTo(), Roots: op.Roots,
+			Resolve: func(_ context.Context, host string) ([]string, error) {
+				tries++
+				return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+			},
+		})
+		found, err := w.find(bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, pass := range []time.Duration{0, 5*time.Second - 1, 1} {
+			w.pass(pass)
+			if _, err := found.Keys.Key(t.Context(), op.KID(), "ES256"); !errors.Is(err, jose.ErrKeySource) {
+				t.Errorf("error %v, want ErrKeySource", err)
+			}
+			if want := []int{1, 1, 2}[i]; tries != want {
+				t.Errorf("tried %d times, want %d", tries, want)
+			}
+		}
+	})
+}

@@ -74,4 +74,13 @@ func keepFor(err error) time.Duration {
 	return 0
 }
 
+// keepKeys is how long it is remembered that a key set could not be read. An
+// error that is not ours is about its content.
+func keepKeys(err error) time.Duration {
+	if f := (*lookupError)(nil); errors.As(err, &f) {
+		return f.keep
+	}
+	return forWrong
+}
+
 var _ error = (*lookupError)(nil)

@@ -44,6 +44,8 @@ func (f *Finder) newKeys(own bool) *jose.Cache {
 		Pause:  f.cfg.RefetchPause,
 		Size:   f.cfg.Size,
 		Now:    f.cfg.Now,
+
+		FailurePause: keepKeys,
 		Fetch: func(ctx context.Context, uri string) ([]byte, error) {
 			ctx, cancel := context.WithTimeout(ctx, lookupTime)
 			defer cancel()

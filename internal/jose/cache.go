@@ -17,9 +17,12 @@ type CacheConfig struct {
 	Fetch func(ctx context.Context, uri string) ([]byte, error)
 	// MaxAge is how long a set is used; default 15m.
 	MaxAge time.Duration
-	// Pause is the least time between two fetches of a URI, and how long a
-	// failure is remembered; default 60s, at most MaxAge.
+	// Pause is the least time between two fetches of a URI; default 60s, at most
+	// MaxAge.
 	Pause time.Duration
+	// FailurePause, if set, is the Pause after a fetch that failed with an error
+	// (DESIGN §4: failures are remembered). 0 = the failure is not remembered.
+	FailurePause func(error) time.Duration
 	// Size is how many URIs are kept; default 10000.
 	Size int
 	Now  func() time.Time
@@ -48,6 +51,9 @@ func NewCache(cfg CacheConfig) *Cache {
 		cfg.Pause = time.Minute
 	}
 	cfg.Pause = min(cfg.Pause, cfg.MaxAge) // else a set would be too old and not refetched
+	if cfg.FailurePause == nil {
+		cfg.FailurePause = func(error) time.Duration { return cfg.Pause }
+	}
 	if cfg.Size <= 0 {
 		cfg.Size = 10000
 	}
@@ -75,6 +81,7 @@ type cachedSet struct {
 	err     error
 	fetched time.Time // of keys
 	tried   time.Time
+	pause   time.Duration // since tried
 }
 
 // Key implements KeySet.
@@ -144,7 +151,7 @@ func (s *cachedSet) stale(c *Cache, kid string) (PublicKey, bool) {
 func (s *cachedSet) mayFetch(c *Cache) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return elapsed(s.tried, c.cfg.Now(), c.cfg.Pause)
+	return elapsed(s.tried, c.cfg.Now(), s.pause)
 }
 
 // refresh fetches once for all who wait; one caller's cancelling does not fail
@@ -177,8 +184,9 @@ func (s *cachedSet) fetch(ctx context.Context, c *Cache, uri string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tried = c.cfg.Now()
+	s.tried, s.pause = c.cfg.Now(), c.cfg.Pause
 	if err != nil {
+		s.pause = c.cfg.FailurePause(err)
 		s.err = fmt.Errorf("%w: %w", ErrKeySource, err)
 		return s.err
 	}

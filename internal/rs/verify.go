@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
@@ -20,6 +21,10 @@ const (
 	sourceLocal = "local"
 	sourceCache = "cache"
 )
+
+// keyFailurePause: our own authorization server may be there again in a moment
+// (DESIGN §4).
+const keyFailurePause = 5 * time.Second
 
 // maxCached bounds a token that is remembered, so that the cache is bounded in
 // bytes, too. Larger ones are verified each time.
@@ -45,6 +50,7 @@ func newVerifier(s *Server) (*verifier, error) {
 	}
 	keys := jose.NewCache(jose.CacheConfig{
 		Fetch: s.fetchKeys, MaxAge: s.cfg.KeyMaxAge, Pause: s.cfg.KeyPause, Size: 4, Now: s.cfg.Now,
+		FailurePause: func(error) time.Duration { return min(keyFailurePause, s.cfg.KeyPause) },
 	})
 	return &verifier{s: s, keys: keys, cache: cache}, nil
 }

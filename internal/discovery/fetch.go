@@ -12,10 +12,9 @@ import (
 // maxKeys is the largest key set, in bytes.
 const maxKeys = 256 << 10
 
-// fetch asks the network, within the budget of the host's domain. The
-// exceptions of an entry count for its own base URL alone.
+// fetch asks the network, within the budget of the host's domain.
 func (f *Finder) fetch(ctx context.Context, rule Domain, r outbound.Request) (*outbound.Response, error) {
-	r.NoExceptions = !rule.owns(r.URL)
+	r.NoExceptions = !f.rules.excepted(rule, r.URL)
 	return f.get(ctx, r)
 }
 

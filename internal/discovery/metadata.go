@@ -23,7 +23,7 @@ type provider struct{ jwksURI string }
 // is kept apart from what a stranger may learn.
 func (w *walk) provider(ctx context.Context, issuer string) (provider, error) {
 	key := issuer
-	if w.rule.owns(issuer) {
+	if w.f.rules.excepted(w.rule, issuer) {
 		key = "own " + issuer
 	}
 	return w.f.issuers.get(key, func() (provider, time.Duration, error) {

@@ -38,10 +38,11 @@ func neverTyp() []string {
 type rules struct {
 	exact map[string]Domain // bob.example
 	below map[string]Domain // bob.example for *.bob.example, "" for *
+	bases map[string]bool   // host:port of the base URLs
 }
 
 func newRules(domains []Domain) (rules, error) {
-	r := rules{exact: map[string]Domain{}, below: map[string]Domain{}}
+	r := rules{exact: map[string]Domain{}, below: map[string]Domain{}, bases: map[string]bool{}}
 	for _, d := range domains {
 		if err := r.add(d); err != nil {
 			return rules{}, fmt.Errorf("email_domain %q: %w", d.Pattern, err)
@@ -65,6 +66,9 @@ func (r rules) add(d Domain) error {
 		return errors.New("is there twice")
 	}
 	table[name] = d
+	if base, err := url.Parse(d.BaseURL); err == nil && d.BaseURL != "" {
+		r.bases[outbound.HostPort(base)] = true
+	}
 	return nil
 }
 
@@ -128,17 +132,11 @@ func (d Domain) base(domain string) string {
 	return "https://" + domain
 }
 
-// owns tells whether a URL is on the host:port of the base URL: for that alone
-// the address and port rules are lifted (A42), and only for the people of this
-// entry. Another domain that points there is a stranger (SEC-29).
-func (d Domain) owns(rawURL string) bool {
-	if d.BaseURL == "" {
-		return false
-	}
-	base, err := url.Parse(d.BaseURL)
-	if err != nil {
-		return false
-	}
+// excepted tells whether the address and port rules are lifted for a URL: it is
+// on the host:port of a base URL (A42), and the administrator has written an
+// entry with a base URL for the people it is asked for. A stranger's domain that
+// points there is refused (SEC-29).
+func (r rules) excepted(rule Domain, rawURL string) bool {
 	u, err := url.Parse(rawURL)
-	return err == nil && u.Scheme == base.Scheme && outbound.HostPort(u) == outbound.HostPort(base)
+	return err == nil && rule.BaseURL != "" && u.Scheme == "https" && r.bases[outbound.HostPort(u)]
 }

@@ -187,6 +187,28 @@ func TestSEC_29_ExceptionIsForItsOwnPeople(t *testing.T) {
 	}
 }
 
+// Two entries: Bob's domain delegates to the host of the other one.
+func TestA42_DelegationBetweenEntries(t *testing.T) {
+	op := fakeop.New(t, fakeop.Config{Domain: "bob.example"})
+	port := localPort(op)
+	op.Issuer = "https://sso.localhost:" + port
+	domains := []discovery.Domain{
+		{Pattern: "bob.example", BaseURL: "https://finger.localhost:" + port},
+		{Pattern: "carol.example", BaseURL: op.Issuer},
+	}
+	for _, n := range []int{1, 2} { // the second entry is what makes it possible
+		out := outbound.Config{Roots: op.Roots, Exceptions: map[string]outbound.Exception{
+			"finger.localhost:" + port: {}, "sso.localhost:" + port: {},
+		}}
+		w := newWorldWith(t, op, discovery.Config{Domains: domains[:n]}, out)
+		if n == 1 {
+			w.wantErr(bob, discovery.ErrNoIssuer)
+			continue
+		}
+		w.wantFound(bob, op.Issuer, discovery.ByWebFinger)
+	}
+}
+
 // The example of DESIGN §5: the domain's port 443 and the issuer's port lead to
 // one listener by connect_to alone.
 func TestA42_ConnectTo(t *testing.T) {

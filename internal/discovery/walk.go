@@ -82,7 +82,7 @@ func (w *walk) at(ctx context.Context, issuer, evidence string) (Found, error) {
 		return Found{}, err
 	}
 	keys := w.f.keys
-	if w.rule.owns(p.jwksURI) {
+	if w.f.rules.excepted(w.rule, p.jwksURI) {
 		keys = w.f.ownKeys
 	}
 	return Found{Issuer: issuer, JWKSURI: p.jwksURI, Evidence: evidence, Keys: keys.Keys(p.jwksURI)}, nil

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"maps"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -90,11 +89,19 @@ func (e *eve) publicKeyPEM() []byte {
 	if err := json.Unmarshal(rec.Body.Bytes(), &set); err != nil || len(set.Keys) == 0 {
 		e.w.t.Fatalf("keys: %v %s", err, rec.Body)
 	}
-	number := func(s string) *big.Int {
-		b, _ := base64.RawURLEncoding.DecodeString(s)
-		return new(big.Int).SetBytes(b)
+	point := []byte{4} // uncompressed
+	for _, coordinate := range []string{set.Keys[0].X, set.Keys[0].Y} {
+		b, err := base64.RawURLEncoding.DecodeString(coordinate)
+		if err != nil {
+			e.w.t.Fatal(err)
+		}
+		point = append(point, b...)
 	}
-	der, err := x509.MarshalPKIXPublicKey(&ecdsa.PublicKey{Curve: elliptic.P256(), X: number(set.Keys[0].X), Y: number(set.Keys[0].Y)})
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		e.w.t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		e.w.t.Fatal(err)
 	}

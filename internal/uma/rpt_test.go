@@ -50,6 +50,7 @@ func TestUG_03_OneCombination(t *testing.T) {
 // What changed between ticket and token counts as it is now.
 func TestUG_33_ChangedSince(t *testing.T) {
 	setup := func(t *testing.T, partial bool) (b *bench, pat, one, two, ticket string) {
+		t.Helper()
 		b = newBench(t, func(b *bench) { b.cfg.PartialGrant = partial })
 		pat = b.pat("api")
 		one, two = b.register(pat, "one", "", "get", "post"), b.register(pat, "two", "", "get")

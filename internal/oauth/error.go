@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -103,7 +104,7 @@ func WriteError(w http.ResponseWriter, err error) {
 	maps.Copy(body, e.Extra)
 	body["error"] = e.Code
 	if e.Description != "" {
-		body["error_description"] = e.Description
+		body["error_description"] = strings.Map(permitted, e.Description)
 	}
 	for name, values := range e.Header {
 		w.Header()[http.CanonicalHeaderKey(name)] = values
@@ -113,6 +114,14 @@ func WriteError(w http.ResponseWriter, err error) {
 		status = http.StatusBadRequest
 	}
 	WriteJSON(w, status, body)
+}
+
+// permitted drops what must not stand in error_description (RFC 6749 §5.2).
+func permitted(r rune) rune {
+	if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+		return -1
+	}
+	return r
 }
 
 // WriteJSON writes an answer that must not be stored (RFC 6749 §5.1).

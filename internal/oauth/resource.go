@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func parseCanonical(s string) (*url.URL, error) {
 	case u.Scheme != "https", host == "", u.Opaque != "", u.User != nil,
 		u.RawQuery != "", u.ForceQuery, u.Fragment != "", strings.Contains(s, "#"),
 		u.Host != strings.ToLower(u.Host), strings.HasSuffix(host, "."),
-		u.Port() == "443", strings.HasSuffix(u.Host, ":"),
+		!plainPort(u.Port()), strings.HasSuffix(u.Host, ":"),
 		strings.ContainsAny(s, "%\\ "), u.String() != s, !plainHost(host):
 		return nil, errNotCanonical
 	}
@@ -43,6 +44,15 @@ func parseCanonical(s string) (*url.URL, error) {
 		return nil, errNotCanonical
 	}
 	return u, nil
+}
+
+// plainPort accepts no port, or one in its only spelling, but not the default.
+func plainPort(port string) bool {
+	if port == "" {
+		return true
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && n != 443 && strconv.FormatUint(n, 10) == port
 }
 
 func plainHost(host string) bool {

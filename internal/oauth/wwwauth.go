@@ -85,7 +85,7 @@ func (p *challengeParser) challenges() ([]Challenge, error) {
 	var list []Challenge
 	for p.skip(" \t,"); p.rest != ""; p.skip(" \t,") {
 		word := p.token()
-		if word == "" {
+		if word == "" || p.rest != "" && !strings.ContainsAny(p.rest[:1], " \t,=") {
 			return nil, ErrChallenge
 		}
 		p.skip(" \t")
@@ -103,26 +103,23 @@ func (p *challengeParser) challenges() ([]Challenge, error) {
 	return list, nil
 }
 
-// firstParam reads what follows a scheme: a parameter, a token68 or nothing.
+// firstParam reads what follows a scheme: a parameter, a token68 (which is of no
+// use to us) or nothing.
 func (p *challengeParser) firstParam(c *Challenge) error {
 	before := p.rest
 	word := p.token()
-	if word == "" {
-		return nil
-	}
 	p.skip(" \t")
-	if p.takes('=') && !p.startsToken68() {
+	if word != "" && p.takes('=') && !p.startsToken68() {
 		return p.param(c, word)
 	}
-	p.rest = before
-	if end := strings.IndexAny(p.rest, " ,"); end >= 0 { // token68 is of no use to us
-		next := strings.TrimLeft(p.rest[end:], " \t")
-		if next == "" || next[0] == ',' {
-			p.rest = next
-		}
-		return nil
+	p.rest = strings.TrimLeft(before, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/")
+	if p.rest != before {
+		p.skip("=")
 	}
-	p.rest = ""
+	p.skip(" \t")
+	if p.rest != "" && p.rest[0] != ',' {
+		return ErrChallenge
+	}
 	return nil
 }
 

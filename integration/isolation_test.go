@@ -128,7 +128,7 @@ func TestSEC_22_Log(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "uma.audit") {
 		t.Fatalf("no log with an audit line: %v", err)
 	}
-	for _, line := range strings.SplitSeq(string(text), "\n") {
+	for line := range strings.SplitSeq(string(text), "\n") {
 		if strings.Contains(line, `"msg":"adjusted config"`) {
 			continue // Caddy's own: at DEBUG it prints the configuration, literal secrets included
 		}

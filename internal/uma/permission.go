@@ -95,9 +95,6 @@ func (s *Server) issueTicket(ctx context.Context, as protected, requests []permi
 	if err != nil {
 		return "", err
 	}
-	if len(text) > maxTicket {
-		return "", oauth.Errorf(oauth.CodeInvalidRequest, "so many permissions and scopes do not fit into one ticket")
-	}
 	s.cfg.Observe(ctx, event.TicketIssued{
 		Issuer: s.cfg.Issuer, ResourceServer: as.rs.ID, Owner: t.Owner,
 		TicketChallenge: oauth.TicketChallenge(text), ResourceIDs: t.resourceIDs(),

@@ -89,8 +89,11 @@ func TestPermission_TicketSize(t *testing.T) {
 		t.Errorf("%d bytes", len(text))
 	}
 	body := `{"resource_id":"` + id + `","resource_scopes":["` + strings.Join(scopes, `","`) + `"]}`
-	if res := b.call(pat, http.MethodPost, "permission", body); res.status != 400 || res.code() != "invalid_request" {
-		t.Errorf("%d %s", res.status, res.text)
+	huge := "[" + strings.Repeat(body+",", 7) + body + "]"
+	for _, body := range []string{body, huge} {
+		if res := b.call(pat, http.MethodPost, "permission", body); res.status != 400 || res.code() != "invalid_request" {
+			t.Errorf("%d %s", res.status, res.text)
+		}
 	}
 }
 

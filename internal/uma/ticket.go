@@ -75,9 +75,10 @@ func (s *Server) ticketData(ctx context.Context) ([]string, error) {
 	return []string{"ticket", s.cfg.Issuer, id}, nil
 }
 
-// maxTicket is how long a ticket may get. It travels in a header field, and
-// servers and proxies take 8 KiB of one at best.
-const maxTicket = 6 << 10
+// maxTicket is how long the plaintext of a resource server's ticket may get. The
+// ticket is a third longer and travels in a header field, of which servers and
+// proxies take 8 KiB at best.
+const maxTicket = 4 << 10
 
 // sealTicket gives a ticket an id and an expiry and seals it.
 func (s *Server) sealTicket(ctx context.Context, t ticket) (string, error) {
@@ -90,6 +91,9 @@ func (s *Server) sealTicket(ctx context.Context, t ticket) (string, error) {
 	plain, err := json.Marshal(t)
 	if err != nil {
 		return "", err
+	}
+	if len(plain) > maxTicket && t.Client == "" {
+		return "", oauth.Errorf(oauth.CodeInvalidRequest, "so many permissions and scopes do not fit into one ticket")
 	}
 	text, err := s.tickets.Seal(ctx, plain, data...)
 	if err != nil {

@@ -33,7 +33,7 @@ func TestOption(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"empty", "uma", `{}`},
 		{"store", "uma {\nstore bolt\n}", `{"store":{"module":"bolt"}}`},
-		{"store with a path", "uma {\nstore bolt /tmp/x.db\n}", `{"store":{"module":"bolt","path":"/tmp/x.db"}}`},
+		{"store with a path", "uma {\nstore bolt /srv/x.db\n}", `{"store":{"module":"bolt","path":"/srv/x.db"}}`},
 		{"keys", "uma {\nkeys storage\nkey_rotation 30d\nalgorithm EdDSA\n}", `{"keys":"storage","key_rotation":2592000000000000,"algorithm":"EdDSA"}`},
 		{"no rotation", "uma {\nkey_rotation off\n}", `{"key_rotation":-1}`},
 		{"internal CA", "uma {\ntrust_internal_ca\n}", `{"trust_internal_ca":"local"}`},

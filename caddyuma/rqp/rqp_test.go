@@ -182,7 +182,10 @@ func TestUG_40_OldRPTIsDropped(t *testing.T) {
 func TestStepErrorSpeaks(t *testing.T) {
 	w := newWorld(t)
 	w.on(as+"/token", func(rw http.ResponseWriter, _ *http.Request) {
-		oauth.WriteError(rw, &oauth.Error{Code: oauth.CodeRequestDenied, Status: 403, Description: "access is not \x1b[granted", Extra: map[string]any{"decision_id": "dec-7"}})
+		// Not oauth.WriteError: it would keep to the permitted characters.
+		oauth.WriteJSON(rw, 403, map[string]string{
+			"error": oauth.CodeRequestDenied, "error_description": "access is not \x1b[granted", "decision_id": "dec-7",
+		})
 	})
 	_, err := w.do(w.client(nil), "GET", rs+"/", "")
 	want := "step 6, asking the authorization server for an RPT, failed: as.example said request_denied (status 403): access is not ?[granted; decision dec-7. " +

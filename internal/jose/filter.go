@@ -52,6 +52,10 @@ func parseJWKS(data []byte) ([]PublicKey, error) {
 	return keys, nil
 }
 
+// exponent is 65537. It is compared as text, as the library cuts off what does
+// not fit into its number.
+const exponent = "AQAB"
+
 // member of a JWK that decides whether it is used at all (RFC 7517 §4).
 type member struct {
 	KTY    string   `json:"kty"`
@@ -59,7 +63,7 @@ type member struct {
 	Use    string   `json:"use"`
 	Alg    string   `json:"alg"`
 	KeyOps []string `json:"key_ops"`
-	Curve  string   `json:"crv"`
+	E      any      `json:"e"`
 	D      any      `json:"d"`
 	K      any      `json:"k"`
 }
@@ -71,6 +75,9 @@ func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
 	}
 	if m.D != nil || m.K != nil || m.KTY == "oct" {
 		return key, false, errors.New("the key set holds a secret")
+	}
+	if m.KTY == "RSA" && m.E != exponent {
+		return key, false, nil
 	}
 	alg := m.Alg
 	wrongUse := m.Use != "" && m.Use != "sig" || m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify")

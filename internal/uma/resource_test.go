@@ -1,6 +1,7 @@
 package uma_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -219,5 +220,19 @@ func TestResource_ConcurrentChange(t *testing.T) {
 	if res := b.call(pat, http.MethodPut, "resource/"+id, `{"resource_scopes":[]}`); res.status != 503 {
 		t.Errorf("a broken store: %d %s", res.status, res.text)
 	}
+	b.faulty.Before(func(_ context.Context, c storetest.Call) error {
+		if c.Writes(store.ActionSwap, "resource") || c.Writes(store.ActionDelete, "resource") {
+			return store.ErrConflict
+		}
+		return nil
+	})
+	for method, body := range map[string]string{http.MethodPut: `{"resource_scopes":[]}`, http.MethodDelete: ""} {
+		if res := b.call(pat, method, "resource/"+id, body); res.status != 409 {
+			t.Errorf("%s at the same time as another: %d %s", method, res.status, res.text)
+		}
+	}
 	b.faulty.Before(nil)
+	if res := b.call(pat, http.MethodGet, "resource/"+id, ""); res.status != 200 {
+		t.Errorf("afterwards: %d", res.status)
+	}
 }

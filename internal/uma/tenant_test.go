@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
@@ -18,11 +19,10 @@ func TestSEC_24_NothingLiveIsStored(t *testing.T) {
 	b := newBench(t)
 	pat := b.pat("api")
 	id := b.register(pat, "RS API", "", "get")
-	unused, ticket := b.ticket(pat, id, "get"), b.ticket(pat, id, "get")
-	round := b.present(ticket, "").get("ticket")
-	if round == "" {
-		round = b.token(map[string]string{"grant_type": "urn:ietf:params:oauth:grant-type:uma-ticket", "client_id": "app", "ticket": b.ticket(pat, id, "get")}).get("ticket")
-	}
+	unused := b.ticket(pat, id, "get")
+	round := b.token(map[string]string{
+		"grant_type": oauth.GrantUMATicket, "client_id": "app", "ticket": b.ticket(pat, id, "get"),
+	}).get("ticket")
 	claimToken := b.sign(b.claims(round, nil))
 	res := b.present(round, claimToken)
 	if res.status != 200 {

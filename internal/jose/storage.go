@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,10 +44,11 @@ func (r *Ring) list(ctx context.Context) error {
 // keep replaces what is known.
 func (r *Ring) keep(keys []*ringKey) {
 	slices.SortFunc(keys, func(a, b *ringKey) int {
-		if n := b.created.Compare(a.created); n != 0 {
-			return n
-		}
-		return strings.Compare(a.kid, b.kid) // the same order on every node
+		return cmp.Or(
+			b.created.Compare(a.created),
+			b.notBefore.Compare(a.notBefore), // made in the same second: the later one takes over
+			strings.Compare(a.kid, b.kid),    // the same order on every node
+		)
 	})
 	r.state.Store(&ringState{keys: keys, listed: r.cfg.Now()})
 	r.answer = nil

@@ -69,19 +69,27 @@ func (r *Ring) load(ctx context.Context, name string) (*ringKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeySource, err)
 	}
+	k, err := r.read(kid, data)
+	if err != nil {
+		r.skip(name, err)
+		return nil, nil //nolint:nilerr // one bad file stops nothing
+	}
+	delete(r.skipped, name)
+	return k, nil
+}
+
+// read gives the key of a file with this kid in its name, if it is for this ring.
+func (r *Ring) read(kid string, data []byte) (*ringKey, error) {
 	k, err := parseKeyFile(data)
 	switch {
 	case err != nil:
+		return nil, err
 	case k.kid != kid:
-		err = errors.New("the name is not the kid of the key")
+		return nil, errors.New("the name is not the kid of the key")
 	case k.isSecret() != r.isSecret():
-		err = errors.New("the key is of the wrong kind for this purpose")
-	default:
-		delete(r.skipped, name)
-		return k, nil
+		return nil, errors.New("the key is of the wrong kind for this purpose")
 	}
-	r.skip(name, err)
-	return nil, nil
+	return k, nil
 }
 
 // skip logs a file that is not used: once, not at every look.

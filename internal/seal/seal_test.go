@@ -60,7 +60,7 @@ func TestUG_58_Open(t *testing.T) {
 			t.Errorf("the plaintext shows: %v", err)
 		}
 	}
-	if sealed(t, b, "x") == sealed(t, b, "x") {
+	if one, two := sealed(t, b, "x"), sealed(t, b, "x"); one == two {
 		t.Error("two boxes are alike")
 	}
 }

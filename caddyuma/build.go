@@ -33,6 +33,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	}
 	h.fillTimes(&cfg)
 	cfg.TokenLimit = h.RateLimit.Token.Limiter(60, time.Minute)
+	cfg.SourceLimit = h.RateLimit.Token.Times(10).Limiter(600, time.Minute)
 	cfg.TicketLimit = h.RateLimit.Ticket.Limiter(600, time.Minute)
 	cfg.Store, cfg.Observe, cfg.Now, cfg.Log = app.Store(), app.Observe(), time.Now, h.log
 	cfg.ClientIP = umaapp.ClientIP

@@ -124,7 +124,8 @@ type Lifetime struct {
 
 // RateLimits bound how often somebody may ask.
 type RateLimits struct {
-	// At the token endpoint, per client and IP address. Default: 60 in 1m.
+	// At the token endpoint, per client and IP address; an IP address may ask
+	// ten times as often with different client_ids. Default: 60 in 1m.
 	Token *umaapp.RateLimit `json:"token,omitempty"`
 	// For permission tickets, per resource server. Default: 600 in 1m.
 	Ticket *umaapp.RateLimit `json:"ticket,omitempty"`

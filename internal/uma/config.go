@@ -51,9 +51,9 @@ type Config struct {
 	TicketLifetime, RPTLifetime, PATLifetime time.Duration
 	// Leeway is the tolerated difference between clocks; default 60s.
 	Leeway time.Duration
-	// TokenLimit is per client and address, TicketLimit per resource server; nil
-	// = unlimited.
-	TokenLimit, TicketLimit *limit.Limiter
+	// TokenLimit is per client and address, SourceLimit per address whatever
+	// client_id a request names, TicketLimit per resource server; nil = unlimited.
+	TokenLimit, SourceLimit, TicketLimit *limit.Limiter
 
 	Store       store.Store
 	TicketKeys  *jose.Ring // purpose ticket

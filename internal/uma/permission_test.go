@@ -3,6 +3,7 @@ package uma_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -153,5 +154,19 @@ func TestSEC_18_Limits(t *testing.T) {
 	b.pass(time.Minute)
 	if res := b.ask(ticket); res.status != 200 {
 		t.Errorf("the ticket was spent by a 429: %s", res.text)
+	}
+}
+
+// Made-up client_ids do not get around the limit.
+func TestSEC_18_ManyClientIDs(t *testing.T) {
+	b := newBench(t, func(b *bench) {
+		b.cfg.TokenLimit = limit.New(2, time.Minute, 100, b.clock)
+		b.cfg.SourceLimit = limit.New(5, time.Minute, 100, b.clock)
+	})
+	for i := range 8 {
+		res := b.token(map[string]string{"grant_type": "client_credentials", "client_id": "made-up-" + strconv.Itoa(i), "client_secret": "x"})
+		if want := map[bool]int{true: 401, false: 429}[i < 5]; res.status != want {
+			t.Errorf("request %d: %d, want %d", i, res.status, want)
+		}
 	}
 }

@@ -72,11 +72,23 @@ func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (cl
 		return s.clients[creds.ClientID], nil
 	}
 	if from.local == "" {
-		if ok, wait := s.cfg.TokenLimit.Allow(limit.Source(from.ip) + " " + hashID(creds.ClientID)); !ok {
-			return clientauth.Client{}, oauth.TooMany(wait)
+		if err := s.limited(limit.Source(from.ip), creds.ClientID); err != nil {
+			return clientauth.Client{}, err
 		}
 	}
 	return s.clients.Authenticate(creds)
+}
+
+// limited counts a request for its address and for its address and client. Known
+// and unknown client_ids are treated alike: nobody learns which exist.
+func (s *Server) limited(source, clientID string) error {
+	if ok, wait := s.cfg.SourceLimit.Allow(source); !ok {
+		return oauth.TooMany(wait)
+	}
+	if ok, wait := s.cfg.TokenLimit.Allow(source + " " + hashID(clientID)); !ok {
+		return oauth.TooMany(wait)
+	}
+	return nil
 }
 
 // isLocal: a resource server marked local, calling from this process, needs no

@@ -138,6 +138,16 @@ func (l *RateLimit) Limiter(n int, window time.Duration) *limit.Limiter {
 	return limit.New(n, window, limitedSources, time.Now)
 }
 
+// Times is a limit that is n times as wide.
+func (l *RateLimit) Times(n int) *RateLimit {
+	if l == nil {
+		return nil
+	}
+	wider := *l
+	wider.Limit *= n
+	return &wider
+}
+
 // Rate reads `<n> <window>` or `off`; twice is an error.
 func Rate(directive string, to **RateLimit) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {

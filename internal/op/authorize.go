@@ -68,12 +68,13 @@ func (p *Provider) ask(w http.ResponseWriter, r *http.Request, client *Client, r
 }
 
 // silent answers prompt=none: no page in any case (OpenID Connect Core §3.1.2.1).
-// The user must have let the client in before, unless it is our own.
+// The user must have let the client in before, unless it is our own; a client
+// that any program could pretend to be is confirmed each time.
 func (p *Provider) silent(w http.ResponseWriter, r *http.Request, client *Client, req *authRequest, s *session) {
 	switch {
 	case s == nil:
 		p.redirectError(w, req, oauth.Errorf(codeLoginRequired, "nobody is logged in"))
-	case !client.FirstParty && !slices.Contains(s.record.Clients, client.ID):
+	case !client.assured(req.Redirect), !client.FirstParty && !slices.Contains(s.record.Clients, client.ID):
 		p.redirectError(w, req, oauth.Errorf(codeConsentRequired, "the user has to confirm"))
 	default:
 		p.complete(w, r, req, s)

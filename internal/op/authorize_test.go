@@ -191,9 +191,12 @@ func TestSession(t *testing.T) {
 	if v := b.authorize("prompt", "none", "client_id", "web").params(t); v.Get("error") != "consent_required" {
 		t.Errorf("prompt=none of a client that was never let in: %v", v)
 	}
-	native := []string{"client_id", "native", "redirect_uri", "http://127.0.0.1:1/cb", "prompt", "none"}
-	if v := b.authorize(native...).params(t); v.Get("code") == "" {
+	if v := b.authorize("prompt", "none", "client_id", "ours").params(t); v.Get("code") == "" {
 		t.Errorf("prompt=none of a first-party client: %v", v)
+	}
+	native := []string{"client_id", "native", "redirect_uri", "http://127.0.0.1:1/cb", "prompt", "none"}
+	if v := b.authorize(native...).params(t); v.Get("error") != "consent_required" {
+		t.Errorf("prompt=none of a client that any program could be: %v", v)
 	}
 	for name, change := range map[string][]string{
 		"prompt=login": {"prompt", "login"}, "select_account": {"prompt", "select_account"}, "max_age": {"max_age", "60"},

@@ -106,6 +106,7 @@ func newBench(t testing.TB, change func(*op.Config)) *bench {
 			{ID: "app", RedirectURIs: []string{callback, callback + "?x=1"}},
 			{ID: "native", RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]/cb"}, FirstParty: true},
 			{ID: "web", RedirectURIs: []string{callback}, Secrets: [][32]byte{clientauth.HashSecret(webKey)}},
+			{ID: "ours", RedirectURIs: []string{callback}, Secrets: [][32]byte{clientauth.HashSecret(webKey)}, FirstParty: true},
 			{ID: "webparty", Secrets: [][32]byte{clientauth.HashSecret(webKey)}, FirstParty: true},
 			{ID: "old", RedirectURIs: []string{callback}, Disabled: true},
 		},

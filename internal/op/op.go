@@ -40,6 +40,7 @@ type Provider struct {
 	box       *seal.Box
 	comparing chan struct{} // a place for each password comparison
 	seed      maphash.Seed
+	places    places
 	routes    map[string]http.HandlerFunc
 }
 

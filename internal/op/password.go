@@ -35,6 +35,7 @@ func (p *Provider) authenticate(r *http.Request, name, password string) (*user, 
 	if u == nil || !ok {
 		return u, wrongPassword()
 	}
+	p.places.add(p.source(r), name)
 	return u, nil
 }
 
@@ -45,15 +46,22 @@ func wrongPassword() *oauth.Error {
 	}
 }
 
-// mayTry counts the attempt for the source and for the name, be it a user or
-// not (CONFORMANCE SEC-18). The name is hashed because it may be long.
+// mayTry counts the attempt for the source and, unless the user has logged in
+// from there before, for the name, be it a user or not (CONFORMANCE SEC-18). The
+// name is hashed because it may be long.
 func (p *Provider) mayTry(r *http.Request, name string) (time.Duration, bool) {
-	if ok, wait := p.cfg.Logins.Allow("ip " + limit.Source(p.cfg.ClientIP(r))); !ok {
+	source := p.source(r)
+	if ok, wait := p.cfg.Logins.Allow("ip " + source); !ok {
 		return wait, false
+	}
+	if p.places.has(source, name) {
+		return 0, true
 	}
 	ok, wait := p.cfg.Logins.Allow("user " + hashID(name))
 	return wait, ok
 }
+
+func (p *Provider) source(r *http.Request) string { return limit.Source(p.cfg.ClientIP(r)) }
 
 // hashFor gives the hash to compare with. For somebody unknown it is that of one
 // of the users, always the same one for the same name, so that the comparison

@@ -40,6 +40,13 @@ func (c *Client) accepts(uri string) bool {
 	return false
 }
 
+// assured tells whether a code that goes to uri is of use to this client alone: a
+// public client at loopback or with a private scheme could be any program on the
+// device (RFC 8252 §8.6).
+func (c *Client) assured(uri string) bool {
+	return len(c.Secrets) > 0 || strings.HasPrefix(uri, "https://")
+}
+
 // onAnyPort: a native application cannot know its port beforehand, so for http
 // on a loopback address that is registered without port every port matches
 // (RFC 8252 §7.3).

@@ -1,6 +1,7 @@
 package rqp_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -194,5 +195,17 @@ func TestTransport_SEC_29_AllowedOnly(t *testing.T) {
 	req, _ := http.NewRequestWithContext(t.Context(), "GET", rs+"/", nil)
 	if got, err := text((&http.Client{Transport: &rqp.Transport{Client: c}}).Do(req)); err != nil || !strings.HasPrefix(got, "401") {
 		t.Errorf("= %q, %v, want the 401", got, err)
+	}
+}
+
+// A server that names its endpoints by control characters steers no terminal.
+func TestStepErrorIsPrintable(t *testing.T) {
+	e := &rqp.StepError{
+		Step: 6, Name: "asking", Who: "as\u009b31m.example", Code: rqp.CodeUnreachable,
+		Err: errors.New("certificate is valid for \x1b]0;x\x07\u202e, not as.example"),
+	}
+	const want = "step 6, asking, failed: as?31m.example does not answer: certificate is valid for ?]0;x??, not as.example"
+	if got := e.Error(); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

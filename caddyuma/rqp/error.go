@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // Codes of StepError that no server sends.
@@ -42,7 +43,7 @@ type StepError struct {
 	Err error
 }
 
-// Error is for people.
+// Error is for people, on a terminal.
 func (e *StepError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s failed", e.Name)
@@ -57,7 +58,7 @@ func (e *StepError) Error() string {
 	if e.Hint != "" {
 		b.WriteString(". Try: " + e.Hint)
 	}
-	return b.String()
+	return printable(b.String())
 }
 
 func (e *StepError) reason() string {
@@ -115,6 +116,17 @@ func untrusted(hint, format string, args ...any) *StepError {
 
 func badAnswer(u *url.URL, status int, format string, args ...any) *StepError {
 	return &StepError{Code: CodeBadAnswer, Who: u.Host, Status: status, Description: fmt.Sprintf(format, args...)}
+}
+
+// printable takes out what could steer a terminal: names of hosts and the causes
+// of errors of net and TLS hold text of strangers as it came.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // plain makes text of a stranger fit for a terminal: printable ASCII, capped.

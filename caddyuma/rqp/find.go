@@ -22,6 +22,7 @@ func FindSTS(ctx context.Context, email string, network Network) (issuer string,
 	}
 	base := "https://" + address.Domain
 	n := newNetwork(Config{Network: network}, []string{base})
+	defer n.done()
 	issuer, err = webFinger(ctx, n, base, address)
 	if err == nil && issuer == "" {
 		_, err = fetchMetadata(ctx, n, base, oauth.WellKnownOpenID, nil)

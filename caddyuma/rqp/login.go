@@ -35,8 +35,12 @@ const nameLogin = "the login"
 // PasswordLogin logs a user in at the authorization challenge endpoint of his
 // provider (draft-ietf-oauth-first-party-apps) and gives his access token.
 func PasswordLogin(ctx context.Context, cfg LoginConfig) (token string, expires time.Time, err error) {
-	l, err := newLogin(ctx, cfg)
+	l, err := newLogin(cfg)
 	if err != nil {
+		return "", time.Time{}, at(0, nameLogin, err)
+	}
+	defer l.net.done()
+	if err := l.endpoints(ctx); err != nil {
 		return "", time.Time{}, at(0, nameLogin, err)
 	}
 	code, err := l.code(ctx)
@@ -52,13 +56,14 @@ func PasswordLogin(ctx context.Context, cfg LoginConfig) (token string, expires 
 
 type login struct {
 	cfg                   LoginConfig
+	issuer                *url.URL
 	net                   *network
 	creds                 credentials
 	challengeURL, codeURL *url.URL
 	verifier              string
 }
 
-func newLogin(ctx context.Context, cfg LoginConfig) (*login, error) {
+func newLogin(cfg LoginConfig) (*login, error) {
 	issuer, err := oauth.ParseIssuer(cfg.Issuer)
 	if err != nil {
 		return nil, untrusted("--sts with an https URL", "the issuer of the provider %s", err)
@@ -72,18 +77,18 @@ func newLogin(ctx context.Context, cfg LoginConfig) (*login, error) {
 	if cfg.ClientID == "" {
 		cfg.ClientID = DefaultClientID
 	}
-	l := &login{cfg: cfg, creds: credentials{cfg.ClientID, cfg.ClientSecret}, verifier: rand.Text() + rand.Text()}
+	l := &login{cfg: cfg, issuer: issuer, creds: credentials{cfg.ClientID, cfg.ClientSecret}, verifier: rand.Text() + rand.Text()}
 	var named []string
 	if !cfg.Learned {
 		named = []string{cfg.Issuer}
 	}
 	l.net = newNetwork(Config{HTTPClient: cfg.HTTPClient, Network: cfg.Network}, named)
-	return l, l.endpoints(ctx, issuer)
+	return l, nil
 }
 
 // endpoints come from the provider's metadata. The password goes to the origin
 // of the issuer and nowhere else.
-func (l *login) endpoints(ctx context.Context, issuer *url.URL) error {
+func (l *login) endpoints(ctx context.Context) error {
 	doc, err := fetchMetadata(ctx, l.net, l.cfg.Issuer, oauth.WellKnownOpenID, nil)
 	if err != nil {
 		return err
@@ -98,7 +103,7 @@ func (l *login) endpoints(ctx context.Context, issuer *url.URL) error {
 	if l.codeURL, err = endpoint(doc, "token_endpoint", doc.TokenEndpoint); err != nil {
 		return err
 	}
-	if !oauth.SameOrigin(issuer, l.challengeURL) || !oauth.SameOrigin(issuer, l.codeURL) {
+	if !oauth.SameOrigin(l.issuer, l.challengeURL) || !oauth.SameOrigin(l.issuer, l.codeURL) {
 		return untrusted("", "the endpoints of %s are at another origin", plain(l.cfg.Issuer, 200))
 	}
 	return nil

@@ -32,6 +32,7 @@ type network struct {
 	near, far *http.Client
 	named     map[string]bool // host:port
 	localhost bool
+	own       bool // near is ours
 }
 
 func newNetwork(cfg Config, urls []string) *network {
@@ -44,7 +45,7 @@ func newNetwork(cfg Config, urls []string) *network {
 	n.far = outbound.NewStrictClient(cfg.Network.outbound(10 * time.Second))
 	n.near = cfg.HTTPClient
 	if n.near == nil {
-		n.near = outbound.NewNamed(cfg.Network.outbound(30 * time.Second))
+		n.near, n.own = outbound.NewNamed(cfg.Network.outbound(30*time.Second)), true
 	}
 	n.near = unfollowed(n.near)
 	return n
@@ -55,6 +56,13 @@ func (n Network) outbound(timeout time.Duration) outbound.Config {
 		timeout = n.Timeout
 	}
 	return outbound.Config{ConnectTo: maps.Clone(n.ConnectTo), Roots: n.Roots, Timeout: timeout}
+}
+
+// done closes idle connections of a network that is not used again.
+func (n *network) done() {
+	if n.own {
+		n.near.CloseIdleConnections()
+	}
 }
 
 // unfollowed never follows a redirect: it would carry identity to a place that

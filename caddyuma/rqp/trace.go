@@ -23,7 +23,7 @@ func (s Step) String() string {
 
 func (c *Client) trace(number int, format string, args ...any) {
 	if c.cfg.Trace != nil {
-		c.cfg.Trace(Step{Number: number, Text: fmt.Sprintf(format, args...)})
+		c.cfg.Trace(Step{Number: number, Text: printable(fmt.Sprintf(format, args...))})
 	}
 }
 

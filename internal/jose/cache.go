@@ -86,18 +86,7 @@ type cachedSet struct {
 
 // Key implements KeySet.
 func (r remoteSet) Key(ctx context.Context, kid, alg string) (PublicKey, error) {
-	set := r.cache.entry(r.uri)
-	key, err := set.find(r.cache, kid)
-	if err != nil {
-		if err = r.cache.refresh(ctx, r.uri, set); err == nil {
-			key, err = set.find(r.cache, kid)
-		}
-	}
-	if errors.Is(err, ErrKeySource) {
-		if stale, ok := set.stale(r.cache, kid); ok {
-			key, err = stale, nil
-		}
-	}
+	key, err := r.lookup(ctx, kid)
 	if err != nil {
 		return PublicKey{}, err
 	}
@@ -106,6 +95,27 @@ func (r remoteSet) Key(ctx context.Context, kid, alg string) (PublicKey, error) 
 	}
 	key.Alg = alg
 	return key, nil
+}
+
+func (r remoteSet) lookup(ctx context.Context, kid string) (PublicKey, error) {
+	set := r.cache.entry(r.uri)
+	if key, err := set.find(r.cache, kid); err == nil {
+		return key, nil
+	}
+	if key, ok := set.stale(r.cache, kid); ok {
+		set.start(ctx, r.cache, r.uri) // nobody waits for a source that failed just now
+		return key, nil
+	}
+	err := set.refresh(ctx, r.cache, r.uri)
+	if errors.Is(err, ErrKeySource) {
+		if key, ok := set.stale(r.cache, kid); ok {
+			return key, nil
+		}
+	}
+	if err != nil {
+		return PublicKey{}, err
+	}
+	return set.find(r.cache, kid)
 }
 
 func (c *Cache) entry(uri string) *cachedSet {
@@ -156,24 +166,33 @@ func (s *cachedSet) mayFetch(c *Cache) bool {
 
 // refresh fetches once for all who wait; one caller's cancelling does not fail
 // the others. Within the pause it does nothing.
-func (c *Cache) refresh(ctx context.Context, uri string, set *cachedSet) error {
-	if !set.mayFetch(c) {
+func (s *cachedSet) refresh(ctx context.Context, c *Cache, uri string) error {
+	done := s.start(ctx, c, uri)
+	if done == nil {
 		return nil
 	}
-	done := set.flight.DoChan("", func() (any, error) {
-		if !set.mayFetch(c) { // somebody else was faster
-			return nil, nil
-		}
-		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
-		defer cancel()
-		return nil, set.fetch(fetchCtx, c, uri)
-	})
 	select {
 	case result := <-done:
 		return result.Err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrKeySource, ctx.Err())
 	}
+}
+
+// start gives the end of the fetch that runs, beginning it if need be; nil
+// within the pause.
+func (s *cachedSet) start(ctx context.Context, c *Cache, uri string) <-chan singleflight.Result {
+	if !s.mayFetch(c) {
+		return nil
+	}
+	return s.flight.DoChan("", func() (any, error) {
+		if !s.mayFetch(c) { // somebody else was faster
+			return nil, nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		return nil, s.fetch(ctx, c, uri)
+	})
 }
 
 func (s *cachedSet) fetch(ctx context.Context, c *Cache, uri string) error {

@@ -295,6 +295,29 @@ func TestSEC_10_StaleKeys(t *testing.T) {
 	wantKey(t, keys, "b", nil)
 }
 
+// While a source hangs, keys that still count are used without waiting for it.
+func TestSEC_10_StaleKeysDoNotWait(t *testing.T) {
+	s := newSource("a")
+	keys := s.cache(jose.CacheConfig{}).Keys(uri)
+	wantKey(t, keys, "a", nil)
+	s.fail(errors.New("down"))
+	s.pass(15 * time.Minute)
+	wantKey(t, keys, "a", nil)
+	s.pass(time.Minute)
+	s.serve("b")
+	s.mu.Lock()
+	block := make(chan struct{})
+	s.block, s.began = block, make(chan struct{}, 1)
+	s.mu.Unlock()
+	wantKey(t, keys, "a", nil)
+	<-s.began // and is fetched meanwhile
+	wantKey(t, keys, "a", nil)
+	close(block)
+	wantKey(t, keys, "b", nil) // waits for that fetch
+	wantKey(t, keys, "a", jose.ErrNoKey)
+	s.wantFetches(t, 3)
+}
+
 // A set with a secret in it takes the place of no good one.
 func TestSEC_04_SpoiltRefetch(t *testing.T) {
 	s := newSource("a")

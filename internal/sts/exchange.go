@@ -38,10 +38,6 @@ func (s *Server) process(ctx context.Context, h http.Header, form oauth.Form, ev
 		return nil, err
 	}
 	ev.TicketChallenge, ev.Target = req.ticketChallenge, shorten(req.target.value)
-	release, err := s.evaluate(client.ID, req.target)
-	if err != nil {
-		return nil, err
-	}
 	user, err := s.user(ctx, client, req)
 	if err != nil {
 		return nil, err
@@ -49,6 +45,12 @@ func (s *Server) process(ctx context.Context, h http.Header, form oauth.Form, ev
 	ev.Person = event.Person{Issuer: s.issuer, Subject: user.sub, Email: user.address.String()}
 	if ok, wait := s.exchanges.Allow(user.sub); !ok {
 		return nil, oauth.TooMany(wait)
+	}
+	// Behind the user: who has no token does not learn which targets are listed,
+	// and a denial names the person.
+	release, err := s.evaluate(client.ID, req.target)
+	if err != nil {
+		return nil, err
 	}
 	return s.issue(ctx, req, user, release)
 }

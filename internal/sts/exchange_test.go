@@ -335,7 +335,7 @@ func TestExchangeIsObservedOnce(t *testing.T) {
 			if (got.Reason == "") != (tt.want.Outcome == event.Granted) || strings.Contains(got.Reason, bobToken) {
 				t.Errorf("reason = %q", got.Reason)
 			}
-			if got.Outcome == event.Granted && got.Person.Email != "bob@bob.example" {
+			if (got.Outcome == event.Granted || got.Outcome == event.Denied) && got.Person.Email != "bob@bob.example" {
 				t.Errorf("person = %+v", got.Person)
 			}
 			got.Reason, got.Person, tt.want.Issuer = "", event.Person{}, issuer
@@ -343,5 +343,15 @@ func TestExchangeIsObservedOnce(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// Who has no access token gets the same answer for every target.
+func TestCA_14_TargetsAreNotToldToStrangers(t *testing.T) {
+	b := newBench(t, nil)
+	listed := b.post(good("subject_token", "x"))
+	other := b.post(good("subject_token", "x", "resource", "https://evil.example"))
+	if listed.Code != other.Code || listed.Body.String() != other.Body.String() {
+		t.Errorf("%d %s, but %d %s", listed.Code, listed.Body, other.Code, other.Body)
 	}
 }

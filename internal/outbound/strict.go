@@ -134,6 +134,10 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 		return nil, location, nil
 	}
 	answer, err := read(resp, r.MaxBody)
+	// A server may end a body in good form when it sees us give up.
+	if err == nil && ctx.Err() != nil {
+		return nil, "", temporary(ctx.Err())
+	}
 	return answer, "", err
 }
 

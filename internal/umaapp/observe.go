@@ -38,8 +38,9 @@ func write(log *zap.Logger, l line) {
 }
 
 // describe makes the line of the logger `uma`. Names of fields: DESIGN §8.
-// Outcomes that an anonymous sender can cause at any rate, or that every request
-// has, are at debug; denials are at info with their reason.
+// What every request has (a ticket, an RPT that is let through) is at debug;
+// denials are at info with their reason, behind the rate limits of their
+// endpoints.
 func describe(e event.Event) (line, bool) {
 	l := line{level: zapcore.InfoLevel, name: e.Name()}
 	switch e := e.(type) {

@@ -1,9 +1,11 @@
 package caddyrs
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // site is a whole Caddy configuration with a backend and an authorization
@@ -131,7 +133,8 @@ func TestUG_11_ASDown(t *testing.T) {
 }
 
 func TestSEC_21_HandleErrorsNeverReachTheBackend(t *testing.T) {
-	s := newSite(t, protect("\t\trate_limit 1 1m")+proxy+"\thandle_errors {\n\t\treverse_proxy BACKEND\n\t}\n")
+	// The limit outlives a reload, so each run has settings of its own.
+	s := newSite(t, protect(fmt.Sprintf("\t\trate_limit 1 1m\n\t\trealm %d", time.Now().UnixNano()))+proxy+"\thandle_errors {\n\t\treverse_proxy BACKEND\n\t}\n")
 	for _, want := range []int{401, 429} {
 		if resp, _ := s.do("GET", "/", "body", "Authorization", "Bearer x"); resp.StatusCode != want {
 			t.Errorf("status = %d, want %d", resp.StatusCode, want)

@@ -130,7 +130,7 @@ func (p Policy) checkNames(servers []ResourceServer) error {
 		ids = append(ids, rs.ClientID)
 	}
 	for _, id := range p.ResourceServers {
-		if !contains(ids, id) {
+		if !slices.Contains(ids, id) {
 			hint := ""
 			if near := suggest.Nearest(id, ids); near != "" {
 				hint = fmt.Sprintf(", did you mean '%s'?", near)
@@ -233,8 +233,4 @@ func (e EmailDomain) check() error {
 		return errors.New("email_domain: a URL and 'deny' do not go together")
 	}
 	return nil
-}
-
-func contains(list []string, value string) bool {
-	return slices.Contains(list, value)
 }

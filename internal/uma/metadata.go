@@ -11,9 +11,9 @@ import (
 const documentAge = 300
 
 func (s *Server) endpoint(name string) string {
-	issuer, _ := oauth.ParseIssuer(s.cfg.Issuer)
-	issuer.Path = s.base + name
-	return issuer.String()
+	u := *s.issuer
+	u.Path = s.base + name
+	return u.String()
 }
 
 // metadata is the document of UMA Grant §2 and UMA Fed §2, which is also that

@@ -17,6 +17,7 @@ package uma
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -29,6 +30,7 @@ import (
 // Server is the authorization server of one issuer.
 type Server struct {
 	cfg     Config
+	issuer  *url.URL
 	tenant  string
 	clients clientauth.Clients
 	servers map[string]ResourceServer // by client_id
@@ -44,7 +46,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, tenant: store.Tenant("as", cfg.Issuer),
+		cfg: cfg, issuer: issuer, tenant: store.Tenant("as", cfg.Issuer),
 		clients: clientauth.Clients{}, servers: map[string]ResourceServer{},
 		tickets: seal.NewBox(cfg.TicketKeys),
 		base:    strings.TrimSuffix(issuer.Path, "/") + "/uma/",
@@ -81,9 +83,8 @@ func (s *Server) mount() {
 		s.base + "jwks":       {methods: "GET HEAD", public: true, serve: s.serveJWKS},
 		s.base + "permission": {methods: "POST", serve: s.servePermission},
 	}
-	issuer, _ := oauth.ParseIssuer(s.cfg.Issuer)
 	for _, name := range []string{oauth.WellKnownUMA2, oauth.WellKnownOAuth} {
-		appended, inserted := oauth.WellKnownPaths(issuer, name)
+		appended, inserted := oauth.WellKnownPaths(s.issuer, name)
 		s.routes[appended], s.routes[inserted] = document, document
 	}
 }
@@ -119,7 +120,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, from caller) {
 		oauth.WriteError(w, &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound})
 	case to.public && s.preflight(w, r, to.methods):
 	case !slices.Contains(strings.Fields(to.methods), r.Method):
-		methodNotAllowed(w, to.methods)
+		oauth.WriteError(w, unsupportedMethod(strings.ReplaceAll(to.methods, " ", ", ")))
 	default:
 		to.serve(w, r, from)
 	}
@@ -140,11 +141,4 @@ func (s *Server) preflight(w http.ResponseWriter, r *http.Request, methods strin
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 	w.WriteHeader(http.StatusNoContent)
 	return true
-}
-
-func methodNotAllowed(w http.ResponseWriter, methods string) {
-	oauth.WriteError(w, &oauth.Error{
-		Code: oauth.CodeUnsupportedMethod, Status: http.StatusMethodNotAllowed,
-		Header: http.Header{"Allow": {strings.ReplaceAll(methods, " ", ", ")}},
-	})
 }

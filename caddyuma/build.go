@@ -43,6 +43,9 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	if cfg.Finder, err = h.finder(ctx, app); err != nil {
 		return nil, err
 	}
+	out := app.Outbound()
+	out.Log = h.log
+	cfg.Outbound = outbound.NewStrict(out)
 	server, err := uma.New(cfg)
 	if err != nil {
 		return nil, err
@@ -91,6 +94,9 @@ func (h *Handler) fillKeys(app *umaapp.App, cfg *uma.Config) error {
 		{"ticket", cfg.TicketLifetime, &cfg.TicketKeys},
 		{"rpt", cfg.RPTLifetime, &cfg.RPTKeys},
 		{"subject", 0, &cfg.SubjectKeys},
+		{"grant", cfg.DecisionRetention(), &cfg.GrantKeys},
+		{"introspection", cfg.RPTLifetime, &cfg.IntrospectionKeys},
+		{"nonce", uma.NonceLifetime, &cfg.NonceKeys},
 	} {
 		ring, err := app.Ring("as", h.Issuer, k.purpose, k.life+2*cfg.Leeway)
 		if err != nil {

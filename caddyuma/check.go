@@ -72,7 +72,7 @@ func (rs ResourceServer) settings(secret secretFunc) (uma.ResourceServer, error)
 		err = fmt.Errorf("resource_server '%s' is local and has a secret: remove one of them", rs.ClientID)
 	}
 	return uma.ResourceServer{
-		ID: rs.ClientID, URI: rs.ResourceURI, Audience: rs.Audience, Owner: rs.Owner, Secrets: hashes,
+		ID: rs.ClientID, URI: rs.ResourceURI, Audience: rs.Audience, Owner: rs.Owner, Credentials: clientauth.Credentials{Secrets: hashes},
 		Local: rs.Local, RequireASURI: rs.RequireASURI, Release: rs.Releases,
 	}, err
 }
@@ -82,7 +82,7 @@ func (c Client) settings(secret secretFunc) (clientauth.Client, error) {
 	if c.Public && len(c.ClientSecrets) > 0 {
 		err = fmt.Errorf("client '%s' is public and has a secret: remove one of them", c.ClientID)
 	}
-	return clientauth.Client{ID: c.ClientID, Public: c.Public, Secrets: hashes, Disabled: c.Disabled}, err
+	return clientauth.Client{ID: c.ClientID, Public: c.Public, Credentials: clientauth.Credentials{Secrets: hashes}, Disabled: c.Disabled}, err
 }
 
 func hashSecrets(field string, secrets []string, expand secretFunc) ([][32]byte, error) {

@@ -19,10 +19,21 @@ type Policy struct {
 	// Which people.
 	From    From
 	Clients []string
-	// When is a further condition; nil = none.
-	When policy.Policy
+	// When is a further condition, Guest one that a guest module evaluates; nil =
+	// none. Both must hold.
+	When, Guest policy.Policy
+	// RequiredClaims must be there; if one is missing the answer is need_info with
+	// their names instead of request_denied.
+	RequiredClaims []string
+	// Require demands a sender-constrained RPT.
+	Require Binding
+	// AcceptPCT lets a PCT alone be enough; otherwise a fresh claims token is
+	// demanded (CONFORMANCE A18).
+	AcceptPCT bool
 	// Deny rules win over every allow.
 	Deny bool
+	// Shadow rules are evaluated and logged, not enforced.
+	Shadow bool
 }
 
 // From says whose word counts: it is compared by code, never by a condition.

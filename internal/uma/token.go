@@ -18,6 +18,31 @@ type tokenRequest struct {
 	client clientauth.Client
 	from   caller
 	method string
+	// bound is the key or certificate that the request proved to hold.
+	bound confirmation
+}
+
+// confirmation is the member cnf of a token that is bound to its sender (RFC
+// 7800 §3): the thumbprint of a DPoP key (RFC 9449 §6.1) or of a certificate (RFC
+// 8705 §3.1). The zero value is a bearer token.
+type confirmation struct {
+	JKT string `json:"jkt,omitempty"`
+	X5T string `json:"x5t#S256,omitempty"`
+}
+
+// none tells whether nothing is bound.
+func (c confirmation) none() bool { return c == confirmation{} }
+
+// meets tells whether this is as strong as demanded.
+func (c confirmation) meets(b Binding) bool {
+	switch b {
+	case BindDPoP:
+		return c.JKT != ""
+	case BindMTLS:
+		return c.X5T != ""
+	default:
+		return true
+	}
 }
 
 // serveToken is the token endpoint (RFC 6749 §3.2): parse, decide, write.

@@ -55,7 +55,7 @@ func New(cfg Config) (*Server, error) {
 		s.clients[c.ID] = c
 	}
 	for _, rs := range cfg.ResourceServers {
-		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Secrets: rs.Secrets}
+		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Credentials: rs.Credentials}
 		s.servers[rs.ID] = rs
 	}
 	s.mount()

@@ -192,7 +192,9 @@ func TestExplain_DryRun(t *testing.T) {
 		note    string
 	}{
 		{"allowed", func(*uma.Question) {}, event.Granted, "dry run"},
-		{"another person", func(q *uma.Question) { q.Claims = map[string]any{"email": "bob@evil.example", "groups": []any{"staff"}} }, event.Denied, ""},
+		{"another person", func(q *uma.Question) {
+			q.Claims = map[string]any{"email": "bob@evil.example", "groups": []any{"staff"}}
+		}, event.Denied, ""},
 		{"without the claim", func(q *uma.Question) { q.Claims = map[string]any{"email": "bob@bob.example"} }, event.Denied, ""},
 		{"another scope", func(q *uma.Question) { q.Scopes = []string{"post"} }, event.Denied, ""},
 		{"a scope that is not offered", func(q *uma.Question) { q.Scopes = []string{"print"} }, event.Denied, "does not offer"},

@@ -7,12 +7,14 @@ import (
 )
 
 // DefaultBudget is enough for ten conditions that each cost as much as one may,
-// or for some thousand of the usual kind.
+// or for some thousand of the usual kind: `"staff" in claims.groups` costs 100
+// with a thousand groups, and 5 with a few.
 const DefaultBudget = 100_000
 
 // Budget is what the evaluation of policies may still cost, in CEL's cost
-// units: one is about an operation on small values, a look at a claim, or ten
-// bytes of a text that is read. It is safe for concurrent use.
+// units: one is about an operation on small values, a look at a claim, ten bytes
+// of a text that is read or ten entries of a list that is searched, and takes
+// about a microsecond. It is safe for concurrent use.
 //
 // A nil *Budget has no bound.
 type Budget struct{ left atomic.Uint64 }

@@ -2,6 +2,7 @@ package cel_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -46,6 +47,33 @@ func TestBudget_Exact(t *testing.T) {
 				t.Errorf("with %d units: cost = %d, %v, want all of them and ErrCost", all-1, got, err)
 			}
 		})
+	}
+}
+
+// What the public contract says of the usual costs, and of whose fault it is.
+func TestBudget_Usual(t *testing.T) {
+	p, _, err := cel.Compile(`"staff" in claims.groups`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := input()
+	if got, err := cost(t, p, in, policy.DefaultBudget); err != nil || got > 5 {
+		t.Errorf("a few groups cost %d, %v, want 5 at most", got, err)
+	}
+	if _, err := cost(t, p, in, 1); err == nil || !strings.Contains(err.Error(), "the request may cost") {
+		t.Errorf("one unit: %v, want an error that blames the budget", err)
+	}
+	in.Claims["groups"] = repeat(1000, "x")
+	if got, err := cost(t, p, in, policy.DefaultBudget); err != nil || got < 90 || got > 110 {
+		t.Errorf("a thousand groups cost %d, %v, want about 100", got, err)
+	}
+	p, _, err = cel.Compile(`claims.department == "rd"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := cost(t, p, in, policy.DefaultBudget)
+	if _, again := cost(t, p, in, used); !errors.Is(err, cel.ErrMissing) || !errors.Is(again, cel.ErrMissing) {
+		t.Errorf("a missing claim = %v, and with exactly what that costs %v", err, again)
 	}
 }
 

@@ -53,7 +53,7 @@ func costOfTwo(function string, a, b ref.Val) uint64 {
 		if isContainer(a) {
 			return 1 + nodes(b)
 		}
-		return 1 + size(b)
+		return 1 + size(b)/10
 	default:
 		return 0
 	}

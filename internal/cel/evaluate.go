@@ -9,7 +9,6 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/interpreter"
 
 	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 )
@@ -51,9 +50,14 @@ func (c *condition) begin(ctx context.Context, in *policy.Input) error {
 		return err
 	}
 	if in.Budget.Left() == 0 {
-		return ErrCost
+		return errBudget()
 	}
 	return c.facts.weigh(in)
+}
+
+// errBudget: it is not this condition that costs too much.
+func errBudget() error {
+	return fmt.Errorf("%w: nothing is left of what the request may cost", ErrCost)
 }
 
 // outcome is the result of an evaluation.
@@ -71,10 +75,11 @@ func (c *condition) outcome(ctx context.Context, out ref.Val, err error) (bool, 
 // failure makes an error of our own of the library's, whose text may quote
 // claims (int("…"), claims[claims.x]).
 func (c *condition) failure(ctx context.Context, err error) error {
-	var cancelled interpreter.EvalCancelledError
 	text := err.Error()
 	switch {
-	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded, errors.Is(err, ErrCost), isTooLong(text):
+	case errors.Is(err, ErrCost):
+		return err
+	case isStopped(err), isTooLong(text):
 		return ErrCost
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -2,6 +2,7 @@ package cel
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -39,7 +40,7 @@ func newProgram(env *cel.Env, checked *cel.Ast, f *facts, options ...cel.Program
 func (p *program) run(ctx context.Context, in *policy.Input, vars map[string]any) (ref.Val, *cel.EvalDetails, error) {
 	granted, settle := in.Budget.Reserve(CostLimit)
 	if granted == 0 {
-		return nil, nil, ErrCost
+		return nil, nil, errBudget()
 	}
 	used := granted
 	defer func() { settle(used) }()
@@ -48,7 +49,16 @@ func (p *program) run(ctx context.Context, in *policy.Input, vars map[string]any
 	if cost := details.ActualCost(); cost != nil {
 		used = max(1, min(*cost, granted))
 	}
+	if isStopped(err) && granted < CostLimit {
+		err = errBudget()
+	}
 	return out, details, err
+}
+
+// isStopped recognises an evaluation that reached its limit.
+func isStopped(err error) bool {
+	var cancelled interpreter.EvalCancelledError
+	return errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded
 }
 
 // programs keeps programs of one expression for the next evaluation.

@@ -279,6 +279,7 @@ func FuzzCompile(f *testing.F) {
 		p, _, err := cel.Compile(expression)
 		if err == nil {
 			_, _ = p.Evaluate(t.Context(), in)
+			_ = policy.Explain(t.Context(), p, in, policy.Detail{Values: true}).String()
 			return
 		}
 		var e *cel.Error

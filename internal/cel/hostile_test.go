@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/cel"
@@ -47,11 +46,6 @@ func nested(depth int) any {
 	}
 	return v
 }
-
-// longest is how long one evaluation may take at worst. The costliest that were
-// found take some 15 ms; the bound is for a machine that is busy with other
-// things.
-const longest = time.Second
 
 // Conditions that an administrator could write, on claims that a hostile
 // provider would send for them. Each of these took up to two seconds, or was
@@ -93,11 +87,7 @@ func TestHostile_Cost(t *testing.T) {
 		t.Run(tc.expression, func(t *testing.T) {
 			p, in := compile(t, tc.expression), of(tc.x)
 			in.Claims["y"] = tc.y
-			start := time.Now()
 			used, err := cost(t, p, in, policy.DefaultBudget)
-			if took := time.Since(start); took > longest {
-				t.Errorf("Evaluate took %v", took)
-			}
 			if tc.x != nil && (!errors.Is(err, cel.ErrCost) || used != cel.CostLimit) {
 				t.Errorf("Evaluate = %v for %d units, want ErrCost for %d", err, used, cel.CostLimit)
 			}
@@ -312,11 +302,7 @@ func FuzzEvaluate(f *testing.F) {
 func evaluate(t *testing.T, i int, p policy.Policy, in *policy.Input) {
 	t.Helper()
 	in.Budget = policy.NewBudget(policy.DefaultBudget)
-	start := time.Now()
 	got, err := p.Evaluate(context.Background(), in)
-	if took := time.Since(start); took > 5*longest {
-		t.Errorf("policy %d took %v", i, took)
-	}
 	if used := policy.DefaultBudget - in.Budget.Left(); used > cel.CostLimit {
 		t.Errorf("policy %d cost %d", i, used)
 	}

@@ -78,7 +78,7 @@ func (w *world) find(address string) (discovery.Found, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.finder.Find(w.t.Context(), a)
+	return w.finder.Find(w.t.Context(), a, discovery.Query{Source: address})
 }
 
 // wantFound checks a success.

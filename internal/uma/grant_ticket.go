@@ -118,7 +118,11 @@ func (s *Server) present(ctx context.Context, p *process) (*oauth.TokenResponse,
 	if err != nil {
 		return nil, s.refuse(ctx, p, err)
 	}
-	return s.issueRPT(ctx, p, granted)
+	issued, err := s.issueRPT(ctx, p, granted)
+	if err == nil { // recorded: no flood of strangers makes us forget them
+		s.cfg.Finder.Confirm(p.party.Email, p.party.found)
+	}
+	return issued, err
 }
 
 // judge finds what the requesting party may have, or says why not.
@@ -130,7 +134,7 @@ func (s *Server) judge(ctx context.Context, p *process) ([]oauth.Permission, err
 		return nil, err
 	}
 	p.decision.Person = event.Person{Issuer: p.party.Issuer, Subject: p.party.Subject, Email: p.party.Email.String()}
-	p.decision.Evidence = p.party.evidence
+	p.decision.Evidence = p.party.found.Evidence
 	return s.assess(ctx, p)
 }
 

@@ -35,6 +35,11 @@ func newWorld(t *testing.T, op *fakeop.OP, cfg discovery.Config, domains ...stri
 	return newWorldWith(t, op, cfg, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots, Timeout: 500 * time.Millisecond})
 }
 
+func newWorldAt(t *testing.T, op *fakeop.OP, connectTo map[string]string) *world {
+	t.Helper()
+	return newWorldWith(t, op, discovery.Config{}, outbound.Config{ConnectTo: connectTo, Roots: op.Roots})
+}
+
 func newWorldWith(t *testing.T, op *fakeop.OP, cfg discovery.Config, out outbound.Config) *world {
 	t.Helper()
 	w := &world{t: t, op: op, now: time.Unix(1_800_000_000, 0)}

@@ -63,14 +63,17 @@ func (s *segment) admit(source, host string) error {
 	return s.rates.admit(source, host)
 }
 
-// dial counts a connection to an address.
+// dial counts a connection to an address. One that finds no place is none.
 func (s *segment) dial(addr netip.Addr) (done func(), err error) {
-	if s.rates != nil {
-		if err := s.rates.dial(addr); err != nil {
-			return nil, err
-		}
+	done, err = s.budget.dial(addr)
+	if err != nil || s.rates == nil {
+		return done, err
 	}
-	return s.budget.dial(addr)
+	if err := s.rates.dial(addr); err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
 }
 
 func (r rates) dial(addr netip.Addr) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
-func address(t *testing.T, s string) oauth.Address {
+func address(t testing.TB, s string) oauth.Address {
 	t.Helper()
 	a, err := oauth.ParseAddress(s)
 	if err != nil {

@@ -1,8 +1,10 @@
 package jose_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -144,4 +146,30 @@ func TestSEC_09_FailuresQuoteNobody(t *testing.T) {
 			t.Errorf("an error of %d characters, want a short one", len(err.Error()))
 		}
 	}
+}
+
+func TestSEC_09_MemoryOfKeySets(t *testing.T) {
+	document := []byte(fakeop.KeySet(64, 4096))
+	cache := jose.NewCache(jose.CacheConfig{
+		Fetch: func(context.Context, string) ([]byte, error) { return document, nil },
+		Now:   newHand().Now,
+	})
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for i := range 800 {
+		if _, err := cache.Keys(fmt.Sprint(uri, i)).Key(t.Context(), "k1", "RS256"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grown := heap() - before
+	t.Logf("800 sets of 64 keys of 4096 bits: %d MiB for the 40000 keys that are remembered", grown>>20)
+	if grown > 64<<20 {
+		t.Errorf("%d MiB", grown>>20)
+	}
+	runtime.KeepAlive(cache)
 }

@@ -141,10 +141,8 @@ func (s *Server) precheck(p *process, token *jose.Token, c *claims) error {
 	if _, err := oauth.ParseIssuer(c.Issuer); err != nil || c.Subject == "" || len(c.Subject) > 255 {
 		return needs("iss or sub is missing or malformed")
 	}
-	// CONFORMANCE DP-07: proofs are not supported yet, so a bound token is of no
-	// use here; taking it as a bearer token would undo the binding.
-	if _, bound := c.all["cnf"]; bound {
-		return needs("the claims token is bound to a key")
+	if err := checkConfirmation(c.all, p.req.bound); err != nil {
+		return err
 	}
 	if c.all["email_verified"] != true && !rule.AssumeEmailVerified {
 		return needs("email_verified is not true")

@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
 	"github.com/caddy-uma/caddy-uma/internal/store"
@@ -35,6 +36,8 @@ type Server struct {
 	clients clientauth.Clients
 	servers map[string]ResourceServer // by client_id
 	tickets *seal.Box
+	nonces  nonces
+	proofs  *dpop.Verifier
 	routes  map[string]route
 	base    string // path below which the endpoints stand, with a slash at the end
 }
@@ -59,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 		s.servers[rs.ID] = rs
 	}
 	s.mount()
-	return s, nil
+	return s, s.verifyProofs()
 }
 
 // caller is who a request comes from as far as the transport tells. local is
@@ -134,11 +137,12 @@ func (s *Server) preflight(w http.ResponseWriter, r *http.Request, methods strin
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, DPoP-Nonce")
 	if r.Method != http.MethodOptions {
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", strings.ReplaceAll(methods, " ", ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 	w.WriteHeader(http.StatusNoContent)
 	return true
 }

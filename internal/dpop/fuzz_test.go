@@ -77,7 +77,8 @@ func FuzzURI(f *testing.F) {
 		if again, err := dpop.Normalize(x); err != nil || again != x {
 			t.Errorf("%q: %q, then %q, %v", a, x, again, err)
 		}
-		if strings.ContainsAny(x, "?# \\\x00") || strings.Contains(x, "/../") || strings.Contains(x, "/./") {
+		_, path, _ := strings.Cut(strings.SplitN(x, "//", 2)[1], "/")
+		if strings.ContainsAny(x, "?# \\\x00") || strings.Contains("/"+path+"/", "/../") || strings.Contains("/"+path+"/", "/./") {
 			t.Errorf("%q: %q", a, x)
 		}
 		if y, err := dpop.Normalize(b); err == nil && x == y && !strings.EqualFold(a[:5], b[:5]) { // http: or https

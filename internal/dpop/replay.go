@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// defaultSize needs about 10 MiB when it is full.
+// defaultSize needs 20 MiB when it is full, each proof from a source of its own.
 const defaultSize = 1 << 17
 
 // share: a source may hold a share-th of what is free.

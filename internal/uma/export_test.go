@@ -20,3 +20,12 @@ func ParsePermissions(body []byte) (int, error) {
 	list, err := parsePermissions(body)
 	return len(list), err
 }
+
+// CheckConfirmation tells whether a request that proves this key and this
+// certificate may use a claims token with these claims.
+func CheckConfirmation(claims map[string]any, jkt, x5t string) bool {
+	return checkConfirmation(claims, confirmation{JKT: jkt, X5T: x5t}) == nil
+}
+
+// TokenType is that of an RPT with this binding.
+func TokenType(jkt, x5t string) string { return confirmation{JKT: jkt, X5T: x5t}.tokenType() }

@@ -2,6 +2,7 @@ package uma_test
 
 import (
 	"crypto/rand"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,9 +28,7 @@ var proofKey = josetest.NewKey("ES256", "")
 func (b *bench) proof(key josetest.Key, header, claims map[string]any) string {
 	allHeader := map[string]any{"kid": nil, "typ": "dpop+jwt", "jwk": key.JWK(map[string]any{"kid": nil, "use": nil})}
 	all := map[string]any{"jti": rand.Text(), "htm": "POST", "htu": b.cfg.Issuer + "/uma/token", "iat": b.clock().Unix()}
-	for name, value := range header {
-		allHeader[name] = value
-	}
+	maps.Copy(allHeader, header)
 	for name, value := range claims {
 		all[name] = value
 		if value == nil {
@@ -139,10 +138,7 @@ func TestDP_01_Order(t *testing.T) {
 		{"SEC-18 the limit before the proof", bad, "", "slow_down"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			with := map[string]string{}
-			for name, value := range form {
-				with[name] = value
-			}
+			with := maps.Clone(form)
 			switch tc.edit {
 			case "grant_type":
 				delete(with, "grant_type")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
@@ -67,6 +68,9 @@ type Config struct {
 	ClientDocuments *ClientDocuments
 	// DPoPNonces demands a nonce of ours in DPoP proofs (RFC 9449 §8).
 	DPoPNonces bool
+	// Proofs remembers DPoP proofs. What is to outlive a reload of the
+	// configuration is handed in; nil = it does not.
+	Proofs *dpop.Replays
 
 	// NoCORS keeps pages of other origins out.
 	NoCORS bool
@@ -188,6 +192,9 @@ func (c *Config) resolve() (*url.URL, error) {
 	defaultTo(&c.PATLifetime, time.Hour)
 	defaultTo(&c.Leeway, time.Minute)
 	defaultTo(&c.ReplayGrace, 10*time.Second)
+	if c.Proofs == nil {
+		c.Proofs = dpop.NewReplays(0, c.Now)
+	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}

@@ -179,11 +179,11 @@ func (c *Config) checkPolicy(p Policy) error {
 	if !p.Require.known() {
 		return fault(KindPolicy, p.Name, ": require '%s' is unknown; write dpop or mtls", p.Require)
 	}
-	if p.AcceptPCT && c.PCTLifetime == 0 {
-		return fault(KindPolicy, p.Name, ": accept_pct does nothing while no PCTs are issued: add 'pct' to the block, or remove accept_pct")
-	}
 	if word := p.needs(); p.Deny && word != "" {
 		return fault(KindPolicy, p.Name, " forbids: '%s' says what it takes to be let in; remove it, or remove 'deny'", word)
+	}
+	if p.AcceptPCT && c.PCTLifetime == 0 {
+		return fault(KindPolicy, p.Name, ": accept_pct does nothing while no PCTs are issued: add 'pct' to the block, or remove accept_pct")
 	}
 	return p.checkRequiredClaims()
 }

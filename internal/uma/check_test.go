@@ -44,7 +44,6 @@ func TestCheck(t *testing.T) {
 
 		{"an unknown binding of a resource server", func(c *uma.Config) { c.ResourceServers[0].Require = "tls" }, "require 'tls' is unknown"},
 		{"a binding of a resource server", func(c *uma.Config) { c.ResourceServers[0].Require = uma.BindMTLS }, ""},
-		{"an unknown binding of a policy", func(c *uma.Config) { c.Policies[0].Require = "DPoP" }, "policy 'p': require 'DPoP' is unknown"},
 		{"a binding of a policy", func(c *uma.Config) { c.Policies[0].Require = uma.BindDPoP }, ""},
 
 		{"an unknown resource server", func(c *uma.Config) { c.Policies[0].ResourceServers = []string{"apl"} }, "policy 'p': no resource_server 'apl'; declared: api, did you mean 'api'?"},
@@ -70,19 +69,10 @@ func TestCheck(t *testing.T) {
 		}, "'https://a.example' is no domain"},
 		{"a domain in upper case", func(c *uma.Config) { c.ClientDocuments = &uma.ClientDocuments{Domains: []string{"A.example"}} }, "is no domain"},
 
-		{"required claims", func(c *uma.Config) { c.Policies[0].RequiredClaims = []string{"groups"} }, ""},
-		{"required claims of anyone", func(c *uma.Config) {
-			c.Policies[0].From, c.Policies[0].RequiredClaims = uma.From{Anyone: true}, []string{"groups"}
-		}, "any stranger's provider says"},
 		{"a claim without a name", func(c *uma.Config) { c.Policies[0].RequiredClaims = []string{""} }, "is no name of a claim"},
 		{"accept_pct without pct", func(c *uma.Config) { c.Policies[0].AcceptPCT = true }, "accept_pct does nothing"},
 		{"accept_pct with pct", func(c *uma.Config) { c.Policies[0].AcceptPCT, c.PCTLifetime = true, time.Hour }, ""},
 		{"deny in shadow", func(c *uma.Config) { c.Policies[0].Deny, c.Policies[0].Shadow = true, true }, ""},
-		{"deny with required claims", func(c *uma.Config) { c.Policies[0].Deny, c.Policies[0].RequiredClaims = true, []string{"groups"} }, "policy 'p' forbids: 'required_claims'"},
-		{"deny with a binding", func(c *uma.Config) { c.Policies[0].Deny, c.Policies[0].Require = true, uma.BindDPoP }, "policy 'p' forbids: 'require'"},
-		{"deny with accept_pct", func(c *uma.Config) {
-			c.Policies[0].Deny, c.Policies[0].AcceptPCT, c.PCTLifetime = true, true, time.Hour
-		}, "policy 'p' forbids: 'accept_pct'"},
 
 		{"continuity", func(c *uma.Config) { c.Continuity = uma.ContinuityOff }, ""},
 		{"unknown continuity", func(c *uma.Config) { c.Continuity = "none" }, "continuity 'none' is unknown"},

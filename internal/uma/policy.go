@@ -83,6 +83,7 @@ func (p Policy) concerns(rs string, rec resourceRecord) bool {
 	return anyOf(p.ResourceServers, rs) && anyOf(p.Resources, rec.Texts["name"]) && anyOf(p.Types, rec.Texts["type"])
 }
 
+// concernsAny tells whether a rule speaks of a resource of the process.
 func (p Policy) concernsAny(proc *process) bool {
 	for _, r := range proc.asked {
 		if p.concerns(proc.rs.ID, r.rec) {

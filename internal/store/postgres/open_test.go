@@ -232,7 +232,9 @@ func TestCheck(t *testing.T) {
 
 // A name that SQL knows as a word is a name like any other.
 func TestOpen_ReservedWord(t *testing.T) {
-	s := open(t, postgres.Options{DSN: pgtest.New(t).DSN(), Schema: "user"})
+	dsn := pgtest.DSN(t)
+	t.Cleanup(func() { pgtest.Exec(t, dsn, `DROP SCHEMA IF EXISTS "user" CASCADE`) })
+	s := open(t, postgres.Options{DSN: dsn, Schema: "user"})
 	if err := s.Commit(t.Context(), store.Create(document("x"))); err != nil {
 		t.Errorf("Commit = %v", err)
 	}

@@ -153,7 +153,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	args := []string{"-D", s.data(), "-k", s.dir, "-h", "", "-F", "-c", "logging_collector=off"}
 	for _, setting := range s.settings {
 		args = append(args, "-c", setting)

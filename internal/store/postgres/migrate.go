@@ -35,7 +35,7 @@ const versionTable = "goose_db_version"
 // nothing is written or locked: a role without those rights will do.
 func (s *Store) migrate(ctx context.Context, steps fs.FS) error {
 	db := stdlib.OpenDB(*s.pool.Config().ConnConfig, stdlib.OptionAfterConnect(s.enterSchema))
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	p, err := goose.NewProvider(goose.DialectPostgres, db, steps, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
 	if err != nil {
 		return fmt.Errorf("store postgres: %w", err)
@@ -62,7 +62,7 @@ func (s *Store) upgrade(ctx context.Context, db *sql.DB, p *goose.Provider) erro
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	// The lock ends with the session, whatever happens to us.
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockNumber(s.schema)); err != nil {
 		return err

@@ -26,7 +26,7 @@ var cures = map[string]string{
 	"28000": "the database refuses the login; see the DSN and pg_hba.conf",
 	"28P01": "the database refuses the password",
 	"3D000": "there is no such database; create it",
-	"3F000": "the schema is gone; reload, and it will be made",
+	"3F000": "the schema is gone; restart, and it will be made anew",
 	"42501": "the database's role lacks a privilege; see the package's documentation",
 	"42P01": "a table is gone; was the schema removed or changed by hand?",
 	"42883": "a function is missing; is the server older than PostgreSQL 13, or was the schema changed by hand?",

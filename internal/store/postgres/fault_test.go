@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -215,6 +216,29 @@ func TestSEC_13_ConnectionLimit(t *testing.T) {
 	_ = db.Close()
 	if err := s.Commit(t.Context(), store.Create(document("afterwards"))); err != nil {
 		t.Errorf("Commit afterwards = %v", err)
+	}
+}
+
+// SEC-13: a machine that takes connections and never answers is an error in time.
+func TestSEC_13_Silent(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	dsn := "postgres://bob:sesame@" + listener.Addr().String() + "/uma?sslmode=disable"
+	_, err = postgres.Open(t.Context(), postgres.Options{DSN: dsn, Timeout: 300 * time.Millisecond})
+	plain(t, "Open", err, "did not answer within 300ms")
+}
+
+// A schema that was removed is no empty store (SEC-13).
+func TestSEC_13_SchemaGone(t *testing.T) {
+	dsn := pgtest.DSN(t)
+	schema := pgtest.Schema(t, dsn)
+	s := open(t, postgres.Options{DSN: dsn, Schema: schema})
+	pgtest.Exec(t, dsn, "DROP SCHEMA "+schema+" CASCADE")
+	for name, err := range calls(t.Context(), s) {
+		plain(t, name, err, "the schema is gone; restart", "a table is gone")
 	}
 }
 

@@ -24,7 +24,9 @@ const (
 // The second attempt sees what the faster one wrote, so more are rarely needed.
 const attempts = 16
 
-// Commit does all ops or none, in one statement.
+// Commit does all ops or none, in one statement. When the connection breaks or the
+// time is over while the statement runs, nobody knows which of the two it was;
+// that is an error, too, and callers issue nothing (CONFORMANCE SEC-13).
 func (s *Store) Commit(ctx context.Context, ops ...store.Op) error {
 	if err := store.Validate(ops...); err != nil {
 		return err

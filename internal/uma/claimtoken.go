@@ -10,19 +10,12 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
 // maxClaimsLifetime bounds exp - iat of a claims token (CONFORMANCE §1).
 const maxClaimsLifetime = 300 * time.Second
-
-// party is the requesting party as a verified claims token names it.
-type party struct {
-	Issuer, Subject string
-	Email           oauth.Address
-	Claims          map[string]any
-	evidence        string
-}
 
 // claims is the payload of a claims token: what the checks need. The address
 // and what is said of it are read by name, because the name is a setting.
@@ -40,11 +33,11 @@ type claims struct {
 	email oauth.Address
 }
 
-// identify makes a requesting party of the claims token in the request
+// verifyClaimToken makes a requesting party of the claims token in the request
 // (diagram step 6, in the order of CONFORMANCE A12): all free checks on the
 // unverified payload, then discovery, then the signature, and then all values
 // again from the verified payload.
-func (s *Server) identify(ctx context.Context, p *process) error {
+func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	token, unverified, err := s.readClaimToken(p)
 	if err != nil {
 		return err
@@ -52,7 +45,7 @@ func (s *Server) identify(ctx context.Context, p *process) error {
 	if err := s.precheck(p, token, unverified); err != nil {
 		return err
 	}
-	found, err := s.discover(ctx, unverified)
+	found, err := s.discover(ctx, p, token, unverified)
 	if err != nil {
 		return err
 	}
@@ -72,7 +65,7 @@ func (s *Server) identify(ctx context.Context, p *process) error {
 	}
 	p.party = &party{
 		Issuer: verified.Issuer, Subject: verified.Subject, Email: verified.email,
-		Claims: verified.all, evidence: found.Evidence,
+		Claims: verified.all, evidence: found.Evidence, found: &found,
 	}
 	return nil
 }
@@ -80,9 +73,6 @@ func (s *Server) identify(ctx context.Context, p *process) error {
 // readClaimToken passes the claims token through the gate: one compact JWS
 // (CONFORMANCE CA-26, A17).
 func (s *Server) readClaimToken(p *process) (*jose.Token, *claims, error) {
-	if p.claimToken == "" {
-		return nil, nil, needs("no claims token")
-	}
 	if p.format != oauth.ClaimTokenFormatJWT {
 		return nil, nil, needs("another claim_token_format")
 	}
@@ -215,9 +205,13 @@ func (s *Server) checkLists(p *process, c *claims, rule discovery.Domain) error 
 }
 
 // discover finds the provider of the address and demands that it is the one
-// that the token names (CONFORMANCE CA-32).
-func (s *Server) discover(ctx context.Context, c *claims) (discovery.Found, error) {
-	found, err := s.cfg.Finder.Find(ctx, c.email)
+// that the token names (CONFORMANCE CA-32). What is forged by what we know
+// already costs no request (SEC-09).
+func (s *Server) discover(ctx context.Context, p *process, token *jose.Token, c *claims) (discovery.Found, error) {
+	if s.cfg.Finder.Refutes(ctx, c.email, token) {
+		return discovery.Found{}, needs("signature: " + jose.ErrSignature.Error())
+	}
+	found, err := s.cfg.Finder.Find(ctx, c.email, discovery.Query{Source: limit.Source(p.req.from.ip)})
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
 		return found, denied("the domain is denied")

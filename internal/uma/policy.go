@@ -1,8 +1,6 @@
 package uma
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -85,6 +83,7 @@ func (p Policy) concerns(rs string, rec resourceRecord) bool {
 	return anyOf(p.ResourceServers, rs) && anyOf(p.Resources, rec.Texts["name"]) && anyOf(p.Types, rec.Texts["type"])
 }
 
+// concernsAny tells whether a rule speaks of a resource of the process.
 func (p Policy) concernsAny(proc *process) bool {
 	for _, r := range proc.asked {
 		if p.concerns(proc.rs.ID, r.rec) {
@@ -101,30 +100,11 @@ func (c *Config) checkPolicies() error {
 	names := map[string]bool{}
 	for _, p := range c.Policies {
 		if p.Name == "" || names[p.Name] {
-			return fmt.Errorf("policy '%s' is defined twice or has no name", p.Name)
+			return fault(KindPolicy, p.Name, " is defined twice or has no name")
 		}
 		names[p.Name] = true
 		if err := c.checkPolicy(p); err != nil {
-			return fmt.Errorf("policy '%s' %w", p.Name, err)
-		}
-	}
-	return nil
-}
-
-func (c *Config) checkPolicy(p Policy) error {
-	if p.From.empty() {
-		return errors.New("has no condition and would let in anybody with an e-mail address: add 'from bob.example' (or 'from anyone' if that is meant)")
-	}
-	if len(p.Resources)+len(p.Types) > 0 && len(p.ResourceServers) == 0 && len(c.ResourceServers) > 1 {
-		return fmt.Errorf("names a resource or type, but %d resource servers are declared: add a resource_server line", len(c.ResourceServers))
-	}
-	for _, id := range p.ResourceServers {
-		known := false
-		for _, rs := range c.ResourceServers {
-			known = known || rs.ID == id
-		}
-		if !known {
-			return fmt.Errorf("names the resource_server '%s', which is not declared", id)
+			return err
 		}
 	}
 	return nil

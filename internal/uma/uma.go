@@ -20,9 +20,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
 	"github.com/caddy-uma/caddy-uma/internal/store"
@@ -36,10 +38,13 @@ type Server struct {
 	clients clientauth.Clients
 	servers map[string]ResourceServer // by client_id
 	tickets *seal.Box
-	nonces  nonces
-	proofs  *dpop.Verifier
-	routes  map[string]route
-	base    string // path below which the endpoints stand, with a slash at the end
+	kept    *seal.Box // what is kept of requesting parties
+	// denials bound how many denials are kept, in all and per e-mail domain.
+	denials, denialsOf *limit.Limiter
+	nonces             nonces
+	proofs             *dpop.Verifier
+	routes             map[string]route
+	base               string // path below which the endpoints stand, with a slash at the end
 }
 
 // New checks the configuration and makes a Server. It reads and calls nothing.
@@ -51,8 +56,10 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, issuer: issuer, tenant: store.Tenant("as", cfg.Issuer),
 		clients: clientauth.Clients{}, servers: map[string]ResourceServer{},
-		tickets: seal.NewBox(cfg.TicketKeys),
-		base:    strings.TrimSuffix(issuer.Path, "/") + "/uma/",
+		tickets: seal.NewBox(cfg.TicketKeys), kept: seal.NewBox(cfg.GrantKeys),
+		denials:   limit.New(deniedInAll, time.Hour, 1, cfg.Now),
+		denialsOf: limit.New(deniedPerDomain, time.Hour, 1000, cfg.Now),
+		base:      strings.TrimSuffix(issuer.Path, "/") + "/uma/",
 	}
 	for _, c := range cfg.Clients {
 		s.clients[c.ID] = c

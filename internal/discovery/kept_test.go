@@ -102,6 +102,37 @@ func TestSEC_09_ConfirmIsForOneAddress(t *testing.T) {
 	w.wantTries(bob, 0, "alice@bob.example")
 }
 
+// flood remembers so many others once, and as many twice: both queues of the
+// open part hold nothing else then.
+func (w *world) flood(n int) {
+	for i := range 3 * n {
+		d := "d" + strconv.Itoa(min(i, n+i/2)) + ".example"
+		w.finder.Fill("x@"+d, d, "https://"+d, "https://"+d+"/jwks", w.clock())
+	}
+}
+
+// What is known of Bob refutes forged tokens also in a flood of others.
+func TestSEC_09_KnownIssuerIsNotPushedOut(t *testing.T) {
+	for _, confirmed := range []bool{true, false} {
+		op := fakeop.New(t, fakeop.Config{})
+		w := newWorld(t, op, discovery.Config{Size: 16})
+		if err := verify(t, w, op.Sign(map[string]any{"sub": "1"}, discovery.DefaultTyp)); err != nil {
+			t.Fatal(err)
+		}
+		if confirmed {
+			w.grant(bob)
+		}
+		w.flood(1000)
+		token, err := jose.Parse(op.Forge(map[string]any{"sub": "1"}, discovery.DefaultTyp), 16<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.finder.Refutes(t.Context(), address(t, "x@bob.example"), token); got != confirmed {
+			t.Errorf("confirmed %v: Refutes = %v", confirmed, got)
+		}
+	}
+}
+
 func TestSEC_09_KnownIssuerFirst(t *testing.T) {
 	op := fakeop.New(t, fakeop.Config{})
 	evil := fakeop.New(t, fakeop.Config{Domain: "evil.example"})
@@ -129,6 +160,7 @@ func TestSEC_09_KnownIssuerFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = found.Keys.Key(t.Context(), evil.KID(), "ES256")
+	w.pass(2 * time.Minute) // an unknown kid would be a reason to fetch
 	op.Forget()
 	evil.Forget()
 	unknownKID := fakeop.New(t, fakeop.Config{})
@@ -238,10 +270,7 @@ func TestA13_DelegationOfTheKnownIsNotPushedOut(t *testing.T) {
 		if confirmed {
 			w.grant(bob)
 		}
-		for i := range 1000 {
-			d := "d" + strconv.Itoa(i) + ".example"
-			w.finder.Fill("x@"+d, d, "https://"+d, "https://"+d+"/jwks", w.clock())
-		}
+		w.flood(1000)
 		op.Misbehave(fakeop.WebFinger, fakeop.Status(404))
 		if _, err := w.find("nobody@bob.example"); confirmed != errors.Is(err, discovery.ErrNoIssuer) {
 			t.Errorf("confirmed %v: %v", confirmed, err)

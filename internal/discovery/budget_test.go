@@ -69,7 +69,7 @@ func at(domains []string) []string {
 
 func TestSEC_09_BudgetPerSource(t *testing.T) {
 	op, domains := hosts(t, 10)
-	w := newWorld(t, op, discovery.Config{NewPerSource: 3}, domains...)
+	w := newPatient(t, op, discovery.Config{NewPerSource: 3}, domains...)
 	people := at(domains)
 	w.wantTries("192.0.2.1", 3, people[:6]...)
 	w.wantHits("", 6)
@@ -86,7 +86,7 @@ func TestSEC_09_BudgetPerSource(t *testing.T) {
 // The fetch of a key set is counted for who needs it, not held against the set.
 func TestSEC_09_BudgetPerSourceForKeys(t *testing.T) {
 	op := fakeop.New(t, fakeop.Config{})
-	w := newWorld(t, op, discovery.Config{NewPerSource: 1})
+	w := newPatient(t, op, discovery.Config{NewPerSource: 1})
 	mine, err := w.findBy("192.0.2.1", bob)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestSEC_09_BudgetPerSourceForKeys(t *testing.T) {
 
 // However many sources ask, and however many names there are below it.
 func TestSEC_09_RatePerDomain(t *testing.T) {
-	f := newWorld(t, fakeop.New(t, fakeop.Config{}), discovery.Config{NewInAll: 10}).finder
+	f := newPatient(t, fakeop.New(t, fakeop.Config{}), discovery.Config{NewInAll: 10}).finder
 	for i := range 8 {
 		err := f.Admit(strconv.Itoa(i), "s"+strconv.Itoa(i)+".evil.test")
 		if ok := i < 5; ok != (err == nil) || !ok && !errors.Is(err, discovery.ErrTemporary) {
@@ -125,7 +125,7 @@ func TestSEC_09_RatePerDomain(t *testing.T) {
 }
 
 func TestSEC_09_RateInAll(t *testing.T) {
-	f := newWorld(t, fakeop.New(t, fakeop.Config{}), discovery.Config{NewInAll: 5}).finder
+	f := newPatient(t, fakeop.New(t, fakeop.Config{}), discovery.Config{NewInAll: 5}).finder
 	yes := 0
 	for i := range 100 {
 		if f.Admit(strconv.Itoa(i), "d"+strconv.Itoa(i)+".example") == nil {
@@ -140,7 +140,7 @@ func TestSEC_09_RateInAll(t *testing.T) {
 // Names cost nothing; the addresses behind them do.
 func TestSEC_09_RatePerNetwork(t *testing.T) {
 	op, domains := hosts(t, 20)
-	w := newWorld(t, op, discovery.Config{NewInAll: 30}, domains...)
+	w := newPatient(t, op, discovery.Config{NewInAll: 30}, domains...)
 	for i, address := range at(domains) { // two connections each
 		w.wantTries(strconv.Itoa(i), map[bool]int{true: 1, false: 0}[i < 15], address)
 	}
@@ -166,7 +166,7 @@ func TestSEC_09_RatePerNetwork(t *testing.T) {
 }
 
 func TestSEC_09_PlacesPerNetwork(t *testing.T) {
-	f := newWorld(t, fakeop.New(t, fakeop.Config{}), discovery.Config{}).finder
+	f := newPatient(t, fakeop.New(t, fakeop.Config{}), discovery.Config{}).finder
 	var dones []func()
 	for i := range 40 {
 		done, err := f.Dial(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))

@@ -39,7 +39,7 @@ func TestSEC_09_WhatLedToAGrantIsNotPushedOut(t *testing.T) {
 	const size = 16
 	for _, confirmed := range []bool{true, false} {
 		op, domains := hosts(t, 4*size)
-		w := newWorld(t, op, discovery.Config{Size: size}, domains...)
+		w := newPatient(t, op, discovery.Config{Size: size}, domains...)
 		if confirmed {
 			w.grant(bob)
 		} else {
@@ -70,7 +70,7 @@ func TestSEC_09_WhatLedToAGrantIsNotPushedOut(t *testing.T) {
 // same.
 func TestSEC_09_WhatLedToAGrantHasItsOwnBudget(t *testing.T) {
 	op, domains := hosts(t, 5)
-	w := newWorld(t, op, discovery.Config{NewPerSource: 2, NewInAll: 6}, domains...)
+	w := newPatient(t, op, discovery.Config{NewPerSource: 2, NewInAll: 6}, domains...)
 	w.grant(bob)
 	w.wantTries(bob, 0, at(domains[:3])...) // his source is used up
 	for i := range 10 {
@@ -95,7 +95,7 @@ func TestSEC_09_WhatLedToAGrantHasItsOwnBudget(t *testing.T) {
 // What a stranger's domain names of those we know is no part of what we know.
 func TestSEC_09_ConfirmIsForOneAddress(t *testing.T) {
 	op := fakeop.New(t, fakeop.Config{})
-	w := newWorld(t, op, discovery.Config{NewPerSource: 2})
+	w := newPatient(t, op, discovery.Config{NewPerSource: 2})
 	w.grant(bob)
 	w.wantTries(bob, 0, "alice@bob.example", "eve@bob.example")
 	w.finder.Confirm(address(t, "alice@bob.example"), discovery.Found{}) // nothing found is nothing
@@ -115,7 +115,7 @@ func (w *world) flood(n int) {
 func TestSEC_09_KnownIssuerIsNotPushedOut(t *testing.T) {
 	for _, confirmed := range []bool{true, false} {
 		op := fakeop.New(t, fakeop.Config{})
-		w := newWorld(t, op, discovery.Config{Size: 16})
+		w := newPatient(t, op, discovery.Config{Size: 16})
 		if err := verify(t, w, op.Sign(map[string]any{"sub": "1"}, discovery.DefaultTyp)); err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func TestA13_LedgerBeforeAFallback(t *testing.T) {
 			if tc.rule.Pattern != "" {
 				cfg.Domains = []discovery.Domain{tc.rule}
 			}
-			w := newWorld(t, op, cfg)
+			w := newPatient(t, op, cfg)
 			for range 3 {
 				if tc.err != nil {
 					w.wantErr(bob, tc.err)
@@ -253,7 +253,7 @@ func TestA13_LedgerBeforeAFallback(t *testing.T) {
 		op := fakeop.New(t, fakeop.Config{})
 		op.Misbehave(fakeop.WebFinger, fakeop.Status(404))
 		l := &ledger{err: errors.New("down")}
-		w := newWorld(t, op, discovery.Config{Ledger: l})
+		w := newPatient(t, op, discovery.Config{Ledger: l})
 		w.wantErr(bob, discovery.ErrTemporary)
 		l.err = nil
 		w.pass(5 * time.Second)
@@ -265,7 +265,7 @@ func TestA13_LedgerBeforeAFallback(t *testing.T) {
 func TestA13_DelegationOfTheKnownIsNotPushedOut(t *testing.T) {
 	for _, confirmed := range []bool{true, false} {
 		op, _ := hosts(t, 0)
-		w := newWorld(t, op, discovery.Config{Size: 16})
+		w := newPatient(t, op, discovery.Config{Size: 16})
 		w.wantFound(bob, bobsIssuer, discovery.ByWebFinger)
 		if confirmed {
 			w.grant(bob)

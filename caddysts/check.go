@@ -145,7 +145,7 @@ func (h *Handler) settings(secret func(field, text string) (string, error)) (sts
 			return sts.Config{}, err
 		}
 		cfg.Clients = append(cfg.Clients, sts.Client{
-			Client:  clientauth.Client{ID: c.ClientID, Public: c.Public, Secrets: hashes, Disabled: c.Disabled},
+			Client:  clientauth.Client{ID: c.ClientID, Public: c.Public, Credentials: clientauth.Credentials{Secrets: hashes}, Disabled: c.Disabled},
 			Targets: c.Targets,
 		})
 	}

@@ -16,10 +16,34 @@ type Client struct {
 	ID string
 	// Public clients have no credentials.
 	Public bool
-	// Secrets are hashes of the client's secrets, several during a rotation.
-	Secrets [][sha256.Size]byte
+	Credentials
+	// Scopes are pre-registered for the client (UMA Grant §3.3.1).
+	Scopes []string
+	// DPoPBound clients are refused without a proof (RFC 9449 §5.2).
+	DPoPBound bool
 	// Disabled clients are refused.
 	Disabled bool
+}
+
+// Credentials are what a client authenticates with; any one of them will do.
+type Credentials struct {
+	// Secrets are hashes of the client's secrets, several during a rotation.
+	Secrets [][sha256.Size]byte
+	// JWKSURI is where its keys are (RFC 7523, RFC 8705 §2.2); "" = nowhere.
+	JWKSURI string
+	// JWKS are its keys as a JWK Set; nil = none.
+	JWKS []byte
+	// TLSSubject is the subject of the certificate that it authenticates with, as
+	// RFC 4514 writes it (RFC 8705 §2.1); "" = none.
+	TLSSubject string
+	// TLSSelfSigned lets it authenticate with a certificate of one of its keys
+	// (RFC 8705 §2.2).
+	TLSSelfSigned bool
+}
+
+// Empty tells whether there is nothing to authenticate with.
+func (c Credentials) Empty() bool {
+	return len(c.Secrets) == 0 && c.JWKSURI == "" && len(c.JWKS) == 0 && c.TLSSubject == ""
 }
 
 // HashSecret is how a secret is kept. Secrets have at least 32 random

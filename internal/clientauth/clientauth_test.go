@@ -18,12 +18,12 @@ func clients() clientauth.Clients {
 	return clientauth.Clients{
 		"app":  {ID: "app", Public: true},
 		"gone": {ID: "gone", Public: true, Disabled: true},
-		"web":  {ID: "web", Secrets: [][32]byte{clientauth.HashSecret(oldSecret), clientauth.HashSecret(newSecret)}},
-		"off":  {ID: "off", Secrets: [][32]byte{clientauth.HashSecret(oldSecret)}, Disabled: true},
+		"web":  {ID: "web", Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret(oldSecret), clientauth.HashSecret(newSecret)}}},
+		"off":  {ID: "off", Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret(oldSecret)}}, Disabled: true},
 		"none": {ID: "none"}, // a resource server marked local
 		// A mistake that must not open anything: public, and yet secrets.
-		"both": {ID: "both", Public: true, Secrets: [][32]byte{clientauth.HashSecret(oldSecret)}},
-		"zero": {ID: "zero", Secrets: [][32]byte{{}}},
+		"both": {ID: "both", Public: true, Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret(oldSecret)}}},
+		"zero": {ID: "zero", Credentials: clientauth.Credentials{Secrets: [][32]byte{{}}}},
 	}
 }
 

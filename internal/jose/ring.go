@@ -28,7 +28,7 @@ type RingConfig struct {
 	// Role is as or sts, Issuer the issuer that the keys belong to.
 	Role, Issuer string
 	// Purpose is one of rpt status introspection assertion claims id-token
-	// (signing keys) and ticket nonce op subject audit (32-byte secrets).
+	// (signing keys) and ticket grant nonce op subject audit (32-byte secrets).
 	Purpose string
 	// Alg is ES256 (default), EdDSA, PS256 or RS256; secrets have none.
 	Alg string
@@ -59,7 +59,7 @@ const purposeSubject = "subject"
 
 var (
 	signingPurposes = []string{"rpt", "status", "introspection", "assertion", "claims", "id-token"}
-	secretPurposes  = []string{"ticket", "nonce", "op", purposeSubject, "audit"}
+	secretPurposes  = []string{"ticket", "grant", "nonce", "op", purposeSubject, "audit"}
 	signingAlgs     = []string{"ES256", "EdDSA", "PS256", "RS256"}
 )
 

@@ -127,7 +127,7 @@ func (p *Provider) setClients(clients []Client) error {
 		c.RedirectURIs = slices.Clone(c.RedirectURIs)
 		p.clients[c.ID] = &c
 		p.auth[c.ID] = clientauth.Client{
-			ID: c.ID, Public: len(c.Secrets) == 0, Secrets: c.Secrets, Disabled: c.Disabled,
+			ID: c.ID, Public: len(c.Secrets) == 0, Credentials: clientauth.Credentials{Secrets: c.Secrets}, Disabled: c.Disabled,
 		}
 	}
 	return nil

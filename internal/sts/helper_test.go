@@ -49,7 +49,7 @@ func newBench(t *testing.T, change func(*bench)) *bench {
 		Issuer: issuer, EmailDomains: []string{"bob.example", "staff.bob.example"},
 		Clients: []sts.Client{
 			{Client: clientauth.Client{ID: "caddy-uma", Public: true}},
-			{Client: clientauth.Client{ID: "web", Secrets: [][32]byte{clientauth.HashSecret(secret)}}},
+			{Client: clientauth.Client{ID: "web", Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret(secret)}}}},
 			{Client: clientauth.Client{ID: "old", Public: true, Disabled: true}},
 			{Client: clientauth.Client{ID: "narrow", Public: true}, Targets: []string{"https://api.corp/photos", "Other API"}},
 		},

@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
@@ -42,6 +43,34 @@ type Config struct {
 	PartialGrant bool
 	// Rounds is how many need_info answers a process may get; default 5.
 	Rounds int
+	// RefreshLifetime bounds the life of a refresh token and of all that come of
+	// it by rotation; 0 = none are issued (CONFORMANCE A29).
+	RefreshLifetime time.Duration
+	// PCTLifetime is how long a persisted claims token may be used; 0 = none are
+	// issued (CONFORMANCE A18).
+	PCTLifetime time.Duration
+	// ReplayGrace is how long after a ticket was spent the same client may repeat
+	// it without consequences; default 10s (CONFORMANCE A40).
+	ReplayGrace time.Duration
+	// Continuity says what a known address with another sub, or a known domain
+	// with another issuer, leads to; default ContinuityDefault (SEC-27).
+	Continuity Continuity
+	// PolicyRevision identifies the policies: when it changes, live grants are
+	// evaluated again before their next use.
+	PolicyRevision string
+
+	// InitialAccessTokens are hashes of the tokens that may register clients (RFC
+	// 7591 §3); none = no registration.
+	InitialAccessTokens [][sha256.Size]byte
+	// ClientDocuments accepts https URLs as client_ids and fetches the client's
+	// metadata there; nil = off.
+	ClientDocuments *ClientDocuments
+	// DPoPNonces demands a nonce of ours in DPoP proofs (RFC 9449 §8).
+	DPoPNonces bool
+	// Proofs remembers DPoP proofs. What is to outlive a reload of the
+	// configuration is handed in; nil = it does not.
+	Proofs *dpop.Replays
+
 	// NoCORS keeps pages of other origins out.
 	NoCORS bool
 	// Terms is published as op_tos_uri.
@@ -52,14 +81,20 @@ type Config struct {
 	// Leeway is the tolerated difference between clocks; default 60s.
 	Leeway time.Duration
 	// TokenLimit is per client and address, SourceLimit per address whatever
-	// client_id a request names, TicketLimit per resource server; nil = unlimited.
-	TokenLimit, SourceLimit, TicketLimit *limit.Limiter
+	// client_id a request names, TicketLimit per resource server,
+	// RegistrationLimit per address; nil = unlimited.
+	TokenLimit, SourceLimit, TicketLimit, RegistrationLimit *limit.Limiter
 
-	Store       store.Store
-	TicketKeys  *jose.Ring // purpose ticket
-	RPTKeys     *jose.Ring // purpose rpt
-	SubjectKeys *jose.Ring // purpose subject
-	Finder      *discovery.Finder
+	Store             store.Store
+	TicketKeys        *jose.Ring // purpose ticket
+	RPTKeys           *jose.Ring // purpose rpt
+	SubjectKeys       *jose.Ring // purpose subject
+	GrantKeys         *jose.Ring // purpose grant: seals what is kept of a requesting party
+	IntrospectionKeys *jose.Ring // purpose introspection: signs answers (RFC 9701)
+	NonceKeys         *jose.Ring // purpose nonce: seals DPoP nonces
+	Finder            *discovery.Finder
+	// Outbound fetches what clients name: their jwks_uri and metadata documents.
+	Outbound *outbound.Strict
 
 	ClientIP func(*http.Request) string
 	Observe  event.Observe
@@ -78,10 +113,14 @@ type ResourceServer struct {
 	Audience string
 	// Owner of its resources; "" = ID, "*" = named per resource (A41).
 	Owner string
-	// Secrets are hashes of its client secrets.
-	Secrets [][sha256.Size]byte
-	// Local resource servers are part of this process and have no secret.
+	// Credentials are what it authenticates with.
+	clientauth.Credentials
+	// Local resource servers are part of this process and have no credentials.
 	Local bool
+	// Opaque RPTs are references that only introspection can read; default JWT.
+	Opaque bool
+	// Require demands sender-constrained RPTs; default none.
+	Require Binding
 	// RequireASURI demands the claim as_uri in claims tokens (CA-47).
 	RequireASURI bool
 	// Release names claims of the requesting party to put into the RPT.
@@ -102,13 +141,48 @@ func (rs ResourceServer) owner() string {
 	return rs.ID
 }
 
+// Continuity says what follows when a known address comes with another subject,
+// or a known domain with another issuer (CONFORMANCE SEC-27).
+type Continuity string
+
+// Continuities. The default is deny for policies that name the address, warn for
+// all others.
+const (
+	ContinuityDefault Continuity = ""
+	ContinuityDeny    Continuity = "deny"
+	ContinuityWarn    Continuity = "warn"
+	ContinuityOff     Continuity = "off"
+)
+
+// Binding is a way to bind an RPT to its sender.
+type Binding string
+
+// Bindings.
+const (
+	BindNone Binding = ""
+	BindDPoP Binding = "dpop" // RFC 9449
+	BindMTLS Binding = "mtls" // RFC 8705 §3
+)
+
+// ClientDocuments are client ID metadata documents
+// (draft-ietf-oauth-client-id-metadata-document).
+type ClientDocuments struct {
+	// Domains that client_ids may be of, exact or *.domain; empty = every one.
+	Domains []string
+}
+
 func (c *Config) resolve() (*url.URL, error) {
 	issuer, err := oauth.ParseIssuer(c.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("issuer '%s' %w", c.Issuer, err)
 	}
-	if c.Store == nil || c.TicketKeys == nil || c.RPTKeys == nil || c.SubjectKeys == nil || c.Finder == nil || c.Now == nil {
-		return nil, errors.New("store, keys, finder and clock are required")
+	for _, ring := range []*jose.Ring{c.TicketKeys, c.RPTKeys, c.SubjectKeys, c.GrantKeys, c.IntrospectionKeys, c.NonceKeys} {
+		if ring == nil {
+			return nil, errors.New("keys of six purposes are required")
+		}
+	}
+	if c.Store == nil || c.Finder == nil || c.Outbound == nil || c.Now == nil {
+		return nil, errors.New("store, finder, outbound client and clock are required")
 	}
 	defaultTo(&c.EmailClaim, "email")
 	defaultTo(&c.Rounds, 5)
@@ -116,6 +190,10 @@ func (c *Config) resolve() (*url.URL, error) {
 	defaultTo(&c.RPTLifetime, 5*time.Minute)
 	defaultTo(&c.PATLifetime, time.Hour)
 	defaultTo(&c.Leeway, time.Minute)
+	defaultTo(&c.ReplayGrace, 10*time.Second)
+	if c.Proofs == nil {
+		c.Proofs = dpop.NewReplays(0, c.Now)
+	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
@@ -129,9 +207,21 @@ func (c *Config) resolve() (*url.URL, error) {
 }
 
 // Check finds what is wrong with the settings that need no other part: names,
-// audiences and policies.
+// credentials, audiences, policies and times.
 func (c *Config) Check() error {
-	return errors.Join(c.checkNames(), c.checkAudiences(), c.checkPolicies())
+	return errors.Join(c.checkNames(), c.checkAudiences(), c.checkPolicies(), c.checkDocuments(), c.checkScalars())
+}
+
+// NonceLifetime is how long a DPoP nonce is taken.
+const NonceLifetime = 5 * time.Minute
+
+// decisionLife is how long decisions are kept for `explain` at least.
+const decisionLife = 7 * 24 * time.Hour
+
+// DecisionRetention is how long a decision is kept: as long as anything that came
+// of it may be used, because it is evaluated again when the policies change.
+func (c *Config) DecisionRetention() time.Duration {
+	return max(decisionLife, c.RefreshLifetime, c.RPTLifetime)
 }
 
 func defaultTo[T comparable](field *T, value T) {
@@ -146,19 +236,14 @@ func (c *Config) checkNames() error {
 	var ids []string
 	for _, rs := range c.ResourceServers {
 		ids = append(ids, rs.ID)
-		for _, name := range rs.Release {
-			if slices.Contains(protocolClaims, name) {
-				return fmt.Errorf("resource_server '%s': the claim '%s' belongs to the RPT itself and cannot be released", rs.ID, name)
-			}
-		}
-		if !rs.Local && len(rs.Secrets) == 0 {
-			return fmt.Errorf("resource_server '%s' has no credentials: add a secret, or write 'local' if it is part of this Caddy", rs.ID)
+		if err := rs.check(); err != nil {
+			return err
 		}
 	}
 	for _, client := range c.Clients {
 		ids = append(ids, client.ID)
-		if !client.Public && len(client.Secrets) == 0 {
-			return fmt.Errorf("client '%[1]s' has no credentials: add a secret, or write 'client %[1]s public'", client.ID)
+		if err := checkClient(client); err != nil {
+			return err
 		}
 	}
 	for _, id := range ids {
@@ -198,7 +283,7 @@ func (c *Config) checkAudiences() error {
 	for i, a := range c.ResourceServers {
 		uri, err := oauth.ParseResource(a.URI)
 		if err != nil {
-			return fmt.Errorf("resource_server '%s': '%s' %w", a.ID, a.URI, err)
+			return fault(KindResourceServer, a.ID, ": '%s' %v", a.URI, err)
 		}
 		for j, b := range c.ResourceServers {
 			other, err := oauth.ParseResource(b.URI)

@@ -1,6 +1,10 @@
 package uma
 
-import "context"
+import (
+	"context"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
 
 // OpenTicket opens a ticket as a client would present it: whether it is one.
 func (s *Server) OpenTicket(ctx context.Context, text, client string) bool {
@@ -20,3 +24,24 @@ func ParsePermissions(body []byte) (int, error) {
 	list, err := parsePermissions(body)
 	return len(list), err
 }
+
+// VerifyClaimToken checks a claims token as if it came with a ticket of this text
+// for a resource server.
+func (s *Server) VerifyClaimToken(ctx context.Context, ticket, rs, token string) (email string, err error) {
+	p := &process{
+		req: &tokenRequest{}, ticketText: ticket, challenge: oauth.TicketChallenge(ticket), rs: s.servers[rs],
+		claimToken: token, format: oauth.ClaimTokenFormatJWT,
+	}
+	if err := s.verifyClaimToken(ctx, p); err != nil {
+		return "", err
+	}
+	return p.party.Email.String(), nil
+}
+// CheckConfirmation tells whether a request that proves this key and this
+// certificate may use a claims token with these claims.
+func CheckConfirmation(claims map[string]any, jkt, x5t string) bool {
+	return checkConfirmation(claims, confirmation{JKT: jkt, X5T: x5t}) == nil
+}
+
+// TokenType is that of an RPT with this binding.
+func TokenType(jkt, x5t string) string { return confirmation{JKT: jkt, X5T: x5t}.tokenType() }

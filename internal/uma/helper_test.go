@@ -68,13 +68,13 @@ func newBench(t testing.TB, edits ...func(*bench)) *bench {
 	b.cfg = uma.Config{
 		Issuer: issuer,
 		ResourceServers: []uma.ResourceServer{
-			{ID: "api", URI: apiURI, Secrets: [][32]byte{clientauth.HashSecret(apiSecret)}, Release: []string{"groups"}},
-			{ID: "photos", URI: photosURI, Audience: "Photos", Secrets: [][32]byte{clientauth.HashSecret(apiSecret)}},
+			{ID: "api", URI: apiURI, Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret(apiSecret)}}, Release: []string{"groups"}},
+			{ID: "photos", URI: photosURI, Audience: "Photos", Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret(apiSecret)}}},
 		},
 		Clients: []clientauth.Client{
 			{ID: "app", Public: true},
 			{ID: "other", Public: true},
-			{ID: "web", Secrets: [][32]byte{clientauth.HashSecret("secret-of-the-web-app")}},
+			{ID: "web", Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret("secret-of-the-web-app")}}},
 			{ID: "gone", Public: true, Disabled: true},
 		},
 		Policies: []uma.Policy{{Name: "bob", From: from("bob@bob.example")}},
@@ -86,10 +86,11 @@ func newBench(t testing.TB, edits ...func(*bench)) *bench {
 	for _, edit := range edits {
 		edit(b)
 	}
+	b.cfg.Outbound = outbound.NewStrict(outbound.Config{
+		ConnectTo: b.op.ConnectTo("evil.example", "other.bob.example"), Roots: b.op.Roots,
+	})
 	b.cfg.Finder, err = discovery.New(discovery.Config{
-		Client: outbound.NewStrict(outbound.Config{
-			ConnectTo: b.op.ConnectTo("evil.example", "other.bob.example"), Roots: b.op.Roots,
-		}),
+		Client:  b.cfg.Outbound,
 		Domains: b.domain, Now: b.clock, Observe: event.None, NewPerSource: b.newPerSource,
 	})
 	if err != nil {

@@ -1,8 +1,6 @@
 package uma
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,10 +17,21 @@ type Policy struct {
 	// Which people.
 	From    From
 	Clients []string
-	// When is a further condition; nil = none.
-	When policy.Policy
+	// When is a further condition, Guest one that a guest module evaluates; nil =
+	// none. Both must hold.
+	When, Guest policy.Policy
+	// RequiredClaims must be there; if one is missing the answer is need_info with
+	// their names instead of request_denied.
+	RequiredClaims []string
+	// Require demands a sender-constrained RPT.
+	Require Binding
+	// AcceptPCT lets a PCT alone be enough; otherwise a fresh claims token is
+	// demanded (CONFORMANCE A18).
+	AcceptPCT bool
 	// Deny rules win over every allow.
 	Deny bool
+	// Shadow rules are evaluated and logged, not enforced.
+	Shadow bool
 }
 
 // From says whose word counts: it is compared by code, never by a condition.
@@ -74,6 +83,7 @@ func (p Policy) concerns(rs string, rec resourceRecord) bool {
 	return anyOf(p.ResourceServers, rs) && anyOf(p.Resources, rec.Texts["name"]) && anyOf(p.Types, rec.Texts["type"])
 }
 
+// concernsAny tells whether a rule speaks of a resource of the process.
 func (p Policy) concernsAny(proc *process) bool {
 	for _, r := range proc.asked {
 		if p.concerns(proc.rs.ID, r.rec) {
@@ -90,30 +100,11 @@ func (c *Config) checkPolicies() error {
 	names := map[string]bool{}
 	for _, p := range c.Policies {
 		if p.Name == "" || names[p.Name] {
-			return fmt.Errorf("policy '%s' is defined twice or has no name", p.Name)
+			return fault(KindPolicy, p.Name, " is defined twice or has no name")
 		}
 		names[p.Name] = true
 		if err := c.checkPolicy(p); err != nil {
-			return fmt.Errorf("policy '%s' %w", p.Name, err)
-		}
-	}
-	return nil
-}
-
-func (c *Config) checkPolicy(p Policy) error {
-	if p.From.empty() {
-		return errors.New("has no condition and would let in anybody with an e-mail address: add 'from bob.example' (or 'from anyone' if that is meant)")
-	}
-	if len(p.Resources)+len(p.Types) > 0 && len(p.ResourceServers) == 0 && len(c.ResourceServers) > 1 {
-		return fmt.Errorf("names a resource or type, but %d resource servers are declared: add a resource_server line", len(c.ResourceServers))
-	}
-	for _, id := range p.ResourceServers {
-		known := false
-		for _, rs := range c.ResourceServers {
-			known = known || rs.ID == id
-		}
-		if !known {
-			return fmt.Errorf("names the resource_server '%s', which is not declared", id)
+			return err
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func TestOA_01_TokenRequest(t *testing.T) {
 func TestOA_03_OneMethod(t *testing.T) {
 	const odd = "p%25 +&=:ü"
 	b := newBench(t, func(b *bench) {
-		b.cfg.Clients = append(b.cfg.Clients, clientauth.Client{ID: "odd:id", Secrets: [][32]byte{clientauth.HashSecret(odd)}})
+		b.cfg.Clients = append(b.cfg.Clients, clientauth.Client{ID: "odd:id", Credentials: clientauth.Credentials{Secrets: [][32]byte{clientauth.HashSecret(odd)}}})
 	})
 	// A bad ticket: who gets that far has been authenticated.
 	form := map[string]string{"grant_type": oauth.GrantUMATicket, "ticket": "x"}

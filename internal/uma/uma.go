@@ -20,8 +20,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
 	"github.com/caddy-uma/caddy-uma/internal/store"
@@ -35,8 +38,13 @@ type Server struct {
 	clients clientauth.Clients
 	servers map[string]ResourceServer // by client_id
 	tickets *seal.Box
-	routes  map[string]route
-	base    string // path below which the endpoints stand, with a slash at the end
+	kept    *seal.Box // what is kept of requesting parties
+	// denials bound how many denials are kept, in all and per e-mail domain.
+	denials, denialsOf *limit.Limiter
+	nonces             nonces
+	proofs             *dpop.Verifier
+	routes             map[string]route
+	base               string // path below which the endpoints stand, with a slash at the end
 }
 
 // New checks the configuration and makes a Server. It reads and calls nothing.
@@ -48,18 +56,20 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, issuer: issuer, tenant: store.Tenant("as", cfg.Issuer),
 		clients: clientauth.Clients{}, servers: map[string]ResourceServer{},
-		tickets: seal.NewBox(cfg.TicketKeys),
-		base:    strings.TrimSuffix(issuer.Path, "/") + "/uma/",
+		tickets: seal.NewBox(cfg.TicketKeys), kept: seal.NewBox(cfg.GrantKeys),
+		denials:   limit.New(deniedInAll, time.Hour, 1, cfg.Now),
+		denialsOf: limit.New(deniedPerDomain, time.Hour, 1000, cfg.Now),
+		base:      strings.TrimSuffix(issuer.Path, "/") + "/uma/",
 	}
 	for _, c := range cfg.Clients {
 		s.clients[c.ID] = c
 	}
 	for _, rs := range cfg.ResourceServers {
-		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Secrets: rs.Secrets}
+		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Credentials: rs.Credentials}
 		s.servers[rs.ID] = rs
 	}
 	s.mount()
-	return s, nil
+	return s, s.verifyProofs()
 }
 
 // caller is who a request comes from as far as the transport tells. local is
@@ -134,11 +144,12 @@ func (s *Server) preflight(w http.ResponseWriter, r *http.Request, methods strin
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, DPoP-Nonce")
 	if r.Method != http.MethodOptions {
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", strings.ReplaceAll(methods, " ", ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 	w.WriteHeader(http.StatusNoContent)
 	return true
 }

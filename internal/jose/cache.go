@@ -65,7 +65,7 @@ func NewCache(cfg CacheConfig) *Cache {
 }
 
 // Keys is the key set at uri; it is fetched at first use.
-func (c *Cache) Keys(uri string) KeySet { return remoteSet{c, uri} }
+func (c *Cache) Keys(uri string) Holder { return remoteSet{c, uri} }
 
 type remoteSet struct {
 	cache *Cache
@@ -77,7 +77,7 @@ type cachedSet struct {
 	flight singleflight.Group // of the one fetch that all wait for
 
 	mu      sync.Mutex
-	keys    map[string]PublicKey
+	keys    Set
 	err     error
 	fetched time.Time // of keys
 	tried   time.Time
@@ -86,15 +86,14 @@ type cachedSet struct {
 
 // Key implements KeySet.
 func (r remoteSet) Key(ctx context.Context, kid, alg string) (PublicKey, error) {
+	if !isKID(kid) {
+		return PublicKey{}, ErrNoKey
+	}
 	key, err := r.lookup(ctx, kid)
 	if err != nil {
 		return PublicKey{}, err
 	}
-	if key.Alg != "" && key.Alg != alg || !fits(key.Key, alg) {
-		return PublicKey{}, ErrNoKey
-	}
-	key.Alg = alg
-	return key, nil
+	return key.forAlg(alg)
 }
 
 func (r remoteSet) lookup(ctx context.Context, kid string) (PublicKey, error) {
@@ -209,9 +208,6 @@ func (s *cachedSet) fetch(ctx context.Context, c *Cache, uri string) error {
 		s.err = fmt.Errorf("%w: %w", ErrKeySource, err)
 		return s.err
 	}
-	s.err, s.fetched, s.keys = nil, s.tried, make(map[string]PublicKey, len(keys))
-	for _, key := range keys {
-		s.keys[key.KID] = key
-	}
+	s.err, s.fetched, s.keys = nil, s.tried, index(keys)
 	return nil
 }

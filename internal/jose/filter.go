@@ -22,7 +22,8 @@ const maxKeys = 64
 // parseJWKS reads a stranger's JWK Set and keeps the keys that may verify
 // something here. A key that is unknown, weak or for another use is skipped; a
 // set that holds a private or symmetric key, or two keys with one kid, is not
-// to be trusted with the rest either.
+// to be trusted with the rest either. A key without a usable kid verifies no
+// token, but a certificate may be of it.
 func parseJWKS(data []byte) ([]PublicKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -43,7 +44,7 @@ func parseJWKS(data []byte) ([]PublicKey, error) {
 		if !ok {
 			continue
 		}
-		if seen[key.KID] {
+		if key.KID != "" && seen[key.KID] {
 			return nil, errors.New("two keys have one kid")
 		}
 		seen[key.KID] = true
@@ -81,7 +82,7 @@ func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
 	}
 	alg := m.Alg
 	wrongUse := m.Use != "" && m.Use != "sig" || m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify")
-	if wrongUse || !isKID(m.KID) || !slices.Contains([]string{"RSA", "EC", "OKP"}, m.KTY) {
+	if wrongUse || !slices.Contains([]string{"RSA", "EC", "OKP"}, m.KTY) {
 		return key, false, nil
 	}
 	parsed, err := jwk.ParseKey(raw)
@@ -94,6 +95,9 @@ func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
 	}
 	if !strong(public) || alg != "" && !fits(public, alg) {
 		return key, false, nil
+	}
+	if !isKID(m.KID) {
+		m.KID = ""
 	}
 	return PublicKey{KID: m.KID, Alg: alg, Key: public}, true, nil
 }

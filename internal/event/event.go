@@ -68,6 +68,10 @@ type Decision struct {
 	// Policy is the name of the policy that decided, Evidence how the person's
 	// provider was found.
 	Policy, Evidence string
+	// Revision identifies the policies; Shadow says what shadow policies would
+	// have changed.
+	Revision string
+	Shadow   []string
 }
 
 // Name implements Event.

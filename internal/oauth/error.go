@@ -25,6 +25,7 @@ const (
 	CodeInvalidTarget        = "invalid_target"          // RFC 8693 §2.2.2
 	CodeInvalidToken         = "invalid_token"           // RFC 6750 §3.1
 	CodeInsufficientScope    = "insufficient_scope"      // RFC 6750 §3.1
+	CodeInvalidDPoPProof     = "invalid_dpop_proof"      // RFC 9449 §5
 	CodeNeedInfo             = "need_info"               // UMA Grant §3.3.6
 	CodeRequestDenied        = "request_denied"          // UMA Grant §3.3.6
 	CodeNotFound             = "not_found"               // UMA Fed §3.2

@@ -2,113 +2,102 @@ package uma
 
 import (
 	"context"
+	"slices"
 
-	"go.uber.org/zap"
-
-	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
-// assess evaluates the policies on the verified claims (UMA Grant §3.3.4,
-// §5.6): each scope of each resource, deny rules first, then allow rules in
-// their order; what no rule allows is denied. If not everything passes, the
-// answer is request_denied, or the part that passed if that is configured.
+// assess evaluates the policies on the verified claims (UMA Grant §3.3.4, §5.6):
+// each scope of each resource. If not everything passes, the answer is what
+// would help, request_denied, or the part that passed if that is configured.
 func (s *Server) assess(ctx context.Context, p *process) ([]oauth.Permission, error) {
-	var granted []oauth.Permission
-	complete := true
+	v := verdict{complete: len(p.asked) == len(p.ticket.Permissions)}
 	for _, r := range p.asked {
-		scopes, passed := s.assessResource(ctx, p, r)
-		complete = complete && !r.lost && passed == max(1, len(r.scopes))
-		if passed > 0 {
-			granted = append(granted, oauth.Permission{ResourceID: r.id, ResourceScopes: scopes})
-		}
+		q := s.question(p, r)
+		v.add(r, s.rule(ctx, q))
 	}
-	complete = complete && len(p.asked) == len(p.ticket.Permissions)
-	if len(granted) == 0 || !complete && !s.cfg.PartialGrant {
-		return nil, denied("no policy allows it, or not all of it")
-	}
-	return granted, nil
+	p.decision.Policy, p.decision.Shadow = v.policy, v.shadow
+	return v.answer(s.cfg.PartialGrant)
 }
 
-// assessResource gives the scopes that pass. A permission without scopes asks
-// for the resource as such: then passed is 1 or 0.
-func (s *Server) assessResource(ctx context.Context, p *process, r requested) (scopes []string, passed int) {
-	scopes = []string{}
-	holds := s.conditions(ctx, p, r)
-	if len(r.scopes) == 0 {
-		if s.decide(p, "", holds) {
-			passed = 1
-		}
-		return scopes, passed
+// question makes the question about one resource of a request.
+func (s *Server) question(p *process, r requested) question {
+	return question{
+		rs: p.rs, resource: r, party: p.party, client: p.req.client.ID, bound: p.req.bound,
+		method: p.req.method, ip: p.req.from.ip, now: s.cfg.Now(), decisionID: p.decision.DecisionID,
 	}
-	for _, scope := range r.scopes {
-		if s.decide(p, scope, holds) {
-			scopes = append(scopes, scope)
-		}
-	}
-	return scopes, len(scopes)
 }
 
-// conditions evaluates, once for this resource, each policy that speaks of it:
-// does it hold for this party and client?
-func (s *Server) conditions(ctx context.Context, p *process, r requested) []bool {
-	holds := make([]bool, len(s.cfg.Policies))
-	for i, rule := range s.cfg.Policies {
-		holds[i] = rule.concerns(p.rs.ID, r.rec) && rule.speaksOf(p.party) &&
-			anyOf(rule.Clients, p.req.client.ID) && s.when(ctx, p, r, rule)
-	}
-	return holds
+// verdict sums up the rulings about the resources of one request.
+type verdict struct {
+	granted  []oauth.Permission
+	complete bool
+	// hopeless: something is refused whatever else the client brings.
+	hopeless bool
+	lacks    []string
+	stale    bool
+	unbound  bool
+	policy   string
+	shadow   []string
 }
 
-// when evaluates the condition of a rule. What cannot be evaluated does not
-// match an allow rule and does match a deny rule (CONFORMANCE SEC-26).
-func (s *Server) when(ctx context.Context, p *process, r requested, rule Policy) bool {
-	if rule.When == nil {
-		return true
-	}
-	ok, err := rule.When.Evaluate(ctx, s.input(p, r, rule))
-	if err != nil {
-		s.cfg.Log.Info("condition of a policy could not be evaluated", zap.String("policy", rule.Name),
-			zap.String("decision_id", p.decision.DecisionID), zap.Bool("deny", rule.Deny), zap.Error(err))
-		return rule.Deny
-	}
-	return ok
-}
-
-// input is what a condition may look at. What a stranger's provider claims
-// about its people beyond address, iss and sub is kept from rules that let
-// anyone in.
-func (s *Server) input(p *process, r requested, rule Policy) *policy.Input {
-	in := &policy.Input{
-		Email:  policy.Email{Address: p.party.Email.String(), Local: p.party.Email.Local, Domain: p.party.Email.Domain},
-		Issuer: p.party.Issuer, Subject: p.party.Subject, Claims: p.party.Claims,
-		Resource: policy.Resource{
-			Name: r.rec.Texts["name"], Type: r.rec.Texts["type"], Owner: r.rec.Owner,
-			Server: p.rs.ID, Scopes: r.rec.Scopes,
-		},
-		Scopes: r.scopes, Client: p.req.client.ID,
-		Request: policy.Request{Method: p.req.method, IP: p.req.from.ip},
-		Now:     s.cfg.Now(),
-	}
-	if rule.From.Anyone {
-		in.Claims = map[string]any{}
-	}
-	return in
-}
-
-// decide finds the rule that decides about one scope. scope "" is the resource
-// as such: only rules for every scope allow it, any rule denies it.
-func (s *Server) decide(p *process, scope string, holds []bool) bool {
-	for _, deny := range []bool{true, false} {
-		for i, rule := range s.cfg.Policies {
-			if rule.Deny != deny || !holds[i] {
-				continue
-			}
-			if anyOf(rule.Scopes, scope) || deny && scope == "" {
-				p.decision.Policy = rule.Name
-				return !deny
+// add takes in the rulings about one resource. A permission without scopes asks
+// for the resource as such.
+func (v *verdict) add(r requested, rulings []ruling) {
+	scopes, passed := []string{}, 0
+	for _, ruling := range rulings {
+		v.note(ruling)
+		if ruling.allowed {
+			passed++
+			if ruling.scope != "" {
+				scopes = append(scopes, ruling.scope)
 			}
 		}
 	}
-	return false
+	if r.lost || passed < len(rulings) {
+		v.complete = false
+	}
+	v.hopeless = v.hopeless || r.lost
+	if passed > 0 {
+		v.granted = append(v.granted, oauth.Permission{ResourceID: r.id, ResourceScopes: scopes})
+	}
+}
+
+func (v *verdict) note(r ruling) {
+	if r.policy != "" && (v.policy == "" || !r.allowed) {
+		v.policy = r.policy
+	}
+	if r.shadow != "" && !slices.Contains(v.shadow, r.shadow) {
+		v.shadow = append(v.shadow, r.shadow)
+	}
+	if r.allowed {
+		return
+	}
+	v.stale, v.unbound = v.stale || r.stale, v.unbound || r.unbound
+	v.hopeless = v.hopeless || !r.stale && !r.unbound && len(r.lacks) == 0
+	for _, name := range r.lacks {
+		if !slices.Contains(v.lacks, name) {
+			v.lacks = append(v.lacks, name)
+		}
+	}
+}
+
+// answer: need_info is for somebody who could get everything (or, where parts
+// are granted, something) by bringing more.
+func (v *verdict) answer(partial bool) ([]oauth.Permission, error) {
+	if len(v.granted) > 0 && (v.complete || partial) {
+		return v.granted, nil
+	}
+	helpless := v.hopeless && !partial
+	switch {
+	case !helpless && len(v.lacks) > 0:
+		return nil, needsClaims(v.lacks)
+	case !helpless && v.stale:
+		return nil, needs("a policy demands a fresh claims token")
+	case !helpless && v.unbound:
+		e := denied("a policy demands a token that is bound to its sender")
+		e.Description = "access is granted only with a token that is bound to its sender (DPoP or mutual TLS)"
+		return nil, e
+	}
+	return nil, denied("no policy allows it, or not all of it")
 }

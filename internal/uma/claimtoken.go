@@ -16,14 +16,6 @@ import (
 // maxClaimsLifetime bounds exp - iat of a claims token (CONFORMANCE §1).
 const maxClaimsLifetime = 300 * time.Second
 
-// party is the requesting party as a verified claims token names it.
-type party struct {
-	Issuer, Subject string
-	Email           oauth.Address
-	Claims          map[string]any
-	evidence        string
-}
-
 // claims is the payload of a claims token: what the checks need. The address
 // and what is said of it are read by name, because the name is a setting.
 type claims struct {
@@ -40,11 +32,11 @@ type claims struct {
 	email oauth.Address
 }
 
-// identify makes a requesting party of the claims token in the request
+// verifyClaimToken makes a requesting party of the claims token in the request
 // (diagram step 6, in the order of CONFORMANCE A12): all free checks on the
 // unverified payload, then discovery, then the signature, and then all values
 // again from the verified payload.
-func (s *Server) identify(ctx context.Context, p *process) error {
+func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	token, unverified, err := s.readClaimToken(p)
 	if err != nil {
 		return err
@@ -80,9 +72,6 @@ func (s *Server) identify(ctx context.Context, p *process) error {
 // readClaimToken passes the claims token through the gate: one compact JWS
 // (CONFORMANCE CA-26, A17).
 func (s *Server) readClaimToken(p *process) (*jose.Token, *claims, error) {
-	if p.claimToken == "" {
-		return nil, nil, needs("no claims token")
-	}
 	if p.format != oauth.ClaimTokenFormatJWT {
 		return nil, nil, needs("another claim_token_format")
 	}
@@ -141,10 +130,8 @@ func (s *Server) precheck(p *process, token *jose.Token, c *claims) error {
 	if _, err := oauth.ParseIssuer(c.Issuer); err != nil || c.Subject == "" || len(c.Subject) > 255 {
 		return needs("iss or sub is missing or malformed")
 	}
-	// CONFORMANCE DP-07: proofs are not supported yet, so a bound token is of no
-	// use here; taking it as a bearer token would undo the binding.
-	if _, bound := c.all["cnf"]; bound {
-		return needs("the claims token is bound to a key")
+	if err := checkConfirmation(p.req.bound, c.all); err != nil {
+		return err
 	}
 	if c.all["email_verified"] != true && !rule.AssumeEmailVerified {
 		return needs("email_verified is not true")
@@ -183,6 +170,26 @@ func (s *Server) checkTimes(c *claims) error {
 		return needs("nbf is in the future")
 	}
 	return nil
+}
+
+// checkConfirmation: a claims token that is bound to a key is of use only together
+// with a proof of that key; taking it as a bearer token would undo the binding
+// (CONFORMANCE DP-07).
+func checkConfirmation(bound confirmation, claims map[string]any) error {
+	cnf, there := claims["cnf"]
+	if !there {
+		return nil
+	}
+	members, _ := cnf.(map[string]any)
+	if len(members) != 1 {
+		return needs("the claims token is bound in an unknown way")
+	}
+	jkt, _ := members["jkt"].(string)
+	x5t, _ := members["x5t#S256"].(string)
+	if jkt != "" && jkt == bound.JKT || x5t != "" && x5t == bound.X5T {
+		return nil
+	}
+	return needs("the claims token is bound to another key or certificate")
 }
 
 // checkTyp accepts ca-claims+jwt, and another typ only where the administrator

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -22,9 +21,11 @@ type process struct {
 	rs         ResourceServer
 	claimToken string
 	format     string
+	pct, rpt   string
 	scope      []string
 	asked      []requested
 	party      *party
+	kept       *store.Doc // the claims that were kept for this round
 
 	decision event.Decision
 }
@@ -38,6 +39,7 @@ func (s *Server) grantTicket(ctx context.Context, req *tokenRequest) (*oauth.Tok
 	}
 	p.decision = event.Decision{
 		Issuer: s.cfg.Issuer, DecisionID: randomText(16), ClientID: req.client.ID, TicketChallenge: p.challenge,
+		Revision: s.cfg.PolicyRevision,
 	}
 	answer, err := s.present(ctx, p)
 	s.observe(ctx, p, err)
@@ -84,6 +86,7 @@ func (s *Server) parseTicketRequest(req *tokenRequest) (*process, error) {
 	p := &process{
 		req: req, ticketText: req.form.Get("ticket"), claimToken: req.form.Get("claim_token"),
 		format: req.form.Get("claim_token_format"), scope: strings.Fields(req.form.Get("scope")),
+		pct: req.form.Get("pct"), rpt: req.form.Get("rpt"),
 	}
 	if p.ticketText == "" {
 		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "ticket is missing")
@@ -111,6 +114,9 @@ func (s *Server) present(ctx context.Context, p *process) (*oauth.TokenResponse,
 	p.rs = s.servers[p.ticket.ResourceServer]
 	p.decision.ResourceServer, p.decision.Owner = p.rs.ID, p.ticket.Owner
 	p.decision.ResourceIDs = p.ticket.resourceIDs()
+	if err := checkBound(p.rs.Require, p.req.bound); err != nil {
+		return nil, err
+	}
 	if err := s.spend(ctx, p); err != nil {
 		return nil, err
 	}
@@ -121,6 +127,19 @@ func (s *Server) present(ctx context.Context, p *process) (*oauth.TokenResponse,
 	return s.issueRPT(ctx, p, granted)
 }
 
+// checkBound refuses a request without the proof that the resource server
+// demands, before the ticket counts as presented: the client may come again.
+func checkBound(want Binding, bound confirmation) error {
+	switch {
+	case bound.meets(want):
+		return nil
+	case want == BindDPoP:
+		return oauth.Errorf(oauth.CodeInvalidDPoPProof, "this resource server demands tokens that are bound to a key: send a DPoP proof")
+	default:
+		return oauth.Errorf(oauth.CodeInvalidRequest, "this resource server demands tokens that are bound to a certificate: use mutual TLS")
+	}
+}
+
 // judge finds what the requesting party may have, or says why not.
 func (s *Server) judge(ctx context.Context, p *process) ([]oauth.Permission, error) {
 	if err := s.lookUp(ctx, p); err != nil {
@@ -129,82 +148,5 @@ func (s *Server) judge(ctx context.Context, p *process) ([]oauth.Permission, err
 	if err := s.identify(ctx, p); err != nil {
 		return nil, err
 	}
-	p.decision.Person = event.Person{Issuer: p.party.Issuer, Subject: p.party.Subject, Email: p.party.Email.String()}
-	p.decision.Evidence = p.party.evidence
 	return s.assess(ctx, p)
-}
-
-// requested is a resource of the ticket as it is registered now.
-type requested struct {
-	id     string
-	rec    resourceRecord
-	scopes []string
-	// lost: the ticket stands for scopes that are not registered any more.
-	lost bool
-}
-
-// lookUp reads the ticket's resources again: what is gone since the ticket was
-// made is not granted.
-func (s *Server) lookUp(ctx context.Context, p *process) error {
-	offered := map[string]bool{}
-	for _, want := range p.ticket.Permissions {
-		rec, _, err := load[resourceRecord](ctx, s, kindResource, want.ResourceID)
-		if absent(err) {
-			continue
-		}
-		if err != nil {
-			return s.unavailable("resource", err)
-		}
-		if rec.ResourceServer != p.ticket.ResourceServer || rec.Owner != p.ticket.Owner {
-			continue
-		}
-		r := requested{id: want.ResourceID, rec: rec}
-		for _, scope := range rec.Scopes {
-			offered[scope] = true
-			if slices.Contains(want.Scopes, scope) {
-				r.scopes = append(r.scopes, scope)
-			}
-		}
-		r.lost = len(r.scopes) < len(want.Scopes)
-		if len(r.scopes) > 0 || len(want.Scopes) == 0 {
-			p.asked = append(p.asked, r)
-		}
-	}
-	if len(p.asked) == 0 {
-		return denied("nothing that the ticket stands for is registered any more")
-	}
-	return checkScope(p.scope, offered)
-}
-
-// checkScope: a scope that no resource of the ticket offers is an error (UMA
-// Grant §3.3.6). One that is offered counts only if it is pre-registered for the
-// client, and no client has pre-registered scopes yet (§3.3.1).
-func checkScope(asked []string, offered map[string]bool) error {
-	for _, scope := range asked {
-		if !offered[scope] {
-			return oauth.Errorf(oauth.CodeInvalidScope, "a scope is offered by no resource of the ticket")
-		}
-	}
-	return nil
-}
-
-// refuse records and forms the answer to a spent ticket that grants nothing.
-func (s *Server) refuse(ctx context.Context, p *process, err error) error {
-	outcome := event.Denied
-	e := oauth.AsError(err)
-	switch {
-	case e.Status >= http.StatusInternalServerError:
-		outcome = event.Failed
-	case e.Code == oauth.CodeNeedInfo:
-		if e, err = s.needInfo(ctx, p, e); err != nil {
-			return err
-		}
-		if e.Code == oauth.CodeNeedInfo {
-			outcome = event.NeedInfo
-		}
-	}
-	if err := s.settle(ctx, p, outcome, ""); err != nil {
-		return err
-	}
-	return e
 }

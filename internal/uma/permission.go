@@ -91,7 +91,7 @@ func (s *Server) issueTicket(ctx context.Context, as protected, requests []permi
 			return "", err
 		}
 	}
-	text, err := s.sealTicket(ctx, t)
+	text, err := s.sealTicket(ctx, &t)
 	if err != nil {
 		return "", err
 	}

@@ -85,6 +85,7 @@ func (p Policy) concerns(rs string, rec resourceRecord) bool {
 	return anyOf(p.ResourceServers, rs) && anyOf(p.Resources, rec.Texts["name"]) && anyOf(p.Types, rec.Texts["type"])
 }
 
+// concernsAny tells whether a rule speaks of a resource of the process.
 func (p Policy) concernsAny(proc *process) bool {
 	for _, r := range proc.asked {
 		if p.concerns(proc.rs.ID, r.rec) {
@@ -112,6 +113,9 @@ func (c *Config) checkPolicies() error {
 }
 
 func (c *Config) checkPolicy(p Policy) error {
+	if err := p.checkWords(); err != nil {
+		return err
+	}
 	if p.From.empty() {
 		return errors.New("has no condition and would let in anybody with an e-mail address: add 'from bob.example' (or 'from anyone' if that is meant)")
 	}
@@ -126,6 +130,19 @@ func (c *Config) checkPolicy(p Policy) error {
 		if !known {
 			return fmt.Errorf("names the resource_server '%s', which is not declared", id)
 		}
+	}
+	return nil
+}
+
+// checkWords finds words that make no sense together.
+func (p Policy) checkWords() error {
+	switch {
+	case p.Deny && (len(p.RequiredClaims) > 0 || p.Require != BindNone || p.AcceptPCT):
+		return errors.New("denies: required_claims, require and accept_pct are for policies that let somebody in")
+	case p.From.Anyone && len(p.RequiredClaims) > 0:
+		return errors.New("lets in anyone, of whom any provider can claim anything: required_claims needs domains, addresses or issuers in 'from'")
+	case p.Require != BindNone && p.Require != BindDPoP && p.Require != BindMTLS:
+		return fmt.Errorf("requires '%s'; write dpop or mtls", p.Require)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ const (
 	kindResource = "resource"
 	kindSpent    = "spent"
 	kindGrant    = "grant"
+	kindDecision = "decision"
+	kindProcess  = "process"
 
 	currentVersion = 1
 )

@@ -26,6 +26,8 @@ type grantRecord struct {
 	Policy         string             `json:"policy"`
 	DecisionID     string             `json:"decision_id"`
 	Expires        int64              `json:"exp"`
+	// Revoked says why it ended; "" = it lives.
+	Revoked string `json:"revoked,omitempty"`
 }
 
 // issueRPT signs the RPT (RFC 9068 with the permissions of UMA Fed §5.1.1) and
@@ -65,7 +67,7 @@ func (s *Server) recordGrant(ctx context.Context, p *process, jti string, expire
 	if err != nil {
 		return err
 	}
-	return s.settle(ctx, p, event.Granted, jti, store.Create(doc))
+	return s.settle(ctx, p, result{outcome: event.Granted, granted: granted, grant: jti, ops: []store.Op{store.Create(doc)}})
 }
 
 // released are the claims that the resource server gets of the requesting

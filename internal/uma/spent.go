@@ -3,6 +3,7 @@ package uma
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -14,12 +15,16 @@ import (
 // ticket could no longer be live anywhere.
 type spentRecord struct {
 	version
+	At      int64         `json:"at"`
 	Client  string        `json:"client"`
 	Outcome event.Outcome `json:"outcome,omitempty"` // "" = presented, no outcome yet
-	// ClaimToken is the hash of the accepted claims token, Grant the grant that
-	// came of it: what a replay may revoke (CONFORMANCE A40).
-	ClaimToken string `json:"claim_token,omitempty"`
-	Grant      string `json:"grant,omitempty"`
+	// ClaimToken is the hash of the accepted claims token; Grant, or Next, the
+	// hash of the successor's id, is what came of it: what a replay may revoke
+	// (CONFORMANCE A40).
+	ClaimToken  string `json:"claim_token,omitempty"`
+	Grant       string `json:"grant,omitempty"`
+	Next        string `json:"next,omitempty"`
+	NextExpires int64  `json:"next_exp,omitempty"`
 }
 
 // spend records that a ticket was presented: durably, before the claims token
@@ -28,18 +33,14 @@ type spentRecord struct {
 func (s *Server) spend(ctx context.Context, p *process) error {
 	expires := time.Unix(p.ticket.Expires, 0).Add(2 * s.cfg.Leeway)
 	doc, err := s.doc(kindSpent, hashID(p.ticket.ID), "", expires, spentRecord{
-		version: version{currentVersion}, Client: p.req.client.ID,
+		version: version{currentVersion}, At: s.cfg.Now().Unix(), Client: p.req.client.ID,
 	})
 	if err != nil {
 		return err
 	}
 	err = s.commit(ctx, store.Create(doc))
 	if errors.Is(err, store.ErrExists) {
-		s.cfg.Observe(ctx, event.Replay{
-			Issuer: s.cfg.Issuer, ClientID: p.req.client.ID,
-			ResourceServer: p.ticket.ResourceServer, TicketChallenge: p.challenge,
-		})
-		return invalidTicket()
+		return s.replayed(ctx, p)
 	}
 	if err != nil {
 		return s.unavailable("spent ticket", err)
@@ -49,21 +50,38 @@ func (s *Server) spend(ctx context.Context, p *process) error {
 	return nil
 }
 
+// result is what a presented ticket led to.
+type result struct {
+	outcome event.Outcome
+	granted []oauth.Permission
+	grant   string // id of the grant
+	next    *ticket
+	ops     []store.Op
+}
+
 // settle records the outcome of a spent ticket together with what comes of it.
 // If it fails, nothing leaves (CONFORMANCE SEC-13).
-func (s *Server) settle(ctx context.Context, p *process, outcome event.Outcome, grant string, also ...store.Op) error {
+func (s *Server) settle(ctx context.Context, p *process, r result) error {
 	rec := spentRecord{
-		version: version{currentVersion}, Client: p.req.client.ID, Outcome: outcome, Grant: grant,
+		version: version{currentVersion}, At: s.cfg.Now().Unix(), Client: p.req.client.ID,
+		Outcome: r.outcome, Grant: r.grant,
 	}
-	if grant != "" {
+	if p.party != nil && p.party.source == fromToken {
 		rec.ClaimToken = hashID(p.claimToken)
+	}
+	if r.next != nil {
+		rec.Next, rec.NextExpires = hashID(r.next.ID), r.next.Expires
 	}
 	doc, err := s.doc(kindSpent, p.spent.ID, "", p.spent.Expires, rec)
 	if err != nil {
 		return err
 	}
 	doc.Rev = p.spent.Rev
-	if err := s.commit(ctx, append(also, store.Swap(doc))...); err != nil {
+	decision, err := s.recordDecision(ctx, p, r.outcome, r.granted)
+	if err != nil {
+		return err
+	}
+	if err := s.commit(ctx, slices.Concat([]store.Op{store.Swap(doc)}, r.ops, decision)...); err != nil {
 		return s.unavailable("outcome of a ticket", err)
 	}
 	return nil

@@ -23,6 +23,12 @@ type ticket struct {
 	// A3) and count the need_info answers of their process.
 	Client string `json:"c,omitempty"`
 	Round  int    `json:"n,omitempty"`
+	// Party is the identity of the process's requesting party, once it is known.
+	Party string `json:"w,omitempty"`
+	// Secret opens the claims that are kept for the process; it exists here alone.
+	Secret string `json:"s,omitempty"`
+	// Key is the thumbprint of the DPoP key that the first request proved.
+	Key string `json:"k,omitempty"`
 }
 
 type ticketPermission struct {
@@ -81,7 +87,7 @@ func (s *Server) ticketData(ctx context.Context) ([]string, error) {
 const maxTicket = 4 << 10
 
 // sealTicket gives a ticket an id and an expiry and seals it.
-func (s *Server) sealTicket(ctx context.Context, t ticket) (string, error) {
+func (s *Server) sealTicket(ctx context.Context, t *ticket) (string, error) {
 	t.ID = randomText(20)
 	t.Expires = s.cfg.Now().Add(s.cfg.TicketLifetime).Unix()
 	data, err := s.ticketData(ctx)

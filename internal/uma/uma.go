@@ -35,6 +35,7 @@ type Server struct {
 	clients clientauth.Clients
 	servers map[string]ResourceServer // by client_id
 	tickets *seal.Box
+	kept    *seal.Box // what is kept of requesting parties
 	routes  map[string]route
 	base    string // path below which the endpoints stand, with a slash at the end
 }
@@ -48,8 +49,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, issuer: issuer, tenant: store.Tenant("as", cfg.Issuer),
 		clients: clientauth.Clients{}, servers: map[string]ResourceServer{},
-		tickets: seal.NewBox(cfg.TicketKeys),
-		base:    strings.TrimSuffix(issuer.Path, "/") + "/uma/",
+		tickets: seal.NewBox(cfg.TicketKeys), kept: seal.NewBox(cfg.GrantKeys),
+		base: strings.TrimSuffix(issuer.Path, "/") + "/uma/",
 	}
 	for _, c := range cfg.Clients {
 		s.clients[c.ID] = c

@@ -54,7 +54,8 @@ func describe(e event.Event) (line, bool) {
 	case event.Decision:
 		l.outcome(e.Outcome)
 		l.decision(e)
-		l.add("iss", e.Person.Issuer, "policy", e.Policy, "evidence", e.Evidence, "reason", e.Reason)
+		l.add("iss", e.Person.Issuer, "policy", e.Policy, "policy_revision", e.Revision, "evidence", e.Evidence, "reason", e.Reason)
+		l.list("shadow", e.Shadow)
 	case event.Replay:
 		l.level = zapcore.WarnLevel
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "ticket_challenge", e.TicketChallenge)

@@ -1,0 +1,77 @@
+package uma
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/store"
+)
+
+// decisionRecord is what was decided about a verified person, for `explain` and
+// for the evaluation of live grants under new policies. Requests without a
+// verified claims token leave none: whoever sends such could fill the store.
+type decisionRecord struct {
+	version
+	At              int64         `json:"at"`
+	Outcome         event.Outcome `json:"outcome"`
+	Reason          string        `json:"reason,omitempty"`
+	Policy          string        `json:"policy,omitempty"`
+	Revision        string        `json:"policy_revision"`
+	Client          string        `json:"client_id"`
+	ResourceServer  string        `json:"resource_server"`
+	Owner           string        `json:"owner"`
+	TicketChallenge string        `json:"ticket_challenge"`
+	Confirm         confirmation  `json:"cnf,omitzero"`
+	ByPCT           bool          `json:"by_pct,omitempty"`
+	// Asked is what was asked for, Granted what came of it.
+	Asked   []oauth.Permission `json:"asked"`
+	Granted []oauth.Permission `json:"granted,omitempty"`
+	// Party is the sealed requesting party.
+	Party string `json:"party"`
+}
+
+// decisionData binds the sealed party of a decision to it.
+func (s *Server) decisionData(id string) []string { return []string{"decision", s.cfg.Issuer, id} }
+
+// recordDecision gives the op that records a decision, or nothing if nobody was
+// identified.
+func (s *Server) recordDecision(ctx context.Context, p *process, outcome event.Outcome, granted []oauth.Permission) ([]store.Op, error) {
+	if p.party == nil || outcome == event.NeedInfo || outcome == event.Failed {
+		return nil, nil
+	}
+	id := p.decision.DecisionID
+	sealed, err := p.party.keep(ctx, s.kept, p.req.method, p.req.from.ip, s.decisionData(id)...)
+	if err != nil {
+		return nil, s.unavailable("grant keys", err)
+	}
+	now := s.cfg.Now()
+	doc, err := s.doc(kindDecision, id, p.rs.ID, now.Add(s.cfg.DecisionRetention()), decisionRecord{
+		version: version{currentVersion}, At: now.Unix(), Outcome: outcome, Reason: p.decision.Reason,
+		Policy: p.decision.Policy, Revision: s.cfg.PolicyRevision, Client: p.req.client.ID,
+		ResourceServer: p.rs.ID, Owner: p.ticket.Owner, TicketChallenge: p.challenge,
+		Confirm: p.req.bound, ByPCT: p.party.source == fromPCT,
+		Asked: p.askedPermissions(), Granted: granted, Party: sealed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []store.Op{store.Create(doc)}, nil
+}
+
+// pastDecision reads a decision with its party. store.ErrNotFound stands for one
+// that is not kept (any more).
+func (s *Server) pastDecision(ctx context.Context, id string) (decisionRecord, *party, keptParty, error) {
+	rec, _, err := load[decisionRecord](ctx, s, kindDecision, id)
+	if err != nil {
+		return rec, nil, keptParty{}, err
+	}
+	who, kept, err := recall(ctx, s.kept, rec.Party, s.decisionData(id)...)
+	if err == nil && rec.ByPCT {
+		who.source = fromPCT
+	}
+	return rec, who, kept, err
+}
+
+func (r decisionRecord) at() time.Time { return time.Unix(r.At, 0) }

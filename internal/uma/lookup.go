@@ -1,0 +1,98 @@
+package uma
+
+import (
+	"context"
+	"slices"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// requested is a resource of the ticket as it is registered now, with the scopes
+// that are asked for.
+type requested struct {
+	id     string
+	rec    resourceRecord
+	scopes []string
+	// lost: the ticket stands for scopes that are not registered any more.
+	lost bool
+}
+
+// lookUp reads the ticket's resources again: what is gone since the ticket was
+// made is not granted.
+func (s *Server) lookUp(ctx context.Context, p *process) error {
+	offered := map[string]bool{}
+	for _, want := range p.ticket.Permissions {
+		rec, found, err := s.ownResource(ctx, want.ResourceID, p.ticket.ResourceServer, p.ticket.Owner)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		for _, scope := range rec.Scopes {
+			offered[scope] = true
+		}
+		r := p.request(want, rec)
+		if len(r.scopes) > 0 || len(want.Scopes) == 0 {
+			p.asked = append(p.asked, r)
+		}
+	}
+	if len(p.asked) == 0 {
+		return denied("nothing that the ticket stands for is registered any more")
+	}
+	return checkScope(p.scope, offered)
+}
+
+// ownResource reads a resource of this resource server and owner; another's is
+// as absent as one that never was.
+func (s *Server) ownResource(ctx context.Context, id, server, owner string) (rec resourceRecord, found bool, err error) {
+	rec, _, err = load[resourceRecord](ctx, s, kindResource, id)
+	switch {
+	case absent(err):
+		return rec, false, nil
+	case err != nil:
+		return rec, false, s.unavailable("resource", err)
+	}
+	return rec, rec.ResourceServer == server && rec.Owner == owner, nil
+}
+
+// request is the scope arithmetic of UMA Grant §3.3.4 for one resource: the
+// ticket's scopes of it that are still registered, and those of this request's
+// scope parameter that are pre-registered for the client and offered by this
+// resource (CONFORMANCE A38). Scopes of earlier requests do not count.
+func (p *process) request(want ticketPermission, rec resourceRecord) requested {
+	r := requested{id: want.ResourceID, rec: rec}
+	kept := 0
+	for _, scope := range rec.Scopes {
+		inTicket := slices.Contains(want.Scopes, scope)
+		if inTicket {
+			kept++
+		}
+		if inTicket || slices.Contains(p.scope, scope) && slices.Contains(p.req.client.Scopes, scope) {
+			r.scopes = append(r.scopes, scope)
+		}
+	}
+	r.lost = kept < len(want.Scopes)
+	return r
+}
+
+// checkScope: a scope that no resource of the ticket offers is an error (UMA
+// Grant §3.3.6). One that is offered but not pre-registered for the client does
+// not count (§3.3.1).
+func checkScope(asked []string, offered map[string]bool) error {
+	for _, scope := range asked {
+		if !offered[scope] {
+			return oauth.Errorf(oauth.CodeInvalidScope, "a scope is offered by no resource of the ticket")
+		}
+	}
+	return nil
+}
+
+// askedPermissions are what was asked for, as permissions.
+func (p *process) askedPermissions() []oauth.Permission {
+	list := make([]oauth.Permission, len(p.asked))
+	for i, r := range p.asked {
+		list[i] = oauth.Permission{ResourceID: r.id, ResourceScopes: append([]string{}, r.scopes...)}
+	}
+	return list
+}

@@ -18,14 +18,17 @@ type Config struct {
 	Keys *jose.Cache
 	// Leeway is the tolerated difference between clocks.
 	Leeway time.Duration
-	// Assertions is how many are remembered until they expire; default 100,000.
-	// One client may use a tenth of them.
-	Assertions int
-	Now        func() time.Time
+	// Used remembers assertions; nil = a Window of its own.
+	Used *Window
+	// Strangers says that these clients were registered by nobody here.
+	Strangers bool
+	// BindAll binds what a client gets to its certificate even if it neither asks
+	// for that nor authenticates with it.
+	BindAll bool
+	Now     func() time.Time
 }
 
-// Authenticator authenticates clients by every method. It remembers which
-// assertions were used, in this process and as long as it lives.
+// Authenticator authenticates clients by every method.
 type Authenticator struct {
 	cfg   Config
 	used  *window
@@ -37,14 +40,18 @@ func NewAuthenticator(cfg Config) (*Authenticator, error) {
 	if cfg.Issuer == "" || cfg.Keys == nil || cfg.Now == nil {
 		return nil, errors.New("clientauth: issuer, keys and clock are required")
 	}
-	if cfg.Assertions <= 0 {
-		cfg.Assertions = 100_000
+	if cfg.Used == nil {
+		cfg.Used = NewWindow(0)
 	}
 	decoy, err := newDecoy()
 	if err != nil {
 		return nil, err
 	}
-	return &Authenticator{cfg: cfg, used: newWindow(cfg.Assertions), decoy: decoy}, nil
+	a := &Authenticator{cfg: cfg, used: cfg.Used.registered, decoy: decoy}
+	if cfg.Strangers {
+		a.used = cfg.Used.strangers
+	}
+	return a, nil
 }
 
 // Request is how a client presents itself.
@@ -74,7 +81,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, client Client, req Req
 		return Client{}, Invalid(req.Method)
 	}
 	client.Certificate = ""
-	if cert := peer(req.TLS); cert != nil && (byCertificate || client.TLSBound) {
+	if cert := peer(req.TLS); cert != nil && (byCertificate || client.TLSBound || a.cfg.BindAll) {
 		client.Certificate = Thumbprint(cert)
 	}
 	return client, nil

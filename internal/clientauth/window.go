@@ -9,7 +9,22 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
-// window remembers the jti of assertions until they expire (CONFORMANCE OA-18).
+// Window remembers which assertions were used (CONFORMANCE OA-18), in two parts:
+// what strangers use up is not taken from the clients that somebody here
+// registered. Several Authenticators, also of successive configurations, may
+// share one.
+type Window struct{ registered, strangers *window }
+
+// NewWindow makes a Window for size assertions of either part, 100,000 by
+// default. One client may use a tenth of them.
+func NewWindow(size int) *Window {
+	if size <= 0 {
+		size = 100_000
+	}
+	return &Window{registered: newWindow(size), strangers: newWindow(size)}
+}
+
+// window remembers the jti of assertions until they expire.
 // It has a fixed size and forgets nothing that is still good: when it is full,
 // or one client's part of it, further assertions are refused. Only assertions
 // with a good signature get here.

@@ -65,6 +65,9 @@ type Config struct {
 	// ClientDocuments accepts https URLs as client_ids and fetches the client's
 	// metadata there; nil = off.
 	ClientDocuments *ClientDocuments
+	// Assertions remembers client assertions (RFC 7523). What is to outlive a
+	// reload of the configuration is handed in; nil = it does not.
+	Assertions *clientauth.Window
 	// DPoPNonces demands a nonce of ours in DPoP proofs (RFC 9449 §8).
 	DPoPNonces bool
 
@@ -238,11 +241,17 @@ func (c *Config) checkNames() error {
 		if !rs.Local && rs.Empty() {
 			return fmt.Errorf("resource_server '%s' has no credentials: add a secret, or write 'local' if it is part of this Caddy", rs.ID)
 		}
+		if err := rs.Credentials.Check(); err != nil {
+			return fmt.Errorf("resource_server '%s': %w", rs.ID, err)
+		}
 	}
 	for _, client := range c.Clients {
 		ids = append(ids, client.ID)
 		if !client.Public && client.Empty() {
 			return fmt.Errorf("client '%[1]s' has no credentials: add a secret, or write 'client %[1]s public'", client.ID)
+		}
+		if err := checkClient(client); err != nil {
+			return fmt.Errorf("client '%s': %w", client.ID, err)
 		}
 	}
 	for _, id := range ids {
@@ -255,6 +264,18 @@ func (c *Config) checkNames() error {
 		seen[id] = true
 	}
 	return nil
+}
+
+func checkClient(client clientauth.Client) error {
+	for _, scope := range client.Scopes {
+		if !isScope(scope) {
+			return fmt.Errorf("'%s' is no scope", scope)
+		}
+		if scope == oauth.ScopeUMAProtection {
+			return errors.New("the scope uma_protection is for resource servers")
+		}
+	}
+	return client.Check()
 }
 
 // protocolClaims say something about a token and not about a person (RFC 7519

@@ -64,11 +64,14 @@ func (s *Server) token(r *http.Request, from caller) (*oauth.TokenResponse, erro
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.authenticate(r, form, from)
+	client, bound, err := s.authenticate(r, form, from)
 	if err != nil {
 		return nil, err
 	}
-	return grant(r.Context(), &tokenRequest{form: form, client: client, from: from, method: r.Method})
+	if err := mayProceed(client, form.Get("grant_type")); err != nil {
+		return nil, err
+	}
+	return grant(r.Context(), &tokenRequest{form: form, client: client, from: from, method: r.Method, bound: bound})
 }
 
 type grantFunc func(context.Context, *tokenRequest) (*oauth.TokenResponse, error)
@@ -86,22 +89,27 @@ func (s *Server) grant(name string) (grantFunc, error) {
 	}
 }
 
-// authenticate finds the client. The limit comes first, so that secrets cannot
-// be tried at will; it leaves the ticket usable (CONFORMANCE A2, SEC-18).
-func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (clientauth.Client, error) {
+// authenticate finds the client and what it proves to hold. The limit comes
+// first, so that neither secrets can be tried nor signatures be checked at will;
+// it leaves the ticket usable (CONFORMANCE A2, SEC-18).
+func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (clientauth.Client, confirmation, error) {
+	var bound confirmation
 	creds, err := oauth.ParseCredentials(r.Header, form)
 	if err != nil {
-		return clientauth.Client{}, err
+		return clientauth.Client{}, bound, err
 	}
+	creds.ClientID = clientauth.Identify(creds)
 	if s.isLocal(creds, from) {
-		return s.clients[creds.ClientID], nil
+		return s.clients[creds.ClientID], bound, nil
 	}
 	if from.local == "" {
 		if err := s.limited(limit.Source(from.ip), creds.ClientID); err != nil {
-			return clientauth.Client{}, err
+			return clientauth.Client{}, bound, err
 		}
 	}
-	return s.clients.Authenticate(creds)
+	client, err := s.clientOf(r, creds, from)
+	bound.X5T = client.Certificate
+	return client, bound, err
 }
 
 // limited counts a request for its address and for its address and client. Known

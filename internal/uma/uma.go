@@ -36,8 +36,12 @@ type Server struct {
 	servers map[string]ResourceServer // by client_id
 	tickets *seal.Box
 	kept    *seal.Box // what is kept of requesting parties
-	routes  map[string]route
-	base    string // path below which the endpoints stand, with a slash at the end
+	// known authenticates clients that somebody here registered, strangers those of
+	// metadata documents: what the latter use up is not taken from the former.
+	known, strangers *clientauth.Authenticator
+	documents        *documents // nil = off
+	routes           map[string]route
+	base             string // path below which the endpoints stand, with a slash at the end
 }
 
 // New checks the configuration and makes a Server. It reads and calls nothing.
@@ -58,6 +62,9 @@ func New(cfg Config) (*Server, error) {
 	for _, rs := range cfg.ResourceServers {
 		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Credentials: rs.Credentials}
 		s.servers[rs.ID] = rs
+	}
+	if err := s.authenticators(); err != nil {
+		return nil, err
 	}
 	s.mount()
 	return s, nil
@@ -83,6 +90,9 @@ func (s *Server) mount() {
 		s.base + "token":      {methods: "POST", public: true, serve: s.serveToken},
 		s.base + "jwks":       {methods: "GET HEAD", public: true, serve: s.serveJWKS},
 		s.base + "permission": {methods: "POST", serve: s.servePermission},
+	}
+	if s.registers() {
+		s.routes[s.base+"register"] = route{methods: "POST", serve: s.serveRegister}
 	}
 	for _, name := range []string{oauth.WellKnownUMA2, oauth.WellKnownOAuth} {
 		appended, inserted := oauth.WellKnownPaths(s.issuer, name)
@@ -113,6 +123,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, from caller) {
 	path := r.URL.Path
 	if path == s.base+"resource" || strings.HasPrefix(path, s.base+"resource/") {
 		s.serveResource(w, r, strings.Trim(strings.TrimPrefix(path, s.base+"resource"), "/"))
+		return
+	}
+	if id, below := strings.CutPrefix(path, s.base+"register/"); below && s.registers() {
+		s.serveRegistration(w, r, id, from)
 		return
 	}
 	to, found := s.routes[path]

@@ -127,7 +127,7 @@ func TestClientDocumentURL(t *testing.T) {
 	if res := b.knock(docOther); res.code() != "invalid_grant" {
 		t.Errorf("below *.bob.example: %s", res.text)
 	}
-	t.Run("SEC-06 this host and other ports", func(t *testing.T) {
+	t.Run("SEC-05 this host and other ports", func(t *testing.T) {
 		b := documented(t, nil)
 		for _, id := range []string{"https://127.0.0.1/client", "https://[::1]/client", "https://10.0.0.1/client", "https://evil.example:8443/client", "https://localhost/client"} {
 			if res := b.knock(id); res.status < 400 || res.code() == "invalid_grant" {
@@ -174,7 +174,7 @@ func TestClientDocumentContent(t *testing.T) {
 		"no JSON":                   {fakeop.Raw(200, "application/json", "{"), "invalid_client"},
 		"a repeated member":         {fakeop.Raw(200, "application/json", `{"client_id":"x","client_id":"`+docID+`"}`), "invalid_client"},
 		"a list":                    {fakeop.Raw(200, "application/json", "[]"), "invalid_client"},
-		"SEC-07 a redirect":         {fakeop.RedirectTo("https://evil.example/elsewhere"), "invalid_client"},
+		"a redirect":                {fakeop.RedirectTo("https://evil.example/elsewhere"), "invalid_client"},
 		"not found":                 {fakeop.Status(404), "invalid_client"},
 		"201":                       {fakeop.Raw(201, "application/json", "{}"), "invalid_client"},
 		"SEC-08 huge":               {huge, "temporarily_unavailable"},

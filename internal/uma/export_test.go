@@ -3,6 +3,7 @@ package uma
 import (
 	"context"
 
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -37,3 +38,21 @@ func (s *Server) VerifyClaimToken(ctx context.Context, ticket, rs, token string)
 	}
 	return p.party.Email.String(), nil
 }
+
+// ParseClientMetadata gives what would be registered, and the client of it.
+func ParseClientMetadata(body []byte) (map[string]any, clientauth.Client, error) {
+	m, err := parseClientMetadata(body)
+	if err != nil {
+		return nil, clientauth.Client{}, err
+	}
+	all, err := m.describe()
+	return all, m.client("x"), err
+}
+
+// ParseClientDocument reads a metadata document.
+func ParseClientDocument(body []byte, id string) (clientauth.Client, error) {
+	return parseClientDocument(body, id)
+}
+
+// ParseClientID tells whether an id may be the URL of a document.
+func ParseClientID(id string) (host string, ok bool) { return parseClientID(id) }

@@ -33,10 +33,11 @@ type documents struct {
 
 	// kept is a two-queue cache: what is used again is not pushed out by what is
 	// used once.
-	kept             *lru.TwoQueueCache[string, document]
-	flights          singleflight.Group
-	bySource, byName *limit.Limiter
-	places           chan struct{}
+	kept            *lru.TwoQueueCache[string, document]
+	flights         singleflight.Group
+	bySource, inAll *limit.Limiter
+	// places are for new documents, renewals for those that were good before.
+	places, renewals chan struct{}
 }
 
 // document is what was found at a URL, or why nothing was.
@@ -57,8 +58,8 @@ func newDocuments(cfg Config, fetch func(context.Context, string) (clientauth.Cl
 	return &documents{
 		domains: cfg.ClientDocuments.Domains, fetch: fetch, now: cfg.Now, kept: kept,
 		bySource: limit.New(newPerSource, time.Minute, 10_000, cfg.Now),
-		byName:   limit.New(newInAll, time.Minute, 1, cfg.Now),
-		places:   make(chan struct{}, atOnce),
+		inAll:    limit.New(newInAll, time.Minute, 1, cfg.Now),
+		places:   make(chan struct{}, atOnce), renewals: make(chan struct{}, atOnce),
 	}, nil
 }
 
@@ -102,15 +103,16 @@ func (d *documents) find(id string) (document, bool) {
 }
 
 func (d *documents) load(ctx context.Context, id string) (clientauth.Client, error) {
-	old, known := d.kept.Peek(id)
-	if !known || old.err != nil {
-		if ok, wait := d.byName.Allow("all"); !ok {
+	places := d.renewals
+	if old, known := d.kept.Peek(id); !known || old.err != nil {
+		places = d.places
+		if ok, wait := d.inAll.Allow("all"); !ok {
 			return clientauth.Client{}, oauth.TooMany(wait)
 		}
 	}
 	select {
-	case d.places <- struct{}{}:
-		defer func() { <-d.places }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	default:
 		return clientauth.Client{}, oauth.TooMany(time.Second)
 	}

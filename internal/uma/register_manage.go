@@ -91,7 +91,7 @@ func (s *Server) replaceClient(r *http.Request, reg registration) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	if err := reg.checkIdentity(body); false {
+	if err := reg.checkIdentity(body); err != nil {
 		return answer{}, err
 	}
 	reg.rec.Metadata = metadata

@@ -47,6 +47,10 @@ func (c confirmation) meets(b Binding) bool {
 
 // serveToken is the token endpoint (RFC 6749 §3.2): parse, decide, write.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, from caller) {
+	if err := s.offerNonce(w, r); err != nil {
+		s.fail(w, err)
+		return
+	}
 	answer, err := s.token(r, from)
 	if err != nil {
 		s.fail(w, err)
@@ -91,7 +95,8 @@ func (s *Server) grant(name string) (grantFunc, error) {
 
 // authenticate finds the client and what it proves to hold. The limit comes
 // first, so that neither secrets can be tried nor signatures be checked at will;
-// it leaves the ticket usable (CONFORMANCE A2, SEC-18).
+// like a proof that is not in order it leaves the ticket usable (CONFORMANCE A2,
+// SEC-18).
 func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (clientauth.Client, confirmation, error) {
 	var bound confirmation
 	creds, err := oauth.ParseCredentials(r.Header, form)
@@ -107,8 +112,14 @@ func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (cl
 			return clientauth.Client{}, bound, err
 		}
 	}
+	if bound.JKT, err = s.provenKey(r, from); err != nil {
+		return clientauth.Client{}, bound, err
+	}
 	client, err := s.clientOf(r, creds, from)
 	bound.X5T = client.Certificate
+	if err == nil && client.DPoPBound && bound.JKT == "" {
+		err = noProof()
+	}
 	return client, bound, err
 }
 

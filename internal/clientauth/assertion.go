@@ -63,11 +63,9 @@ func (a *Authenticator) verifyAssertion(ctx context.Context, client Client, cred
 	if errors.Is(err, jose.ErrKeySource) {
 		return false, oauth.Unavailable(err)
 	}
-	if err != nil || client.ID == "" || client.Public || client.Disabled || !client.takes(oauth.AuthPrivateKeyJWT) {
-		return false, nil
-	}
-	if !a.accepts(c, client.ID) {
-		return false, nil
+	mayUse := client.ID != "" && !client.Public && !client.Disabled && client.takes(oauth.AuthPrivateKeyJWT)
+	if err != nil || !mayUse || !a.accepts(c, client.ID) {
+		return false, nil //nolint:nilerr // one answer to whatever is wrong
 	}
 	// The last step: what is not otherwise good takes no place.
 	return a.used.use(client.ID, c.ID, c.Expires.Time().Add(a.cfg.Leeway), a.cfg.Now())

@@ -133,6 +133,4 @@ func (k knownSet) Key(_ context.Context, kid, alg string) (PublicKey, error) {
 	return key.forAlg(alg)
 }
 
-var (
-	_ KeySet = knownSet{}
-)
+var _ KeySet = knownSet{}

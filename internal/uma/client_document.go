@@ -122,8 +122,7 @@ func (e statusError) Error() string { return "status " + http.StatusText(int(e))
 
 // temporary tells what may be different in a moment from what is definite.
 func temporary(err error) bool {
-	var status statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[statusError](err); ok {
 		return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests ||
 			status == http.StatusRequestTimeout || status == http.StatusTooEarly
 	}

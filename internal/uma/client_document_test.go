@@ -2,6 +2,7 @@ package uma_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -234,9 +235,7 @@ func TestUF_03_StrangersHaveNoScopes(t *testing.T) {
 func (b *bench) asserted(key josetest.Key, id string, edits map[string]any) map[string]string {
 	now := b.clock().Unix()
 	claims := map[string]any{"iss": id, "sub": id, "aud": issuer, "exp": now + 60, "jti": fmt.Sprint(serial.Add(1))}
-	for name, value := range edits {
-		claims[name] = value
-	}
+	maps.Copy(claims, edits)
 	return map[string]string{
 		"client_id": id, "client_assertion_type": oauth.AssertionTypeJWT, "client_assertion": key.Sign(nil, claims),
 	}

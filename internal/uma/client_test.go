@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"maps"
 	"math/big"
 	"net/http"
 	"slices"
@@ -321,9 +322,7 @@ func TestSEC_25_OneAnswer(t *testing.T) {
 			if id == "" && name == "none" {
 				continue // no client is named at all: invalid_request
 			}
-			for key, value := range base {
-				form[key] = value
-			}
+			maps.Copy(form, base)
 			res := b.token(form)
 			if first == "" {
 				first = res.text

@@ -72,7 +72,7 @@ func TestOA_20_Register(t *testing.T) {
 	res := b.signUp(members{
 		"client_name": "Photo printer", "client_name#de": "Fotodrucker", "client_uri": "https://print.example/",
 		"redirect_uris": []string{"https://print.example/cb"}, "grant_types": umaGrant, "contacts": []string{"x@print.example"},
-		"software_id": "printer", "software_version": "2", "scope": "print", "dpop_bound_access_tokens": true,
+		"software_id": "printer", "software_version": "2", "scope": "print", "dpop_bound_access_tokens": false,
 		"client_secret": "mine", "client_secret_expires_at": 5, "registration_access_token": "mine", "unknown": []int{1},
 		"token_endpoint_auth_method": nil, "logo_uri": nil,
 	})
@@ -82,7 +82,7 @@ func TestOA_20_Register(t *testing.T) {
 	id := res.get("client_id")
 	for name, want := range map[string]any{
 		"client_name": "Photo printer", "client_name#de": "Fotodrucker", "client_uri": "https://print.example/",
-		"software_id": "printer", "software_version": "2", "scope": "print", "dpop_bound_access_tokens": true,
+		"software_id": "printer", "software_version": "2", "scope": "print",
 		"token_endpoint_auth_method": "client_secret_basic", "client_secret_expires_at": 0.0,
 		"client_id_issued_at": float64(b.clock().Unix()), "registration_client_uri": issuer + "/uma/register/" + id,
 	} {
@@ -109,6 +109,15 @@ func TestOA_20_Register(t *testing.T) {
 		}
 		if got := b.token(strs(form, members{"client_id": id})); got.code() != "invalid_client" {
 			t.Errorf("none: %s", got.text)
+		}
+	})
+	t.Run("a client of DPoP", func(t *testing.T) {
+		res := b.signUp(members{"grant_types": umaGrant, "dpop_bound_access_tokens": true, "token_endpoint_auth_method": "none"})
+		if res.body["dpop_bound_access_tokens"] != true {
+			t.Errorf("%s", res.text)
+		}
+		if got := b.token(strs(members{"grant_type": oauth.GrantUMATicket, "ticket": "x", "client_id": res.get("client_id")})); got.code() != "invalid_dpop_proof" {
+			t.Errorf("%s", got.text)
 		}
 	})
 	t.Run("SEC-24 nothing of it is stored", func(t *testing.T) {
@@ -237,10 +246,24 @@ func TestOA_22_BadMetadata(t *testing.T) {
 		}
 	}
 	for _, uris := range []any{
-		[]string{"javascript:alert(1)"}, []string{"https://a.example/#x"}, []string{"https://a.example/#"}, []string{"/cb"}, []string{""},
-		[]string{"http://a.example/cb"}, []string{"http://127.0.0.1.evil.example/"}, []string{"https://a:b@c.example/"}, []string{"https:///x"},
-		[]string{"data:text/html,x"}, []string{"https://a.example/ x"}, []string{`https://a.example\@b/`}, []string{"com.example:/cb"}, []any{nil},
-		[]string{"https://a.example/" + strings.Repeat("a", 2048)}, many("https://a.example/"), []string{"https://ä.example/"}, []string{"https:a.example"},
+		[]string{"javascript:alert(1)"},
+		[]string{"https://a.example/#x"},
+		[]string{"https://a.example/#"},
+		[]string{"/cb"},
+		[]string{""},
+		[]string{"http://a.example/cb"},
+		[]string{"http://127.0.0.1.evil.example/"},
+		[]string{"https://a:b@c.example/"},
+		[]string{"https:///x"},
+		[]string{"data:text/html,x"},
+		[]string{"https://a.example/ x"},
+		[]string{`https://a.example\@b/`},
+		[]string{"com.example:/cb"},
+		[]any{nil},
+		[]string{"https://a.example/" + strings.Repeat("a", 2048)},
+		many("https://a.example/"),
+		[]string{"https://ä.example/"},
+		[]string{"https:a.example"},
 	} {
 		for _, name := range []string{"redirect_uris", "claims_redirect_uris"} {
 			if res := b.signUp(members{name: uris}); res.status != 400 || res.code() != "invalid_redirect_uri" {
@@ -250,24 +273,57 @@ func TestOA_22_BadMetadata(t *testing.T) {
 	}
 	for _, body := range []any{
 		"", "x", "[]", "null", `{"a":1,"a":2}`, `{"client_name":"x"} {}`, `{"client_name":"x","client_name":"y"}`, strings.Repeat(`{"a":`, 40),
-		members{"redirect_uris": "https://a.example/"}, members{"redirect_uris": []int{1}}, members{"grant_types": "x"},
-		members{"grant_types": []string{}}, members{"grant_types": []string{"password"}}, members{"grant_types": []string{"implicit"}},
-		members{"grant_types": []string{oauth.GrantUMATicket, oauth.GrantUMATicket}}, members{"grant_types": []string{"authorization_code", "refresh_token"}},
-		members{"grant_types": []string{oauth.GrantTokenExchange}}, members{"grant_types": umaGrant, "response_types": []string{"code"}}, members{"response_types": []string{"token"}},
-		members{"token_endpoint_auth_method": "client_secret_jwt"}, members{"token_endpoint_auth_method": "x"}, members{"token_endpoint_auth_method": 1},
-		members{"token_endpoint_auth_method": "private_key_jwt"}, members{"token_endpoint_auth_method": "self_signed_tls_client_auth"},
-		members{"token_endpoint_auth_method": "tls_client_auth"}, members{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "web"},
-		members{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a.example"}, members{"tls_client_auth_subject_dn": "CN=web"},
+		members{"redirect_uris": "https://a.example/"},
+		members{"redirect_uris": []int{1}},
+		members{"grant_types": "x"},
+		members{"grant_types": []string{}},
+		members{"grant_types": []string{"password"}},
+		members{"grant_types": []string{"implicit"}},
+		members{"grant_types": []string{oauth.GrantUMATicket, oauth.GrantUMATicket}},
+		members{"grant_types": []string{"authorization_code", "refresh_token"}},
+		members{"grant_types": []string{oauth.GrantTokenExchange}},
+		members{"grant_types": umaGrant, "response_types": []string{"code"}},
+		members{"response_types": []string{"token"}},
+		members{"token_endpoint_auth_method": "client_secret_jwt"},
+		members{"token_endpoint_auth_method": "x"},
+		members{"token_endpoint_auth_method": 1},
+		members{"token_endpoint_auth_method": "private_key_jwt"},
+		members{"token_endpoint_auth_method": "self_signed_tls_client_auth"},
+		members{"token_endpoint_auth_method": "tls_client_auth"},
+		members{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "web"},
+		members{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a.example"},
+		members{"tls_client_auth_subject_dn": "CN=web"},
 		members{"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "CN=a", "tls_client_auth_san_uri": "x"},
-		members{"jwks": keys, "jwks_uri": uri}, members{"jwks": "x"}, members{"jwks": []any{}}, members{"jwks": members{"keys": []any{}}}, members{"jwks": members{}},
-		members{"jwks": members{"keys": []any{key.JWK(members{"d": "AAAA"})}}}, members{"jwks": members{"keys": []any{members{"kty": "oct", "k": "AAAA"}}}},
+		members{"jwks": keys, "jwks_uri": uri},
+		members{"jwks": "x"},
+		members{"jwks": []any{}},
+		members{"jwks": members{"keys": []any{}}},
+		members{"jwks": members{}},
+		members{"jwks": members{"keys": []any{key.JWK(members{"d": "AAAA"})}}},
+		members{"jwks": members{"keys": []any{members{"kty": "oct", "k": "AAAA"}}}},
 		members{"token_endpoint_auth_method": "private_key_jwt", "jwks": members{"keys": []any{key.JWK(members{"kid": nil})}}},
-		members{"jwks_uri": "http://client.example/jwks"}, members{"jwks_uri": "x"}, members{"jwks_uri": "https://a@b.example/"},
-		members{"scope": "uma_protection"}, members{"scope": "a uma_protection"}, members{"scope": "a  b"}, members{"scope": `a"`}, members{"scope": []string{"a"}},
-		members{"client_name": 1}, members{"client_name": strings.Repeat("a", 2049)}, members{"client_name#": "x"}, members{"client_name#d e": "x"},
-		members{"client_uri": "javascript:alert(1)"}, members{"logo_uri": "data:image/png,x"}, members{"tos_uri#de": "x"}, members{"policy_uri": "//a.example/"},
-		members{"contacts": many("x")}, members{"contacts": []string{""}}, members{"contacts": "x"}, members{"contacts": []string{"a\nb"}},
-		members{"dpop_bound_access_tokens": "true"}, members{"software_id": strings.Repeat("a", 2049)},
+		members{"jwks_uri": "http://client.example/jwks"},
+		members{"jwks_uri": "x"},
+		members{"jwks_uri": "https://a@b.example/"},
+		members{"scope": "uma_protection"},
+		members{"scope": "a uma_protection"},
+		members{"scope": "a  b"},
+		members{"scope": `a"`},
+		members{"scope": []string{"a"}},
+		members{"client_name": 1},
+		members{"client_name": strings.Repeat("a", 2049)},
+		members{"client_name#": "x"},
+		members{"client_name#d e": "x"},
+		members{"client_uri": "javascript:alert(1)"},
+		members{"logo_uri": "data:image/png,x"},
+		members{"tos_uri#de": "x"},
+		members{"policy_uri": "//a.example/"},
+		members{"contacts": many("x")},
+		members{"contacts": []string{""}},
+		members{"contacts": "x"},
+		members{"contacts": []string{"a\nb"}},
+		members{"dpop_bound_access_tokens": "true"},
+		members{"software_id": strings.Repeat("a", 2049)},
 	} {
 		if res := b.signUp(body); res.status != 400 || res.code() != "invalid_client_metadata" && body != "" {
 			t.Errorf("%.200v: %d %s", body, res.status, res.text)

@@ -13,6 +13,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -205,5 +207,63 @@ func TestMethodIsHeld(t *testing.T) {
 				t.Errorf("registered for %q, uses %q: %v", registered, used, err)
 			}
 		}
+	}
+}
+
+// What a real TLS layer says: it verifies only if it was told to, and the name in
+// a certificate that nobody verified counts for nothing.
+func TestCertificatesOverTLS(t *testing.T) {
+	b := newBench(t)
+	key := newKey(t)
+	cert := certificate(t, key, subject)
+	byDN := clientauth.Client{ID: "web", Credentials: clientauth.Credentials{TLSSubject: subjectDN}}
+	byKey := clientauth.Client{ID: "web", Credentials: clientauth.Credentials{
+		JWKS: josetest.JWKS(josetest.Key{KID: "k1", Alg: "ES256", Private: key}.JWK(nil)), TLSSelfSigned: true,
+	}}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(cert)
+	for name, tc := range map[string]struct {
+		mode   tls.ClientAuthType
+		client clientauth.Client
+		shows  bool
+		status int
+	}{
+		"subject, verified":                 {tls.VerifyClientCertIfGiven, byDN, true, 200},
+		"subject, asked for, not verified":  {tls.RequireAnyClientCert, byDN, true, 401},
+		"key, asked for, not verified":      {tls.RequestClientCert, byKey, true, 200},
+		"none shown":                        {tls.RequestClientCert, byKey, false, 401},
+		"none shown, verified if there":     {tls.VerifyClientCertIfGiven, byDN, false, 401},
+		"nobody asks, so none can be shown": {tls.NoClientCert, byKey, true, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, err := b.Authenticate(r.Context(), tc.client, clientauth.Request{
+					Credentials: oauth.Credentials{ClientID: "web", Method: oauth.AuthNone}, TLS: r.TLS,
+				})
+				if err != nil {
+					oauth.WriteError(w, err)
+				}
+			}))
+			srv.TLS = &tls.Config{ClientAuth: tc.mode, ClientCAs: trusted, Time: b.clock, MinVersion: tls.VersionTLS12}
+			srv.StartTLS()
+			defer srv.Close()
+			client := srv.Client()
+			if transport, ok := client.Transport.(*http.Transport); ok && tc.shows {
+				transport.TLSClientConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Client-Cert", base64.StdEncoding.EncodeToString(cert.Raw))
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = resp.Body.Close() }()
+			if resp.StatusCode != tc.status {
+				t.Errorf("%d", resp.StatusCode)
+			}
+		})
 	}
 }

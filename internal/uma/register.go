@@ -13,7 +13,8 @@ import (
 )
 
 // registers tells whether clients may register themselves. It is off by default,
-// and never open to everybody (CONFORMANCE OA-23).
+// and never open to everybody (CONFORMANCE OA-23). Those that are registered stay
+// when it is switched off again.
 func (s *Server) registers() bool { return len(s.cfg.InitialAccessTokens) > 0 }
 
 // serveRegister is the client registration endpoint (RFC 7591 §3).

@@ -402,6 +402,16 @@ func TestOA_23_Closed(t *testing.T) {
 			t.Errorf("%d", api.status)
 		}
 	})
+	t.Run("switched off again", func(t *testing.T) {
+		res := b.signUp(members{"grant_types": umaGrant})
+		next := b.reload(func(c *uma.Config) { c.InitialAccessTokens = nil })
+		if got := next.token(strs(members{"grant_type": oauth.GrantUMATicket, "ticket": "x"}), basic(res.get("client_id"), res.get("client_secret"))); got.code() != "invalid_grant" {
+			t.Errorf("%s", got.text)
+		}
+		if got := next.manage(http.MethodGet, res.get("client_id"), res.get("registration_access_token"), ""); got.status != 404 {
+			t.Errorf("%d", got.status)
+		}
+	})
 	t.Run("SEC-18 a flood", func(t *testing.T) {
 		var ip string
 		b := registering(t, func(b *bench) {

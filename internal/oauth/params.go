@@ -5,6 +5,7 @@ const (
 	GrantUMATicket         = "urn:ietf:params:oauth:grant-type:uma-ticket"     // UMA Grant §3.3.1
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693 §2.1
 	GrantClientCredentials = "client_credentials"                              // RFC 6749 §4.4.2
+	GrantRefreshToken      = "refresh_token"                                   // RFC 6749 §6
 	GrantAuthorizationCode = "authorization_code"                              // RFC 6749 §4.1.3
 )
 
@@ -22,7 +23,12 @@ const (
 const (
 	TypClaimsToken = "ca-claims+jwt" // CONFORMANCE A37
 	TypAccessToken = "at+jwt"        // RFC 9068 §2.1
+
+	TypIntrospection = "token-introspection+jwt" // RFC 9701 §5
 )
+
+// MediaTypeIntrospection is that of a signed introspection answer (RFC 9701 §4).
+const MediaTypeIntrospection = "application/" + TypIntrospection
 
 // ScopeUMAProtection is the scope that makes an access token a PAT (UMA
 // Federated Authorization §1.2).

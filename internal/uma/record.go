@@ -16,12 +16,14 @@ import (
 
 // Kinds of documents. Each record has a member v; a newer one is refused.
 const (
-	kindPAT      = "pat"
-	kindResource = "resource"
-	kindSpent    = "spent"
-	kindGrant    = "grant"
-	kindDecision = "decision"
-	kindProcess  = "process"
+	kindPAT       = "pat"
+	kindResource  = "resource"
+	kindSpent     = "spent"
+	kindGrant     = "grant"
+	kindReference = "reference"
+	kindPCT       = "pct"
+	kindDecision  = "decision"
+	kindProcess   = "process"
 
 	currentVersion = 1
 )

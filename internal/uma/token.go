@@ -79,11 +79,14 @@ func (s *Server) grant(name string) (grantFunc, error) {
 		return s.grantTicket, nil
 	case oauth.GrantClientCredentials:
 		return s.grantClientCredentials, nil
+	case oauth.GrantRefreshToken:
+		if s.cfg.RefreshLifetime > 0 {
+			return s.grantRefresh, nil
+		}
 	case "":
 		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "grant_type is missing")
-	default:
-		return nil, oauth.Errorf(oauth.CodeUnsupportedGrantType, "this grant type is not offered; see grant_types_supported")
 	}
+	return nil, oauth.Errorf(oauth.CodeUnsupportedGrantType, "this grant type is not offered; see grant_types_supported")
 }
 
 // authenticate finds the client. The limit comes first, so that secrets cannot

@@ -65,6 +65,8 @@ const (
 	// maxRPTs is how many RPTs of one grant count at once. Records must stay small,
 	// however often a client refreshes.
 	maxRPTs = 32
+	// maxNarrowed is how many bytes of scopes the RPTs of a grant may be narrowed to.
+	maxNarrowed = 32 << 10
 	// maxRaces is how often a change is tried again that lost against another one.
 	maxRaces = 8
 )
@@ -132,12 +134,23 @@ func (g *grant) add(rpt rptRecord, now time.Time, leeway time.Duration) {
 	g.rec.RPTs = slices.DeleteFunc(g.rec.RPTs, func(old rptRecord) bool {
 		return !now.Before(time.Unix(old.Expires, 0).Add(2 * leeway))
 	})
-	if len(g.rec.RPTs) >= maxRPTs {
-		g.evicted = g.rec.RPTs[0].good(now)
+	g.rec.RPTs = append(g.rec.RPTs, rpt)
+	for len(g.rec.RPTs) > 1 && g.tooMany() {
+		g.evicted = g.evicted || g.rec.RPTs[0].good(now)
 		g.rec.RPTs = slices.Delete(g.rec.RPTs, 0, 1)
 	}
-	g.rec.RPTs = append(g.rec.RPTs, rpt)
 	g.rec.Expires = max(g.rec.Expires, rpt.Expires)
+}
+
+// tooMany tells whether the RPTs make the record too large.
+func (g *grant) tooMany() bool {
+	size := 0
+	for _, rpt := range g.rec.RPTs {
+		for _, scope := range rpt.Scopes {
+			size += len(scope)
+		}
+	}
+	return len(g.rec.RPTs) > maxRPTs || size > maxNarrowed
 }
 
 func (r rptRecord) good(now time.Time) bool { return now.Before(time.Unix(r.Expires, 0)) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -44,7 +45,7 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	if err := s.precheck(p, token, unverified); err != nil {
 		return err
 	}
-	found, err := s.discover(ctx, unverified)
+	found, err := s.discover(ctx, p, token, unverified)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	}
 	p.party = &party{
 		Issuer: verified.Issuer, Subject: verified.Subject, Email: verified.email,
-		Claims: verified.all, evidence: found.Evidence,
+		Claims: verified.all, evidence: found.Evidence, found: &found,
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (s *Server) precheck(p *process, token *jose.Token, c *claims) error {
 	if _, err := oauth.ParseIssuer(c.Issuer); err != nil || c.Subject == "" || len(c.Subject) > 255 {
 		return needs("iss or sub is missing or malformed")
 	}
-	if err := checkConfirmation(p.req.bound, c.all); err != nil {
+	if err := checkConfirmation(c.all, p.req.bound); err != nil {
 		return err
 	}
 	if c.all["email_verified"] != true && !rule.AssumeEmailVerified {
@@ -172,26 +173,6 @@ func (s *Server) checkTimes(c *claims) error {
 	return nil
 }
 
-// checkConfirmation: a claims token that is bound to a key is of use only together
-// with a proof of that key; taking it as a bearer token would undo the binding
-// (CONFORMANCE DP-07).
-func checkConfirmation(bound confirmation, claims map[string]any) error {
-	cnf, there := claims["cnf"]
-	if !there {
-		return nil
-	}
-	members, _ := cnf.(map[string]any)
-	if len(members) != 1 {
-		return needs("the claims token is bound in an unknown way")
-	}
-	jkt, _ := members["jkt"].(string)
-	x5t, _ := members["x5t#S256"].(string)
-	if jkt != "" && jkt == bound.JKT || x5t != "" && x5t == bound.X5T {
-		return nil
-	}
-	return needs("the claims token is bound to another key or certificate")
-}
-
 // checkTyp accepts ca-claims+jwt, and another typ only where the administrator
 // wrote it for this domain (CONFORMANCE A37).
 func checkTyp(typ string, rule discovery.Domain) error {
@@ -224,9 +205,13 @@ func (s *Server) checkLists(p *process, c *claims, rule discovery.Domain) error 
 }
 
 // discover finds the provider of the address and demands that it is the one
-// that the token names (CONFORMANCE CA-32).
-func (s *Server) discover(ctx context.Context, c *claims) (discovery.Found, error) {
-	found, err := s.cfg.Finder.Find(ctx, c.email)
+// that the token names (CONFORMANCE CA-32). What is forged by what we know
+// already costs no request (SEC-09).
+func (s *Server) discover(ctx context.Context, p *process, token *jose.Token, c *claims) (discovery.Found, error) {
+	if s.cfg.Finder.Refutes(ctx, c.email, token) {
+		return discovery.Found{}, needs("signature: " + jose.ErrSignature.Error())
+	}
+	found, err := s.cfg.Finder.Find(ctx, c.email, discovery.Query{Source: limit.Source(p.req.from.ip)})
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
 		return found, denied("the domain is denied")

@@ -2,8 +2,10 @@ package uma
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -131,7 +133,20 @@ func (s *Server) explainPolicy(ctx context.Context, q question, p Policy) Explai
 	if st.standing == matches && !p.coversAny(q.resource.scopes) {
 		e.Result = "does not cover the scope"
 	}
+	for _, condition := range []policy.Policy{p.When, p.Guest} {
+		// Whose conditions were not reached, or do hold, needs no further words.
+		if condition != nil && (st.standing == unmet || st.standing == unknowable || st.err != nil) {
+			e.Detail = strings.TrimPrefix(e.Detail+"; "+conditionText(ctx, q, p, condition), "; ")
+		}
+	}
 	return e
+}
+
+// conditionText says which parts of a condition do not hold, with the values of
+// claims: it is for the administrator alone.
+func conditionText(ctx context.Context, q question, p Policy, condition policy.Policy) string {
+	q.budget = policy.NewBudget(policy.DefaultBudget)
+	return policy.Explain(ctx, condition, q.input(p), policy.Detail{Values: true}).String()
 }
 
 // effect says what a policy does when it matches.

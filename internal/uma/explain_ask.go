@@ -144,9 +144,6 @@ func (st stance) detail(p Policy) string {
 	case needsBinding:
 		return string(p.Require)
 	default:
-		if st.err != nil {
-			return st.err.Error()
-		}
 		return ""
 	}
 }

@@ -3,6 +3,7 @@ package uma
 import (
 	"net/http"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -32,6 +33,7 @@ func (s *Server) metadata() oauth.Metadata {
 		TokenEndpointAuthMethodsSupported: []string{oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost},
 		IntrospectionEndpoint:             s.endpoint("introspect"),
 		RevocationEndpoint:                s.endpoint("revoke"),
+		DPoPSigningAlgValuesSupported:     dpop.Algs(),
 		OPTermsOfService:                  s.cfg.Terms,
 	}
 	// RFC 8414 §2: types of access tokens may stand here, too; it is the PAT.

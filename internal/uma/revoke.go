@@ -29,7 +29,7 @@ func (s *Server) revoke(r *http.Request, from caller) error {
 	if err != nil {
 		return err
 	}
-	client, err := s.authenticate(r, form, from)
+	client, _, err := s.authenticate(r, form, from, false)
 	if err != nil {
 		return err
 	}

@@ -137,15 +137,6 @@ func (s *Server) describe(g *grant, rpt rptRecord, what []oauth.Permission) map[
 // jti leads from an RPT to its grant.
 func (g *grant) jti(rpt rptRecord) string { return g.id + "." + strconv.Itoa(rpt.Serial) }
 
-// tokenType is how a token is to be presented (RFC 9449 §5; RFC 8705 §3 leaves it
-// at Bearer).
-func (c confirmation) tokenType() string {
-	if c.JKT != "" {
-		return "DPoP"
-	}
-	return "Bearer"
-}
-
 // holdsSafely tells whether a client can be given something to keep: it
 // authenticates, or what it gets is bound to the key that it proved (CONFORMANCE
 // A25).

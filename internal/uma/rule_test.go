@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
+	"github.com/caddy-uma/caddy-uma/internal/cel"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
@@ -94,11 +96,11 @@ func TestSEC_26_PolicyWords(t *testing.T) {
 		policy uma.Policy
 		want   string
 	}{
-		{"required_claims of anyone", uma.Policy{From: uma.From{Anyone: true}, RequiredClaims: []string{"groups"}}, "any provider can claim anything"},
+		{"required_claims of anyone", uma.Policy{From: uma.From{Anyone: true}, RequiredClaims: []string{"groups"}}, "any stranger's provider says"},
 		{"required_claims of a domain", uma.Policy{From: from("bob.example"), RequiredClaims: []string{"groups"}}, ""},
-		{"deny with required_claims", uma.Policy{From: from("bob.example"), Deny: true, RequiredClaims: []string{"groups"}}, "for policies that let somebody in"},
-		{"deny with require", uma.Policy{From: from("bob.example"), Deny: true, Require: uma.BindDPoP}, "for policies that let somebody in"},
-		{"deny with accept_pct", uma.Policy{From: from("bob.example"), Deny: true, AcceptPCT: true}, "for policies that let somebody in"},
+		{"deny with required_claims", uma.Policy{From: from("bob.example"), Deny: true, RequiredClaims: []string{"groups"}}, "says what it takes to be let in"},
+		{"deny with require", uma.Policy{From: from("bob.example"), Deny: true, Require: uma.BindDPoP}, "says what it takes to be let in"},
+		{"deny with accept_pct", uma.Policy{From: from("bob.example"), Deny: true, AcceptPCT: true}, "says what it takes to be let in"},
 		{"deny", uma.Policy{From: from("bob.example"), Deny: true}, ""},
 		{"an unknown binding", uma.Policy{From: from("bob.example"), Require: "tls"}, "write dpop or mtls"},
 	} {
@@ -218,6 +220,42 @@ func TestExplain_DryRun(t *testing.T) {
 	} {
 		if _, err := b.server.Explain(t.Context(), q); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// What a condition fails at is told to the administrator, with the claim.
+func TestExplain_Condition(t *testing.T) {
+	compiled := func(text string) policy.Policy {
+		p, _, err := cel.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	b := newBench(t, func(b *bench) {
+		b.cfg.Policies = []uma.Policy{
+			{Name: "auditors", From: from("bob.example"), When: compiled(`email.local == "bob" && "auditor" in claims.groups`)},
+			{Name: "department", From: from("bob.example"), When: compiled(`claims.department == "rd"`)},
+			{Name: "nobody", From: from("bob.example"), Deny: true, When: compiled(`claims.leaver == true`)},
+		}
+	})
+	res := b.ask(b.fresh(), map[string]any{"groups": []string{"staff", "editors"}})
+	if res.code() != "request_denied" {
+		t.Fatal(res.text)
+	}
+	e, err := b.server.ExplainDecision(t.Context(), res.get("decision_id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.Resources[0].Policies
+	for i, want := range []struct{ result, detail string }{
+		{"condition is false", `"auditor" in claims.groups`},
+		{"condition cannot be evaluated", "claims.department is missing"},
+		{"matches", "claims.leaver is missing"}, // what cannot be evaluated keeps out
+	} {
+		if got[i].Result != want.result || !strings.Contains(got[i].Detail, want.detail) || strings.Contains(got[i].Detail, "email.local") {
+			t.Errorf("%+v, want %v", got[i], want)
 		}
 	}
 }

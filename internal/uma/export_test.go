@@ -40,19 +40,6 @@ func (s *Server) VerifyClaimToken(ctx context.Context, ticket, rs, token string)
 	return p.party.Email.String(), nil
 }
 
-// GrantBound answers a token request of a client as if it had proved a DPoP key.
-func (s *Server) GrantBound(ctx context.Context, client, jkt string, form map[string]string) (*oauth.TokenResponse, error) {
-	values := oauth.Form{}
-	for name, value := range form {
-		values[name] = []string{value}
-	}
-	grant, err := s.grant(values.Get("grant_type"))
-	if err != nil {
-		return nil, err
-	}
-	return grant(ctx, &tokenRequest{form: values, client: s.clients[client], bound: confirmation{JKT: jkt}, method: "POST"})
-}
-
 // WantsSigned tells which introspection answer an Accept header asks for.
 func WantsSigned(accept ...string) bool { return wantsSigned(map[string][]string{"Accept": accept}) }
 

@@ -96,13 +96,11 @@ func TestUF_29_ActiveAnswer(t *testing.T) {
 			}
 		})
 	}
-	t.Run("cnf and token_type of a bound RPT", func(t *testing.T) {
+	t.Run("DP-02 cnf and token_type of a bound RPT", func(t *testing.T) {
 		b := newBench(t)
-		answer := b.boundGrant("key-1")
-		got := b.introspect(answer.AccessToken)
-		cnf, _ := got.body["cnf"].(map[string]any)
-		if answer.TokenType != "DPoP" || got.get("token_type") != "DPoP" || len(cnf) != 1 || cnf["jkt"] != "key-1" {
-			t.Errorf("%+v %s", answer, got.text)
+		got := b.introspect(b.boundGrant(b.fresh()).get("access_token"))
+		if got.get("token_type") != "DPoP" || !cmp.Equal(got.body["cnf"], any(map[string]any{"jkt": thumbprint(t, proofKey)})) {
+			t.Errorf("%s", got.text)
 		}
 	})
 }

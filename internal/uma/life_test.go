@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/store/storetest"
@@ -145,27 +146,26 @@ func persisting(b *bench) {
 // opaque makes the RPTs of the api references.
 func opaque(b *bench) { b.cfg.ResourceServers[0].Opaque = true }
 
-// bound answers the UMA grant or a refresh for the public client with a DPoP key.
-func (b *bench) bound(jkt string, form map[string]string) (*oauth.TokenResponse, string) {
+// strangersKey is not the key of the client.
+var strangersKey = josetest.NewKey("ES256", "")
+
+// bound sends a form to the token endpoint as the public client, with a proof of a
+// key.
+func (b *bench) bound(key josetest.Key, form map[string]string) reply {
 	b.t.Helper()
-	answer, err := b.server.GrantBound(b.t.Context(), "app", jkt, form)
-	if err != nil {
-		return nil, oauth.AsError(err).Code
-	}
-	return answer, ""
+	all := map[string]string{"client_id": "app"}
+	maps.Copy(all, form)
+	return b.token(all, prove(b.proof(key, nil, nil)))
 }
 
-func (b *bench) boundGrant(jkt string) *oauth.TokenResponse {
+// boundGrant gives the public client an RPT that is bound to its key.
+func (b *bench) boundGrant(ticket string) reply {
 	b.t.Helper()
-	ticket := b.fresh()
-	answer, code := b.bound(jkt, map[string]string{
-		"grant_type": oauth.GrantUMATicket, "ticket": ticket,
-		"claim_token": b.sign(b.claims(ticket, nil)), "claim_token_format": oauth.ClaimTokenFormatJWT,
-	})
-	if answer == nil {
-		b.t.Fatal(code)
+	res := b.askBound(ticket, nil, b.proof(proofKey, nil, nil))
+	if res.status != http.StatusOK || res.get("token_type") != "DPoP" {
+		b.t.Fatalf("%d %s", res.status, res.text)
 	}
-	return answer
+	return res
 }
 
 // SEC-24, UG-64: what lies in the store in the middle of all this names nobody and

@@ -106,7 +106,9 @@ func TestUG_57_Unusable(t *testing.T) {
 			return next.token(map[string]string{"grant_type": oauth.GrantUMATicket, "ticket": next.fresh(), "pct": pct, "client_id": "web"})
 		}},
 		{"switched off", "need_info", func(b *bench, pct string) reply {
-			next := b.reload(func(c *uma.Config) { c.PCTLifetime = 0 })
+			next := b.reload(func(c *uma.Config) {
+				c.PCTLifetime, c.Policies = 0, []uma.Policy{{Name: "bob", From: from("bob@bob.example")}}
+			})
 			return next.withPCT(next.fresh(), pct)
 		}},
 		{"another tenant", "need_info", func(b *bench, pct string) reply {
@@ -126,12 +128,18 @@ func TestUG_57_Unusable(t *testing.T) {
 	}
 	t.Run("A25 bound to the key of a public client", func(t *testing.T) {
 		b := newBench(t, persisting)
-		pct := b.boundGrant("key-1").PCT
-		for key, want := range map[string]string{"": "need_info", "key-2": "need_info", "key-1": ""} {
-			_, code := b.bound(key, map[string]string{"grant_type": oauth.GrantUMATicket, "ticket": b.fresh(), "pct": pct})
-			if code != want {
-				t.Errorf("key %q: %s", key, code)
-			}
+		form := map[string]string{"grant_type": oauth.GrantUMATicket, "client_id": "app", "pct": b.boundGrant(b.fresh()).get("pct")}
+		form["ticket"] = b.fresh()
+		if res := b.token(form); res.code() != "need_info" {
+			t.Errorf("without a proof: %s", res.text)
+		}
+		form["ticket"] = b.fresh()
+		if res := b.bound(strangersKey, form); res.code() != "need_info" {
+			t.Errorf("with another key: %s", res.text)
+		}
+		form["ticket"] = b.fresh()
+		if res := b.bound(proofKey, form); res.status != 200 || res.get("token_type") != "DPoP" {
+			t.Errorf("%s", res.text)
 		}
 	})
 	t.Run("its domain was denied since", func(t *testing.T) {

@@ -72,23 +72,28 @@ func TestUG_36_RefreshToken(t *testing.T) {
 		if res := b.token(map[string]string{"grant_type": "refresh_token", "refresh_token": rt, "client_id": "app"}); res.code() != "unauthorized_client" {
 			t.Errorf("%d %s", res.status, res.text)
 		}
-		answer := b.boundGrant("key-1")
-		if answer.RefreshToken == "" || answer.PCT == "" {
-			t.Fatalf("%+v", answer)
+		res := b.boundGrant(b.fresh())
+		if res.get("refresh_token") == "" || res.get("pct") == "" {
+			t.Fatalf("%s", res.text)
 		}
-		form := map[string]string{"grant_type": "refresh_token", "refresh_token": answer.RefreshToken}
-		if _, code := b.bound("", form); code != "unauthorized_client" {
-			t.Errorf("without a proof: %s", code)
+		form := map[string]string{"grant_type": "refresh_token", "refresh_token": res.get("refresh_token"), "client_id": "app"}
+		if got := b.token(form); got.code() != "unauthorized_client" {
+			t.Errorf("without a proof: %s", got.text)
 		}
-		if _, code := b.bound("key-2", form); code != "invalid_grant" {
-			t.Errorf("with another key: %s", code)
+		if got := b.bound(strangersKey, form); got.code() != "invalid_grant" {
+			t.Errorf("with another key: %s", got.text)
 		}
-		next, code := b.bound("key-1", form)
-		if code != "" || next.TokenType != "DPoP" || next.RefreshToken == "" {
-			t.Fatalf("%s %+v", code, next)
+		next := b.bound(proofKey, form)
+		if next.get("token_type") != "DPoP" || next.get("refresh_token") == "" {
+			t.Fatalf("%s", next.text)
 		}
-		if got := b.introspect(next.AccessToken); !cmp.Equal(got.body["cnf"], any(map[string]any{"jkt": "key-1"})) {
+		got := b.introspect(next.get("access_token"))
+		if !cmp.Equal(got.body["cnf"], any(map[string]any{"jkt": thumbprint(t, proofKey)})) {
 			t.Errorf("%s", got.text)
+		}
+		b.pass(time.Minute)
+		if got := b.bound(strangersKey, form); got.code() != "invalid_grant" || !b.active(next.get("access_token")) {
+			t.Errorf("an old token with another key has an effect: %s", got.text)
 		}
 	})
 	for _, tc := range []struct {

@@ -226,3 +226,13 @@ func TestSEC_13_RevocationFailsClosed(t *testing.T) {
 		}
 	})
 }
+
+// A client whose tokens are always bound needs no proof to give one back.
+func TestOA_15_NoProof(t *testing.T) {
+	b := newBench(t, refreshing, func(b *bench) { b.cfg.Clients[0].DPoPBound = true })
+	res := b.boundGrant(b.fresh())
+	form := map[string]string{"token": res.get("refresh_token"), "client_id": "app"}
+	if got := b.send("revoke", form); got.status != 200 || b.active(res.get("access_token")) {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+}

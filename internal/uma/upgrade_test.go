@@ -96,7 +96,7 @@ func TestUG_20_NoUpgrade(t *testing.T) {
 		{"an unknown reference", func(upgrading) string { return "rpt_" + strings.Repeat("A", 43) }, bob, false},
 		{"another requesting party", func(b upgrading) string { return b.ask(b.ticket(b.pat, b.one, "get")).get("access_token") }, map[string]any{"sub": "eve"}, false},
 		{"another client", func(b upgrading) string { return b.webGrant(b.ticket(b.pat, b.one, "get")).get("access_token") }, bob, false},
-		{"another key", func(b upgrading) string { return b.boundGrant("key-1").AccessToken }, bob, false},
+		{"another key", func(b upgrading) string { return b.boundGrant(b.ticket(b.pat, b.one, "get")).get("access_token") }, bob, false},
 		{"another resource server", func(b upgrading) string {
 			pat := b.bench.pat("photos")
 			ticket := b.ticket(pat, b.register(pat, "x", "", "get"), "get")

@@ -217,8 +217,10 @@ func TestOA_12_TwoResourceServers(t *testing.T) {
 		name, pat, token string
 		want             bool
 	}{
-		{"mine", api, mine, true}, {"another's", api, theirs, false},
-		{"theirs", photos, theirs, true}, {"UG-03 mine at them", photos, mine, false},
+		{"mine", api, mine, true},
+		{"another's", api, theirs, false},
+		{"theirs", photos, theirs, true},
+		{"UG-03 mine at them", photos, mine, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			res := b.send("introspect", map[string]string{"token": tc.token}, bearer(tc.pat))

@@ -46,8 +46,12 @@ type foundRPT struct {
 
 // findRPT gives the RPT behind a text, whatever that may be.
 func (s *Server) findRPT(ctx context.Context, text string) (*foundRPT, bool, error) {
-	var f foundRPT
-	id, serial, err := "", 0, error(nil)
+	var (
+		f      foundRPT
+		id     string
+		serial int
+		err    error
+	)
 	if strings.HasPrefix(text, prefixRPT) {
 		id, serial, err = s.readReference(ctx, text)
 	} else {
@@ -80,19 +84,21 @@ func (s *Server) readReference(ctx context.Context, text string) (id string, ser
 // readJWT tells where a JWT leads; "" = nowhere. Only what we signed as an RPT
 // leads somewhere (RFC 8725 §3.11, §3.12).
 func (s *Server) readJWT(ctx context.Context, text string) (id string, serial int, claims map[string]any, err error) {
-	token, err := jose.Parse(text, oauth.MaxForm)
-	if err != nil || token.Header.Typ != oauth.TypAccessToken {
-		return "", 0, nil, nil
+	token, bad := jose.Parse(text, oauth.MaxForm)
+	if bad != nil || token.Header.Typ != oauth.TypAccessToken {
+		return "", 0, nil, nil //nolint:nilerr // no token of ours
 	}
-	err = token.Verify(ctx, s.cfg.RPTKeys, jose.DefaultAlgs(), &claims)
-	if errors.Is(err, jose.ErrKeySource) {
-		return "", 0, nil, s.unavailable("RPT key", err)
+	bad = token.Verify(ctx, s.cfg.RPTKeys, jose.DefaultAlgs(), &claims)
+	if errors.Is(bad, jose.ErrKeySource) {
+		return "", 0, nil, s.unavailable("RPT key", bad)
+	}
+	if bad != nil || claims["iss"] != s.cfg.Issuer {
+		return "", 0, nil, nil //nolint:nilerr // no token of ours
 	}
 	jti, _ := claims["jti"].(string)
 	id, number, _ := strings.Cut(jti, ".")
-	serial, bad := strconv.Atoi(number)
-	if err != nil || bad != nil || claims["iss"] != s.cfg.Issuer {
-		return "", 0, nil, nil
+	if serial, bad = strconv.Atoi(number); bad != nil {
+		return "", 0, nil, nil //nolint:nilerr // no RPT
 	}
 	return id, serial, claims, nil
 }

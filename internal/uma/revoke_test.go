@@ -108,7 +108,7 @@ func TestOA_15_ForeignClient(t *testing.T) {
 	t.Run("made-up refresh tokens of a known grant", func(t *testing.T) {
 		jti, _ := payload(t, res.get("access_token"))["jti"].(string)
 		id, _, _ := strings.Cut(jti, ".")
-		made := "rt_" + id[:21] + strings.Repeat("A", 43)
+		made := "rt_" + id + strings.Repeat("A", 42)
 		if b.revoke(made); !b.active(res.get("access_token")) {
 			t.Error("who knows the jti ended the grant")
 		}

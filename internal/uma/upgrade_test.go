@@ -160,6 +160,16 @@ func TestUG_20_NoUpgrade(t *testing.T) {
 			t.Errorf("%s", res.text)
 		}
 	})
+	t.Run("another resource server of the same owner", func(t *testing.T) {
+		b := newUpgrading(t, func(b *bench) { b.cfg.ResourceServers[0].Owner, b.cfg.ResourceServers[1].Owner = "alice", "alice" })
+		rpt := b.ask(b.ticket(b.pat, b.one, "get")).get("access_token")
+		pat := b.bench.pat("photos")
+		ticket := b.ticket(pat, b.register(pat, "x", "", "get"), "get")
+		res := b.present(ticket, b.sign(b.claims(ticket, map[string]any{"aud": "Photos"})), map[string]string{"rpt": rpt})
+		if res.body["upgraded"] != nil || len(b.permissions(res)) != 1 || !b.active(rpt) {
+			t.Errorf("%s", res.text)
+		}
+	})
 	t.Run("too much for one token", func(t *testing.T) {
 		for size, want := range map[int][]bool{1900: {false, true, false}, 2000: {false, false, false}} {
 			b := newUpgrading(t)

@@ -54,7 +54,7 @@ func (h *Handler) loadGuests(ctx caddy.Context, policies []uma.Policy) error {
 		if !ok {
 			return fmt.Errorf("policy '%s': evaluate: %w", p.Name, errNoPolicy(mod))
 		}
-		policies[i].Guest = guest
+		policies[i].Guest = policy.Guard(guest, 0)
 	}
 	return nil
 }

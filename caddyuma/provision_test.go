@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
 
@@ -226,7 +227,7 @@ func TestGuests(t *testing.T) {
 	if rules[0].Guest != nil || rules[1].Guest == nil {
 		t.Fatalf("%v", rules)
 	}
-	if ok, err := rules[1].Guest.Evaluate(t.Context(), nil); !ok || err != nil {
+	if ok, err := rules[1].Guest.Evaluate(t.Context(), new(policy.Input)); !ok || err != nil {
 		t.Errorf("Evaluate = %v, %v: it was not provisioned", ok, err)
 	}
 }

@@ -33,7 +33,7 @@ func (s *Server) writeSigned(w http.ResponseWriter, r *http.Request, as protecte
 // does not count.
 func wantsSigned(h http.Header) bool {
 	signed, plain := 0.0, 0.0
-	for _, entry := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
+	for entry := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
 		mediaType, params, err := mime.ParseMediaType(entry)
 		if err != nil {
 			continue

@@ -369,8 +369,12 @@ func TestOA_14_SignedAnswer(t *testing.T) {
 		{signed + ";q=NaN", false},
 		{signed + ";q", false},
 		{`text/plain;x=", ` + signed + `"`, false},
-		{"", false}, {"*/*", false}, {"application/*", false}, {"application/json", false},
-		{"application/jwt", false}, {signed + "x", false},
+		{"", false},
+		{"*/*", false},
+		{"application/*", false},
+		{"application/json", false},
+		{"application/jwt", false},
+		{signed + "x", false},
 	} {
 		if got := uma.WantsSigned(tc.accept); got != tc.want {
 			t.Errorf("Accept: %s: %v", tc.accept, got)

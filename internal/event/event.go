@@ -85,6 +85,15 @@ type Replay struct {
 // Name implements Event.
 func (Replay) Name() string { return "replay" }
 
+// Revocation: a grant, or one RPT of it, ended before its time.
+type Revocation struct {
+	Issuer, ClientID, ResourceServer, DecisionID string
+	Reason                                       string
+}
+
+// Name implements Event.
+func (Revocation) Name() string { return "revocation" }
+
 // RPTCheck: a resource server let a request with an RPT through or refused it.
 type RPTCheck struct {
 	Issuer, ResourceServer, Resource, ClientID, Subject, DecisionID string

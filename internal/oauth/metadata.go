@@ -17,6 +17,13 @@ type Metadata struct {
 	ResourceRegistrationEndpoint string   `json:"resource_registration_endpoint,omitempty"`
 	UMAProfilesSupported         []string `json:"uma_profiles_supported,omitempty"`
 
+	// RFC 8414 §2, RFC 9701 §7.
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint,omitempty"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionSigningAlgValuesSupported    []string `json:"introspection_signing_alg_values_supported,omitempty"`
+	RevocationEndpoint                        string   `json:"revocation_endpoint,omitempty"`
+	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+
 	ScopesSupported     []string `json:"scopes_supported,omitempty"`
 	GrantTypesSupported []string `json:"grant_types_supported"`
 	// ResponseTypesSupported is written even when it is empty, because typed
@@ -69,6 +76,11 @@ type TokenResponse struct {
 	Scope           string `json:"scope,omitempty"`
 	DecisionID      string `json:"decision_id,omitempty"`
 	IDToken         string `json:"id_token,omitempty"`
+	RefreshToken    string `json:"refresh_token,omitempty"`
+	// PCT and Upgraded are of UMA Grant §3.3.5. Upgraded is there only when it is
+	// true.
+	PCT      string `json:"pct,omitempty"`
+	Upgraded bool   `json:"upgraded,omitempty"`
 
 	ResourceURI string `json:"resource_uri,omitempty"`
 	Audience    string `json:"audience,omitempty"`

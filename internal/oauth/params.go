@@ -5,8 +5,8 @@ const (
 	GrantUMATicket         = "urn:ietf:params:oauth:grant-type:uma-ticket"     // UMA Grant §3.3.1
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693 §2.1
 	GrantClientCredentials = "client_credentials"                              // RFC 6749 §4.4.2
-	GrantAuthorizationCode = "authorization_code"                              // RFC 6749 §4.1.3
 	GrantRefreshToken      = "refresh_token"                                   // RFC 6749 §6
+	GrantAuthorizationCode = "authorization_code"                              // RFC 6749 §4.1.3
 )
 
 // Token types (RFC 8693 §3) and the claim token format of the profile
@@ -24,6 +24,8 @@ const (
 	TypClaimsToken = "ca-claims+jwt" // CONFORMANCE A37
 	TypAccessToken = "at+jwt"        // RFC 9068 §2.1
 	TypDPoP        = "dpop+jwt"      // RFC 9449 §4.2
+
+	TypIntrospection = "token-introspection+jwt" // RFC 9701 §5
 )
 
 // DPoP (RFC 9449): the header fields of a proof (§4.1) and of a nonce (§8), and
@@ -33,6 +35,9 @@ const (
 	HeaderDPoPNonce = "DPoP-Nonce"
 	SchemeDPoP      = "DPoP"
 )
+
+// MediaTypeIntrospection is that of a signed introspection answer (RFC 9701 §4).
+const MediaTypeIntrospection = "application/" + TypIntrospection
 
 // ScopeUMAProtection is the scope that makes an access token a PAT (UMA
 // Federated Authorization §1.2).

@@ -2,6 +2,8 @@ package uma
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -37,6 +39,20 @@ func (s *Server) VerifyClaimToken(ctx context.Context, ticket, rs, token string)
 		return "", err
 	}
 	return p.party.Email.String(), nil
+}
+
+// WantsSigned tells which introspection answer an Accept header asks for.
+func WantsSigned(accept ...string) bool { return wantsSigned(map[string][]string{"Accept": accept}) }
+
+// GrantRecordSize is how long the record of a grant is, with as many RPTs as there
+// can be and all of them narrowed to these scopes.
+func GrantRecordSize(scopes []string) (bytes, rpts int) {
+	g := &grant{}
+	for i := range 10 * maxRPTs {
+		g.add(rptRecord{Serial: i, Expires: 1 << 40, Scopes: scopes}, time.Unix(0, 0), 0)
+	}
+	body, _ := json.Marshal(g.rec)
+	return len(body), len(g.rec.RPTs)
 }
 
 // CheckConfirmation tells whether a request that proves this key and this

@@ -31,10 +31,19 @@ func (s *Server) metadata() oauth.Metadata {
 		ResponseTypesSupported:            []string{},
 		ScopesSupported:                   []string{oauth.ScopeUMAProtection},
 		TokenEndpointAuthMethodsSupported: []string{oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost},
+		IntrospectionEndpoint:             s.endpoint("introspect"),
+		RevocationEndpoint:                s.endpoint("revoke"),
 		DPoPSigningAlgValuesSupported:     dpop.Algs(),
 		OPTermsOfService:                  s.cfg.Terms,
 	}
 	s.describeClients(&m)
+	// RFC 8414 §2: types of access tokens may stand here, too; it is the PAT.
+	m.IntrospectionEndpointAuthMethodsSupported = []string{"Bearer"}
+	m.IntrospectionSigningAlgValuesSupported = []string{s.cfg.IntrospectionKeys.Alg()}
+	m.RevocationEndpointAuthMethodsSupported = m.TokenEndpointAuthMethodsSupported
+	if s.cfg.RefreshLifetime > 0 {
+		m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantRefreshToken)
+	}
 	return m
 }
 
@@ -43,10 +52,14 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request, _ caller)
 }
 
 func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request, _ caller) {
-	keys, err := s.cfg.RPTKeys.Public(r.Context())
-	if err != nil {
-		s.fail(w, s.unavailable("signing keys", err))
-		return
+	var keys []jose.PublicKey
+	for _, ring := range []*jose.Ring{s.cfg.RPTKeys, s.cfg.IntrospectionKeys} {
+		more, err := ring.Public(r.Context())
+		if err != nil {
+			s.fail(w, s.unavailable("signing keys", err))
+			return
+		}
+		keys = append(keys, more...)
 	}
 	set, err := jose.MarshalJWKS(keys...)
 	if err != nil {

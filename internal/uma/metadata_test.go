@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -22,7 +23,7 @@ func TestUG_04_Metadata(t *testing.T) {
 		}
 	})
 	t.Run("UF-07 the endpoints answer", func(t *testing.T) {
-		for _, name := range []string{"permission_endpoint", "resource_registration_endpoint", "token_endpoint", "jwks_uri"} {
+		for _, name := range []string{"permission_endpoint", "resource_registration_endpoint", "token_endpoint", "jwks_uri", "introspection_endpoint", "revocation_endpoint"} {
 			path := strings.TrimPrefix(doc.get(name), issuer)
 			if res := b.get(path); res.status == 404 || path == doc.get(name) || path == "" {
 				t.Errorf("%s = %q: %d", name, doc.get(name), res.status)
@@ -45,10 +46,17 @@ func TestUG_04_Metadata(t *testing.T) {
 				t.Errorf("%s is empty", name)
 			}
 		}
-		for _, name := range []string{"introspection_endpoint", "claims_interaction_endpoint", "registration_endpoint", "revocation_endpoint", "authorization_endpoint", "op_tos_uri"} {
+		for _, name := range []string{"claims_interaction_endpoint", "registration_endpoint", "authorization_endpoint", "op_tos_uri"} {
 			if _, there := doc.body[name]; there {
 				t.Errorf("%s is not offered", name)
 			}
+		}
+		if list, _ := doc.body["grant_types_supported"].([]any); slices.Contains(list, any("refresh_token")) {
+			t.Errorf("grant types %v", list)
+		}
+		refresh := newBench(t, func(b *bench) { b.cfg.RefreshLifetime = time.Hour })
+		if list, _ := refresh.get("/.well-known/uma2-configuration").body["grant_types_supported"].([]any); !slices.Contains(list, any("refresh_token")) {
+			t.Errorf("grant types with refresh tokens %v", list)
 		}
 		with := newBench(t, func(b *bench) { b.cfg.Terms = "https://alice.example/terms" })
 		if res := with.get("/.well-known/uma2-configuration"); res.get("op_tos_uri") != "https://alice.example/terms" {
@@ -83,14 +91,16 @@ func TestUG_04_JWKS(t *testing.T) {
 	b := newBench(t)
 	res := b.get("/uma/jwks")
 	keys, _ := res.body["keys"].([]any)
-	if res.status != 200 || len(keys) != 1 || !strings.Contains(res.header.Get("Cache-Control"), "max-age") {
+	if res.status != 200 || len(keys) != 2 || !strings.Contains(res.header.Get("Cache-Control"), "max-age") {
 		t.Fatalf("%d %v %s", res.status, res.header, res.text)
 	}
 	t.Run("SEC-11 nothing private", func(t *testing.T) {
-		key, _ := keys[0].(map[string]any)
-		for name := range key {
-			if !slices.Contains([]string{"kty", "crv", "x", "y", "kid", "alg", "use"}, name) {
-				t.Errorf("member %s", name)
+		for _, entry := range keys {
+			key, _ := entry.(map[string]any)
+			for name := range key {
+				if !slices.Contains([]string{"kty", "crv", "x", "y", "kid", "alg", "use"}, name) {
+					t.Errorf("member %s", name)
+				}
 			}
 		}
 	})
@@ -120,7 +130,7 @@ func TestSEC_23_CORS(t *testing.T) {
 	}
 	const page = "https://page.example"
 	for path, public := range map[string]bool{
-		"/uma/token": true, "/uma/jwks": true, "/.well-known/uma2-configuration": true,
+		"/uma/token": true, "/uma/jwks": true, "/.well-known/uma2-configuration": true, "/uma/revoke": true, "/uma/introspect": false,
 		"/uma/permission": false, "/uma/resource": false, "/uma/resource/" + strings.Repeat("A", 22): false,
 	} {
 		for _, method := range []string{http.MethodOptions, http.MethodGet, http.MethodPost} {

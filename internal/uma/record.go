@@ -16,14 +16,16 @@ import (
 
 // Kinds of documents. Each record has a member v; a newer one is refused.
 const (
-	kindPAT      = "pat"
-	kindResource = "resource"
-	kindSpent    = "spent"
-	kindGrant    = "grant"
-	kindDecision = "decision"
-	kindProcess  = "process"
-	kindClient   = "client"
-	kindAccess   = "access"
+	kindPAT       = "pat"
+	kindAccess    = "access"
+	kindResource  = "resource"
+	kindSpent     = "spent"
+	kindGrant     = "grant"
+	kindReference = "reference"
+	kindPCT       = "pct"
+	kindDecision  = "decision"
+	kindProcess   = "process"
+	kindClient    = "client"
 
 	currentVersion = 1
 )

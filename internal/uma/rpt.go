@@ -6,84 +6,168 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"maps"
-	"time"
+	"slices"
+	"strconv"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
-// grantRecord is what a ticket led to: one RPT for one requesting party,
-// client, resource server and owner (UMA Grant §1.3).
-type grantRecord struct {
-	version
-	ResourceServer string             `json:"resource_server"`
-	Owner          string             `json:"owner"`
-	Client         string             `json:"client"`
-	Issuer         string             `json:"iss"`
-	Subject        string             `json:"sub"`
-	Permissions    []oauth.Permission `json:"permissions"`
-	Policy         string             `json:"policy"`
-	DecisionID     string             `json:"decision_id"`
-	Expires        int64              `json:"exp"`
-	// Revoked says why it ended; "" = it lives.
-	Revoked string       `json:"revoked,omitempty"`
-	Bound   confirmation `json:"cnf,omitzero"`
-}
-
-// issueRPT signs the RPT (RFC 9068 with the permissions of UMA Fed §5.1.1) and
-// records the grant; if it cannot be recorded, it does not leave.
+// issueRPT makes a grant of what a ticket led to, with its first RPT; if it cannot
+// be recorded, nothing leaves.
 func (s *Server) issueRPT(ctx context.Context, p *process, granted []oauth.Permission) (*oauth.TokenResponse, error) {
-	now := s.cfg.Now()
-	expires := now.Add(s.cfg.RPTLifetime)
-	jti := randomText(16)
 	sub, err := s.subject(ctx, p.party)
 	if err != nil {
 		return nil, err
 	}
-	payload := released(p)
-	maps.Copy(payload, map[string]any{
-		"iss": s.cfg.Issuer, "sub": sub, "aud": p.rs.audience(), "client_id": p.req.client.ID,
-		"iat": now.Unix(), "exp": expires.Unix(), "jti": jti,
-		"permissions": granted, "decision_id": p.decision.DecisionID,
+	var answer *oauth.TokenResponse
+	err = s.again(func() error {
+		answer, err = s.newGrant(ctx, p, sub, granted)
+		return err
 	})
-	if !p.req.bound.none() {
-		payload["cnf"] = p.req.bound
-	}
-	rpt, err := s.cfg.RPTKeys.Sign(ctx, oauth.TypAccessToken, payload)
 	if err != nil {
-		return nil, s.unavailable("RPT key", err)
-	}
-	if err := s.recordGrant(ctx, p, jti, expires, granted); err != nil {
 		return nil, err
 	}
-	return &oauth.TokenResponse{
-		AccessToken: rpt, TokenType: p.req.bound.tokenType(), ExpiresIn: int64(s.cfg.RPTLifetime / time.Second),
-	}, nil
+	return answer, nil
 }
 
-func (s *Server) recordGrant(ctx context.Context, p *process, jti string, expires time.Time, granted []oauth.Permission) error {
-	doc, err := s.doc(kindGrant, jti, p.rs.ID, expires.Add(2*s.cfg.Leeway), grantRecord{
+func (s *Server) newGrant(ctx context.Context, p *process, sub string, granted []oauth.Permission) (*oauth.TokenResponse, error) {
+	old, granted, err := s.upgrade(ctx, p, sub, granted)
+	if err != nil {
+		return nil, err
+	}
+	g := &grant{id: randomText(grantIDBytes), rec: grantRecord{
 		version: version{currentVersion}, ResourceServer: p.rs.ID, Owner: p.ticket.Owner, Client: p.req.client.ID,
-		Issuer: p.party.Issuer, Subject: p.party.Subject, Permissions: granted,
-		Policy: p.decision.Policy, DecisionID: p.decision.DecisionID, Expires: expires.Unix(), Bound: p.req.bound,
-	})
+		Subject: sub, Confirm: p.req.bound, Permissions: granted,
+		Policy: p.decision.Policy, DecisionID: p.decision.DecisionID, Revision: s.cfg.PolicyRevision,
+	}}
+	answer, ops, err := s.mint(ctx, g, granted, nil, released(p.rs, p.party))
+	if err != nil {
+		return nil, err
+	}
+	answer.Upgraded = old != nil
+	more, err := s.extras(ctx, p, g, answer)
+	if err != nil {
+		return nil, err
+	}
+	return answer, s.recordGrant(ctx, p, g, old, slices.Concat(ops, more))
+}
+
+// extras are what may come with an RPT: refresh token and PCT.
+func (s *Server) extras(ctx context.Context, p *process, g *grant, answer *oauth.TokenResponse) ([]store.Op, error) {
+	if s.cfg.RefreshLifetime > 0 && holdsSafely(p.req) {
+		answer.RefreshToken = s.startRefresh(g)
+	}
+	pct, ops, err := s.issuePCT(ctx, p)
+	if err != nil || pct == "" {
+		return nil, err
+	}
+	answer.PCT, g.rec.PCT = pct, hashID(pct)
+	return ops, nil
+}
+
+// recordGrant writes the grant with the outcome of its ticket. An upgrade ends the
+// old grant in the same commit (UMA Grant §3.3.5.1).
+func (s *Server) recordGrant(ctx context.Context, p *process, g, old *grant, ops []store.Op) error {
+	if old != nil {
+		old.end("upgraded")
+		old.rec.Next, old.rec.Expires = g.id, max(old.rec.Expires, g.rec.Expires)
+		op, err := s.op(old)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, op)
+	}
+	op, err := s.op(g)
 	if err != nil {
 		return err
 	}
-	return s.settle(ctx, p, result{outcome: event.Granted, granted: granted, grant: jti, ops: []store.Op{store.Create(doc)}})
+	err = s.settle(ctx, p, result{outcome: event.Granted, granted: g.rec.Permissions, grant: g.id, ops: append(ops, op)})
+	if err == nil && old != nil {
+		s.observeRevocation(ctx, old.rec, old.rec.Revoked)
+	}
+	return err
 }
+
+// mint makes the next RPT of a grant, for what of its permissions concerns the
+// scopes. Grant and ops must be written before it leaves.
+func (s *Server) mint(ctx context.Context, g *grant, what []oauth.Permission, scopes []string, claims map[string]any) (*oauth.TokenResponse, []store.Op, error) {
+	now := s.cfg.Now()
+	expires := now.Add(s.cfg.RPTLifetime).Unix()
+	if ends := g.rec.Refresh.Ends; ends != 0 { // CONFORMANCE A29: the whole family ends
+		expires = min(expires, ends)
+	}
+	g.rec.Serial++
+	rpt := rptRecord{Serial: g.rec.Serial, IssuedAt: now.Unix(), Expires: expires, Scopes: scopes}
+	g.add(rpt, now, s.cfg.Leeway)
+	answer := &oauth.TokenResponse{
+		TokenType: g.rec.Confirm.tokenType(), ExpiresIn: expires - now.Unix(), DecisionID: g.rec.DecisionID,
+	}
+	if s.servers[g.rec.ResourceServer].Opaque {
+		token, op, err := s.newReference(g, rpt)
+		answer.AccessToken = token
+		return answer, []store.Op{op}, err
+	}
+	payload := maps.Clone(claims)
+	maps.Copy(payload, s.describe(g, rpt, what))
+	token, err := s.cfg.RPTKeys.Sign(ctx, oauth.TypAccessToken, payload)
+	if err != nil {
+		return nil, nil, s.unavailable("RPT key", err)
+	}
+	answer.AccessToken = token
+	return answer, nil, nil
+}
+
+// describe gives the claims of an RPT (RFC 9068 §2.2, with the permissions of UMA
+// Fed §5.1.1), which are also its description at introspection (RFC 7662 §2.2).
+// There is no scope: scopes count within their permission alone (CONFORMANCE A23).
+func (s *Server) describe(g *grant, rpt rptRecord, what []oauth.Permission) map[string]any {
+	all := map[string]any{
+		"iss": s.cfg.Issuer, "sub": g.rec.Subject, "aud": s.servers[g.rec.ResourceServer].audience(),
+		"client_id": g.rec.Client, "iat": rpt.IssuedAt, "exp": rpt.Expires, "jti": g.jti(rpt),
+		"permissions": what, "decision_id": g.rec.DecisionID,
+	}
+	if !g.rec.Confirm.none() {
+		all["cnf"] = g.rec.Confirm
+	}
+	return all
+}
+
+// jti leads from an RPT to its grant.
+func (g *grant) jti(rpt rptRecord) string { return g.id + "." + strconv.Itoa(rpt.Serial) }
+
+// holdsSafely tells whether a client can be given something to keep: it
+// authenticates, or what it gets is bound to the key that it proved (CONFORMANCE
+// A25).
+func holdsSafely(req *tokenRequest) bool { return !req.client.Public || req.bound.JKT != "" }
 
 // released are the claims that the resource server gets of the requesting
 // party. The protocol's own claims are set afterwards and win.
-func released(p *process) map[string]any {
+func released(rs ResourceServer, who *party) map[string]any {
 	payload := map[string]any{}
-	for _, name := range p.rs.Release {
-		if value, there := p.party.Claims[name]; there {
+	for _, name := range rs.Release {
+		if value, there := who.Claims[name]; there {
 			payload[name] = value
 		}
 	}
 	return payload
+}
+
+// releasedAgain are the released claims of a grant that was made before.
+func (s *Server) releasedAgain(ctx context.Context, g *grant) (claims map[string]any, known bool, err error) {
+	rs := s.servers[g.rec.ResourceServer]
+	if len(rs.Release) == 0 {
+		return map[string]any{}, true, nil
+	}
+	_, who, _, err := s.pastDecision(ctx, g.rec.DecisionID)
+	if unreadable(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, s.unavailable("decision", err)
+	}
+	return released(rs, who), true, nil
 }
 
 // subject makes the RPT's sub: stable for (iss, sub), opaque, and never equal

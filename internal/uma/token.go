@@ -68,7 +68,7 @@ func (s *Server) token(r *http.Request, from caller) (*oauth.TokenResponse, erro
 	if err != nil {
 		return nil, err
 	}
-	client, bound, err := s.authenticate(r, form, from)
+	client, bound, err := s.authenticate(r, form, from, true)
 	if err != nil {
 		return nil, err
 	}
@@ -86,18 +86,21 @@ func (s *Server) grant(name string) (grantFunc, error) {
 		return s.grantTicket, nil
 	case oauth.GrantClientCredentials:
 		return s.grantClientCredentials, nil
+	case oauth.GrantRefreshToken:
+		if s.cfg.RefreshLifetime > 0 {
+			return s.grantRefresh, nil
+		}
 	case "":
 		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "grant_type is missing")
-	default:
-		return nil, oauth.Errorf(oauth.CodeUnsupportedGrantType, "this grant type is not offered; see grant_types_supported")
 	}
+	return nil, oauth.Errorf(oauth.CodeUnsupportedGrantType, "this grant type is not offered; see grant_types_supported")
 }
 
 // authenticate finds the client and what it proves to hold. The limit comes
 // first, so that neither secrets can be tried nor signatures be checked at will;
 // like a proof that is not in order it leaves the ticket usable (CONFORMANCE A2,
-// SEC-18).
-func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (clientauth.Client, confirmation, error) {
+// SEC-18). Proofs are of use only where tokens are issued.
+func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller, proofs bool) (clientauth.Client, confirmation, error) {
 	var bound confirmation
 	creds, err := oauth.ParseCredentials(r.Header, form)
 	if err != nil {
@@ -112,12 +115,14 @@ func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (cl
 			return clientauth.Client{}, bound, err
 		}
 	}
-	if bound.JKT, err = s.provenKey(r, from); err != nil {
-		return clientauth.Client{}, bound, err
+	if proofs {
+		if bound.JKT, err = s.provenKey(r, from); err != nil {
+			return clientauth.Client{}, bound, err
+		}
 	}
 	client, err := s.clientOf(r, creds, from)
 	bound.X5T = client.Certificate
-	if err == nil && client.DPoPBound && bound.JKT == "" {
+	if err == nil && proofs && client.DPoPBound && bound.JKT == "" {
 		err = noProof()
 	}
 	return client, bound, err

@@ -1,6 +1,7 @@
 // Package uma is the engine of the UMA 2.0 authorization server: metadata,
 // PATs, resource registration, the permission endpoint and the token endpoint
-// with the UMA grant. One file per endpoint or grant. It knows nothing of
+// with the UMA grant and refresh tokens, introspection and revocation. One file per
+// endpoint or grant. It knows nothing of
 // Caddy; caddyuma puts it there.
 //
 // A permission ticket is a sealed box and is stored nowhere. When it is
@@ -99,6 +100,8 @@ func (s *Server) mount() {
 		s.base + "token":      {methods: "POST", public: true, serve: s.serveToken},
 		s.base + "jwks":       {methods: "GET HEAD", public: true, serve: s.serveJWKS},
 		s.base + "permission": {methods: "POST", serve: s.servePermission},
+		s.base + "introspect": {methods: "POST", serve: s.serveIntrospect},
+		s.base + "revoke":     {methods: "POST", public: true, serve: s.serveRevoke},
 	}
 	if s.registers() {
 		s.routes[s.base+"register"] = route{methods: "POST", serve: s.serveRegister}

@@ -59,6 +59,8 @@ func describe(e event.Event) (line, bool) {
 	case event.Replay:
 		l.level = zapcore.WarnLevel
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "ticket_challenge", e.TicketChallenge)
+	case event.Revocation:
+		l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "reason", e.Reason)
 	case event.RPTCheck:
 		l.outcome(e.Outcome)
 		if e.Outcome == event.Granted {

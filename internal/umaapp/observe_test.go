@@ -71,6 +71,7 @@ func TestObserve(t *testing.T) {
 		},
 		{"ticket", event.TicketIssued{Issuer: "i", ResourceIDs: []string{"r"}}, zapcore.DebugLevel, map[string]any{"issuer": "i", "resource_id": []any{"r"}}, false},
 		{"replay", event.Replay{Issuer: "i", ClientID: "c"}, zapcore.WarnLevel, map[string]any{"issuer": "i", "client_id": "c"}, false},
+		{"revocation", event.Revocation{Issuer: "i", ClientID: "c", ResourceServer: "api", DecisionID: "d", Reason: "why"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "client_id": "c", "resource_server": "api", "decision_id": "d", "reason": "why"}, false},
 		{"RPT let through", event.RPTCheck{Issuer: "i", Outcome: event.Granted, Source: "cache"}, zapcore.DebugLevel, map[string]any{"issuer": "i", "outcome": "granted", "source": "cache"}, false},
 		{"RPT refused", event.RPTCheck{Issuer: "i", Outcome: event.Refused, Reason: "expired"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "outcome": "refused", "reason": "expired"}, false},
 		{"discovery", event.Discovery{Domain: "bob.example", IssuerFound: "i", Outcome: event.Granted}, zapcore.InfoLevel, map[string]any{"domain": "bob.example", "iss": "i", "outcome": "granted"}, false},

@@ -59,6 +59,9 @@ func describe(e event.Event) (line, bool) {
 	case event.Replay:
 		l.level = zapcore.WarnLevel
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "ticket_challenge", e.TicketChallenge)
+	case event.Continuity:
+		l.level = zapcore.WarnLevel
+		l.continuity(e)
 	case event.RPTCheck:
 		l.outcome(e.Outcome)
 		if e.Outcome == event.Granted {
@@ -88,6 +91,10 @@ func (l *line) outcome(o event.Outcome) {
 func (l *line) decision(e event.Decision) {
 	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "owner", e.Owner, "ticket_challenge", e.TicketChallenge)
 	l.list("resource_id", e.ResourceIDs)
+}
+
+func (l *line) continuity(e event.Continuity) {
+	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "domain", e.Domain, "kind", string(e.Kind), "known_iss", e.Known, "iss", e.Seen, "outcome", string(e.Outcome))
 }
 
 // maxField bounds what a stranger's value can take up in a log line.

@@ -62,6 +62,7 @@ func describe(e event.Event) (line, bool) {
 	case event.Continuity:
 		l.level = zapcore.WarnLevel
 		l.continuity(e)
+		l.add("iss", e.Seen)
 	case event.RPTCheck:
 		l.outcome(e.Outcome)
 		if e.Outcome == event.Granted {
@@ -94,7 +95,7 @@ func (l *line) decision(e event.Decision) {
 }
 
 func (l *line) continuity(e event.Continuity) {
-	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "domain", e.Domain, "kind", string(e.Kind), "known_iss", e.Known, "iss", e.Seen, "outcome", string(e.Outcome))
+	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "domain", e.Domain, "kind", string(e.Kind), "known_iss", e.Known, "outcome", string(e.Outcome))
 }
 
 // maxField bounds what a stranger's value can take up in a log line.

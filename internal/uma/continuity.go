@@ -134,33 +134,41 @@ func (e *ledgerEntry) doubt() event.ContinuityKind {
 	return ""
 }
 
-// takeDown writes what is to be remembered, if there is anything new.
-func (s *Server) takeDown(ctx context.Context, e *ledgerEntry, kind event.ContinuityKind, mode Continuity) error {
-	address, domain := false, false
+// remember changes the records as the outcome demands, and says which of them
+// have to be written.
+func (e *ledgerEntry) remember(kind event.ContinuityKind, mode Continuity) (domain, address bool) {
 	switch {
 	case kind == "":
 		domain = e.domain.see(e.who, e.now)
-		address = e.seeAddress()
+		return domain, e.seeAddress()
 	case mode == ContinuityDeny:
-		domain = e.domain.doubtful(e.who.Issuer, kind, event.Denied, e.now)
+		return e.domain.doubtful(e.who.Issuer, kind, event.Denied, e.now), false
 	default:
-		seen := e.domain.see(e.who, e.now)
-		domain = e.domain.doubtful(e.who.Issuer, kind, event.Warned, e.now) || seen
+		domain = e.domain.see(e.who, e.now)
+		return e.domain.doubtful(e.who.Issuer, kind, event.Warned, e.now) || domain, false
 	}
+}
+
+// takeDown writes what is to be remembered, if there is anything new.
+func (s *Server) takeDown(ctx context.Context, e *ledgerEntry, kind event.ContinuityKind, mode Continuity) error {
+	domain, address := e.remember(kind, mode)
 	var ops []store.Op
-	var failed error
-	write := func(was store.Doc, index string, rec record) {
-		op, err := s.inPlace(was, index, rec)
-		ops, failed = append(ops, op), errors.Join(failed, err)
-	}
 	if domain {
-		write(e.domainDoc, "", e.domain)
+		op, err := s.inPlace(e.domainDoc, "", e.domain)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, op)
 	}
 	if address {
-		write(e.addressDoc, e.who.Email.Domain, e.address)
+		op, err := s.inPlace(e.addressDoc, e.who.Email.Domain, e.address)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, op)
 	}
-	if failed != nil || len(ops) == 0 {
-		return failed
+	if len(ops) == 0 {
+		return nil
 	}
 	return s.commit(ctx, ops...)
 }

@@ -75,7 +75,7 @@ var packages = map[string]pkg{
 	"internal/dpop":            {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{lru}},
 	"internal/statuslist":      {ours: []string{"internal/jose"}, foreign: []string{xSync}},
 	"internal/discovery": {
-		ours:    []string{"internal/oauth", "internal/event", "internal/jose", "internal/outbound"},
+		ours:    []string{"internal/oauth", "internal/event", "internal/jose", "internal/limit", "internal/outbound"},
 		foreign: []string{"github.com/coreos/go-oidc/v3", "golang.org/x/net/publicsuffix", zap, lru, xSync},
 	},
 

@@ -18,8 +18,9 @@ type list struct {
 // entry is a line; id is "" in a comment or an empty line.
 type entry struct{ id, state, text string }
 
-// States of a requirement. The latter two are followed by a colon and words:
-// the file to review and why, or the reason.
+// States of a requirement. The latter two are followed by a colon and words: the
+// file to review and why, or the reason. `later` may be followed by what is still
+// missing; then no test makes it `test` by itself.
 const (
 	stateTest        = "test"
 	stateLater       = "later"
@@ -29,7 +30,7 @@ const (
 
 var (
 	idPattern    = regexp.MustCompile(`^[A-Z]+(-[A-Z]+)*-[0-9]{2,}$`)
-	statePattern = regexp.MustCompile(`^(test|later|(review|unsupported): .*\S)$`)
+	statePattern = regexp.MustCompile(`^(test|later|(later|review|unsupported): .*\S)$`)
 )
 
 func parse(text string) (*list, error) {
@@ -55,7 +56,7 @@ func (l *list) add(line string) error {
 	case !ok || !idPattern.MatchString(id):
 		return fmt.Errorf("%q is no requirement: ID, a tab, the state", line)
 	case !statePattern.MatchString(state):
-		return fmt.Errorf("%s: the state %q is not test, later, 'review: file and why' or 'unsupported: reason'", id, state)
+		return fmt.Errorf("%s: the state %q is not test, later, 'later: what is missing', 'review: file and why' or 'unsupported: reason'", id, state)
 	}
 	if _, twice := l.ids[id]; twice {
 		return fmt.Errorf("%s stands there twice", id)

@@ -96,7 +96,7 @@ func TestOutput(t *testing.T) {
 }
 
 func TestUpdate(t *testing.T) {
-	l, err := parse("# comment\n\nUG-43\tlater\nUG-44\tlater\nUG-45\tunsupported: x\n")
+	l, err := parse("# comment\n\nUG-43\tlater\nUG-44\tlater\nUG-45\tunsupported: x\nUG-46\tlater: the other half\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestUpdate(t *testing.T) {
 	if !l.update(passed) {
 		t.Error("update = false, want true")
 	}
-	if diff := cmp.Diff("# comment\n\nUG-43\ttest\nUG-44\tlater\nUG-45\tunsupported: x\n", l.String()); diff != "" {
+	if diff := cmp.Diff("# comment\n\nUG-43\ttest\nUG-44\tlater\nUG-45\tunsupported: x\nUG-46\tlater: the other half\n", l.String()); diff != "" {
 		t.Error(diff)
 	}
 	if l.update(passed) {

@@ -18,6 +18,7 @@ type (
 		Domain  string `cel:"domain"`
 	}
 	resourceVar struct {
+		ID     string   `cel:"id"`
 		Name   string   `cel:"name"`
 		Type   string   `cel:"type"`
 		Owner  string   `cel:"owner"`
@@ -41,6 +42,7 @@ func newEnv() (*cel.Env, error) {
 	return cel.NewEnv(
 		ext.NativeTypes(ext.ParseStructTag("cel"),
 			reflect.TypeFor[emailVar](), reflect.TypeFor[resourceVar](), reflect.TypeFor[requestVar]()),
+		withAdapter,
 		cel.Variable("email", cel.ObjectType("cel.emailVar")),
 		cel.Variable("iss", cel.StringType),
 		cel.Variable("sub", cel.StringType),
@@ -53,6 +55,7 @@ func newEnv() (*cel.Env, error) {
 		// JSON numbers are doubles: claims.level >= 3 must hold for 3.0.
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
+		cel.EnableMacroCallTracking(), // Explain writes exists() as it was written
 		cel.ParserExpressionSizeLimit(MaxExpression),
 		cel.ParserRecursionLimit(maxDepth),
 		cel.ASTValidators(
@@ -77,7 +80,7 @@ func variables(in *policy.Input, withClaims bool) map[string]any {
 		"now":      in.Now,
 	}
 	if withClaims {
-		vars[nameClaims] = plainObject(in.Claims)
+		vars[nameClaims] = in.Claims
 	}
 	return vars
 }

@@ -8,36 +8,60 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/interpreter"
+	"cel.dev/cel-go/common/types/ref"
 
 	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 )
 
 // condition is a compiled expression. It may be evaluated concurrently.
 type condition struct {
-	program cel.Program
-	facts   facts
+	env      *cel.Env
+	checked  *cel.Ast
+	facts    facts
+	programs programs
 }
 
 // What Evaluate says. An allow rule then does not match, a deny rule does
-// (CONFORMANCE SEC-26).
+// (CONFORMANCE SEC-26). The first three are those of the public contract.
 var (
 	// ErrMissing: the expression looks at a claim that is not there.
-	ErrMissing = errors.New("no such key")
-	// ErrCost: the evaluation was stopped because it cost too much.
-	ErrCost = errors.New("the condition costs too much for these claims")
+	ErrMissing = policy.ErrMissing
+	// ErrCost: the evaluation was stopped because it cost too much, or more than
+	// is left of the budget; or the claims are too large to begin with.
+	ErrCost = policy.ErrCost
 	// ErrType: a claim is of another type than the expression expects.
-	ErrType = errors.New("a value has another type than the condition expects")
+	ErrType = policy.ErrType
 	// ErrEvaluate: any other failure.
 	ErrEvaluate = errors.New("the condition could not be evaluated")
 )
 
 // Evaluate runs the expression. Its errors hold no value of a claim.
 func (c *condition) Evaluate(ctx context.Context, in *policy.Input) (bool, error) {
-	if err := ctx.Err(); err != nil {
+	if err := c.begin(ctx, in); err != nil {
 		return false, err
 	}
-	out, _, err := c.program.ContextEval(ctx, variables(in, c.facts.claims))
+	out, err := c.programs.run(ctx, in, variables(in, c.facts.claims))
+	return c.outcome(ctx, out, err)
+}
+
+// begin refuses what should not even be tried.
+func (c *condition) begin(ctx context.Context, in *policy.Input) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if in.Budget.Left() == 0 {
+		return errBudget()
+	}
+	return c.facts.weigh(in)
+}
+
+// errBudget: it is not this condition that costs too much.
+func errBudget() error {
+	return fmt.Errorf("%w: nothing is left of what the request may cost", ErrCost)
+}
+
+// outcome is the result of an evaluation.
+func (c *condition) outcome(ctx context.Context, out ref.Val, err error) (bool, error) {
 	if err != nil {
 		return false, c.failure(ctx, err)
 	}
@@ -51,10 +75,11 @@ func (c *condition) Evaluate(ctx context.Context, in *policy.Input) (bool, error
 // failure makes an error of our own of the library's, whose text may quote
 // claims (int("…"), claims[claims.x]).
 func (c *condition) failure(ctx context.Context, err error) error {
-	var cancelled interpreter.EvalCancelledError
 	text := err.Error()
 	switch {
-	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:
+	case errors.Is(err, ErrCost):
+		return err
+	case isStopped(err), isTooLong(text):
 		return ErrCost
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -73,4 +98,4 @@ func (c *condition) failure(ctx context.Context, err error) error {
 // noSuchKey is how the library says that a map lacks a key.
 const noSuchKey = "no such key: "
 
-var _ policy.Policy = (*condition)(nil)
+var _ policy.Explainer = (*condition)(nil)

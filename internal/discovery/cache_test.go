@@ -131,7 +131,7 @@ func TestSEC_09_CancelOfOneFailsNobodyElse(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() {
-		_, err := w.finder.Find(ctx, oauth.Address{Local: "bob", Domain: "bob.example"})
+		_, err := w.finder.Find(ctx, oauth.Address{Local: "bob", Domain: "bob.example"}, discovery.Query{})
 		first <- err
 	}()
 	<-asked

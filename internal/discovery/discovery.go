@@ -2,6 +2,8 @@
 // address's domain, else the domain's well-known URL (CONFORMANCE CA-30 to CA-33).
 //
 //	Find ── denied? ──► ErrDenied
+//	  ├─ all in the caches? ──► that
+//	  ├─ budget used up? ──► ErrTemporary (what led to a grant has its own)
 //	  ├─ pinned: the rule's base URL is the issuer
 //	  ├─ WebFinger: an issuer link   ─► from here on every failure is final
 //	  │             a definite no    ─► the domain's own document
@@ -17,12 +19,9 @@ package discovery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
@@ -30,17 +29,37 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 )
 
-// Config is what New needs. Only Client is required.
+// Config is what New needs. Only Client and Now are required.
 type Config struct {
-	Client       *outbound.Strict
-	Domains      []Domain
-	NoDocument   bool          // no fallback to https://DOMAIN/.well-known/openid-configuration
-	Size         int           // 10000
-	MaxAge       time.Duration // 15m
+	Client     *outbound.Strict
+	Domains    []Domain
+	NoDocument bool // no fallback to https://DOMAIN/.well-known/openid-configuration
+	Size       int  // 10000 addresses, issuers and key sets, and as many that led to a grant
+	// MaxAge, 15m, is how long an answer counts. It is one for all: Cache-Control
+	// would let a stranger choose between many requests of ours and answers that
+	// outlive their withdrawal.
+	MaxAge       time.Duration
 	RefetchPause time.Duration // 60s
+	NewPerSource int           // look-ups per minute and source, 60
+	NewInAll     int           // look-ups per minute, 600; half of it for one domain
+	Ledger       Ledger        // if nil, delegations are known to this Finder alone
 	Now          func() time.Time
 	Observe      event.Observe
 	Log          *zap.Logger
+}
+
+// Ledger knows the domains that were once seen with a delegation by WebFinger,
+// also before a restart and on other machines (CONFORMANCE A13, SEC-27). It is
+// asked before a fallback is taken; on an error none is.
+type Ledger interface {
+	WasDelegated(ctx context.Context, domain string) (bool, error)
+}
+
+// Query is who asks.
+type Query struct {
+	// Source is where the request came from that makes us look, as a key for
+	// counting (limit.Source).
+	Source string
 }
 
 // Evidence of how a provider was found.
@@ -65,8 +84,9 @@ var (
 	ErrTemporary = errors.New("the provider cannot be reached at the moment")
 )
 
-// lookupTime bounds one look-up with all its requests. Callers come and go, the
-// look-up that they wait for goes on.
+// lookupTime is how long a caller waits. The look-up that he waits for goes on:
+// each of its requests has a bound of its own, so it ends within twenty seconds,
+// whatever becomes of the Finder.
 const lookupTime = 10 * time.Second
 
 // Finder finds providers. Its methods may be called from many goroutines.
@@ -74,13 +94,13 @@ type Finder struct {
 	cfg   Config
 	rules rules
 
-	walks     singleflight.Group
-	addresses *memory[string]   // per address: the issuer that WebFinger names; "" is a definite no
-	issuers   *memory[provider] // per issuer: its metadata
-	delegates *lru.TwoQueueCache[string, struct{}]
-	keys      *jose.Cache // by jwks_uri, under the rules for strangers
-	ownKeys   *jose.Cache // by jwks_uri, on the host:port of an entry's base URL
-	budget    *budget
+	open, kept segment
+	addresses  *memory[string]   // per address: the issuer that WebFinger names; "" is a definite no
+	issuers    *memory[provider] // per issuer: its metadata
+	delegates  *marks            // domains
+	known      *marks            // domains with issuers that were found for them
+	keys       *jose.Cache       // by jwks_uri, under the rules for strangers
+	ownKeys    *jose.Cache       // by jwks_uri, on the host:port of an entry's base URL
 }
 
 // New checks the configuration. It does no I/O.
@@ -93,16 +113,23 @@ func New(cfg Config) (*Finder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Finder{cfg: cfg, rules: rules, budget: newBudget()}
+	open := newRates(cfg)
+	f := &Finder{
+		cfg: cfg, rules: rules,
+		open: segment{walks: newFlights(), budget: newBudget(), rates: &open},
+		kept: segment{walks: newFlights(), budget: newBudget()},
+	}
 	if f.addresses, err = newMemory[string](cfg.Size, cfg.Now); err != nil {
 		return nil, err
 	}
 	if f.issuers, err = newMemory[provider](cfg.Size, cfg.Now); err != nil {
 		return nil, err
 	}
-	// A flood of domains that are seen once cannot push out those that are used.
-	if f.delegates, err = lru.New2Q[string, struct{}](4 * cfg.Size); err != nil {
-		return nil, fmt.Errorf("discovery: %w", err)
+	if f.delegates, err = newMarks(4 * cfg.Size); err != nil {
+		return nil, err
+	}
+	if f.known, err = newMarks(cfg.Size); err != nil {
+		return nil, err
 	}
 	f.keys, f.ownKeys = f.newKeys(false), f.newKeys(true)
 	return f, nil
@@ -119,6 +146,12 @@ func (c Config) withDefaults() Config {
 	if c.RefetchPause <= 0 {
 		c.RefetchPause = time.Minute
 	}
+	if c.NewPerSource <= 0 {
+		c.NewPerSource = newPerSource
+	}
+	if c.NewInAll <= 0 {
+		c.NewInAll = newInAll
+	}
 	if c.Observe == nil {
 		c.Observe = event.None
 	}
@@ -129,23 +162,38 @@ func (c Config) withDefaults() Config {
 }
 
 // Find gives the provider for exactly this address.
-func (f *Finder) Find(ctx context.Context, a oauth.Address) (Found, error) {
+func (f *Finder) Find(ctx context.Context, a oauth.Address, q Query) (Found, error) {
 	rule := f.Rule(a.Domain)
 	if rule.Deny {
 		return Found{}, ErrDenied
 	}
-	// One caller's cancel must not fail the others that wait for the same answer.
-	result := f.walks.DoChan(a.String(), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
-		defer cancel()
-		w := &walk{f: f, rule: rule, address: a}
-		return w.run(ctx)
-	})
-	select {
-	case <-ctx.Done():
-		return Found{}, fmt.Errorf("%w: %w", ErrTemporary, ctx.Err())
-	case r := <-result:
-		found, _ := r.Val.(Found)
-		return found, r.Err
+	warm := &walk{f: f, rule: rule, address: a, warm: true}
+	found, err := warm.find(ctx)
+	if errors.Is(err, errCold) {
+		found, err = f.lookUp(ctx, rule, a, q)
 	}
+	if err != nil {
+		return Found{}, err
+	}
+	found.Keys = f.keySet(rule, found.JWKSURI, q)
+	return found, nil
+}
+
+// lookUp asks the network, once for all who want to know the same. One caller's
+// cancel must not fail the others.
+func (f *Finder) lookUp(ctx context.Context, rule Domain, a oauth.Address, q Query) (Found, error) {
+	in := f.segmentOf(f.addresses.isKept(a.String()))
+	background := context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	return in.walks.wait(ctx, a.String(),
+		func() error { return in.admit(q.Source, a.Domain) },
+		func() (Found, error) {
+			w := &walk{f: f, rule: rule, address: a}
+			found, err := w.run(background)
+			if err == nil {
+				f.known.add(knownKey(a.Domain, found.Issuer))
+			}
+			return found, err
+		})
 }

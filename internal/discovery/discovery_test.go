@@ -20,7 +20,7 @@ import (
 // world is a fake provider, a finder that can reach it, a clock and what the
 // finder told.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	op     *fakeop.OP
 	finder *discovery.Finder
 
@@ -30,12 +30,17 @@ type world struct {
 }
 
 // newWorld connects port 443 of bob.example and of the other domains to op.
-func newWorld(t *testing.T, op *fakeop.OP, cfg discovery.Config, domains ...string) *world {
+func newWorld(t testing.TB, op *fakeop.OP, cfg discovery.Config, domains ...string) *world {
 	t.Helper()
 	return newWorldWith(t, op, cfg, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots, Timeout: 500 * time.Millisecond})
 }
 
-func newWorldWith(t *testing.T, op *fakeop.OP, cfg discovery.Config, out outbound.Config) *world {
+func newWorldAt(t testing.TB, op *fakeop.OP, connectTo map[string]string) *world {
+	t.Helper()
+	return newWorldWith(t, op, discovery.Config{}, outbound.Config{ConnectTo: connectTo, Roots: op.Roots})
+}
+
+func newWorldWith(t testing.TB, op *fakeop.OP, cfg discovery.Config, out outbound.Config) *world {
 	t.Helper()
 	w := &world{t: t, op: op, now: time.Unix(1_800_000_000, 0)}
 	if out.Resolve == nil { // no test asks real DNS
@@ -78,7 +83,7 @@ func (w *world) find(address string) (discovery.Found, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.finder.Find(w.t.Context(), a)
+	return w.finder.Find(w.t.Context(), a, discovery.Query{Source: address})
 }
 
 // wantFound checks a success.

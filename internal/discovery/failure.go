@@ -45,9 +45,20 @@ func (f *lookupError) because(cause error) *lookupError {
 	return f
 }
 
+// bare is an error as it may be remembered: the cause can be as long as what a
+// stranger sent, and was logged.
+func bare(err error) error {
+	if f := (*lookupError)(nil); errors.As(err, &f) {
+		return &lookupError{kind: f.kind, reason: f.reason, keep: f.keep}
+	}
+	return err
+}
+
 // unanswered says what an error of the client means (A13).
 func unanswered(err error) *lookupError {
 	switch {
+	case errors.Is(err, errBusy), errors.Is(err, errOften): // our own doing, not the domain's
+		return temporary("too many look-ups in one network", 0).because(err)
 	case errors.Is(err, outbound.ErrBlocked):
 		return final("blocked by the rules for outbound requests", forWrong).because(err)
 	case errors.Is(err, outbound.ErrConnect):

@@ -19,16 +19,15 @@ import (
 // provider is what we need of an issuer's metadata.
 type provider struct{ jwksURI string }
 
-// provider gives the metadata of an issuer. What was learnt under an exception
-// is kept apart from what a stranger may learn.
+// provider gives the metadata of an issuer.
 func (w *walk) provider(ctx context.Context, issuer string) (provider, error) {
-	key := issuer
-	if w.f.rules.excepted(w.rule, issuer) {
-		key = "own " + issuer
+	key := w.f.providerKey(w.rule, issuer)
+	if w.warm {
+		return w.f.issuers.get(key, nil)
 	}
 	return w.f.issuers.get(key, func() (provider, time.Duration, error) {
 		w.asked = true
-		p, err := w.f.configuration(ctx, w.rule, issuer)
+		p, err := w.f.configuration(ctx, w.f.segmentOf(w.f.issuers.isKept(key)), w.rule, issuer)
 		if err != nil {
 			return provider{}, keepFor(err), err
 		}
@@ -36,12 +35,21 @@ func (w *walk) provider(ctx context.Context, issuer string) (provider, error) {
 	})
 }
 
+// providerKey: what was learnt under an exception is kept apart from what a
+// stranger may learn.
+func (f *Finder) providerKey(rule Domain, issuer string) string {
+	if f.rules.excepted(rule, issuer) {
+		return "own " + issuer
+	}
+	return issuer
+}
+
 // configuration lets go-oidc ask for the document and compare its issuer
 // (OpenID Connect Discovery §4.1, §4.3), over a transport that is our strict
 // client and looks first: go-oidc has no limits, takes the last of two equal
 // members and does not care for their case.
-func (f *Finder) configuration(ctx context.Context, rule Domain, issuer string) (provider, error) {
-	t := &transport{f: f, rule: rule}
+func (f *Finder) configuration(ctx context.Context, in *segment, rule Domain, issuer string) (provider, error) {
+	t := &transport{f: f, in: in, rule: rule}
 	_, err := oidc.NewProvider(oidc.ClientContext(ctx, &http.Client{Transport: t}), issuer)
 	if failed := (*lookupError)(nil); errors.As(err, &failed) {
 		return provider{}, failed
@@ -61,13 +69,14 @@ func (f *Finder) configuration(ctx context.Context, rule Domain, issuer string) 
 // isKeysURI: https and a host; a query is in use with large providers.
 func isKeysURI(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && u.Opaque == "" && !strings.Contains(s, "#")
+	return err == nil && len(s) <= maxURL && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && u.Opaque == "" && !strings.Contains(s, "#")
 }
 
 // transport is the network as go-oidc sees it: one GET that gives a small, well
 // formed JSON object, or a failure.
 type transport struct {
 	f    *Finder
+	in   *segment
 	rule Domain
 	doc  struct {
 		Issuer  string `json:"issuer"`
@@ -77,7 +86,7 @@ type transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.f.fetch(r.Context(), t.rule, outbound.Request{URL: r.URL.String(), Accept: "application/json"})
+	resp, err := t.f.fetch(r.Context(), t.in, t.rule, outbound.Request{URL: r.URL.String(), Accept: "application/json"})
 	if err != nil {
 		return nil, err
 	}

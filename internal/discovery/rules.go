@@ -137,6 +137,9 @@ func (d Domain) base(domain string) string {
 // entry with a base URL for the people it is asked for. A stranger's domain that
 // points there is refused (SEC-29).
 func (r rules) excepted(rule Domain, rawURL string) bool {
+	if rule.BaseURL == "" {
+		return false
+	}
 	u, err := url.Parse(rawURL)
-	return err == nil && rule.BaseURL != "" && u.Scheme == "https" && r.bases[outbound.HostPort(u)]
+	return err == nil && u.Scheme == "https" && r.bases[outbound.HostPort(u)]
 }

@@ -16,6 +16,7 @@ type walk struct {
 	f       *Finder
 	rule    Domain
 	address oauth.Address
+	warm    bool // only the caches may be asked
 	asked   bool // the network was asked, not only the caches
 }
 
@@ -39,9 +40,16 @@ func (w *walk) event(found Found, err error) event.Discovery {
 	}
 	if failed := (*lookupError)(nil); errors.As(err, &failed) {
 		e.Reason = failed.reason
-		w.f.cfg.Log.Debug("discovery failed", zap.String("domain", e.Domain), zap.String("reason", e.Reason), zap.Error(failed.cause))
 	}
+	w.f.debug("discovery failed", e.Domain, err)
 	return e
+}
+
+// debug is the only place where a cause is told.
+func (f *Finder) debug(what, domain string, err error) {
+	if failed := (*lookupError)(nil); errors.As(err, &failed) {
+		f.cfg.Log.Debug(what, zap.String("domain", domain), zap.String("reason", failed.reason), zap.Error(failed.cause))
+	}
 }
 
 func (w *walk) find(ctx context.Context) (Found, error) {
@@ -55,11 +63,11 @@ func (w *walk) find(ctx context.Context) (Found, error) {
 	if issuer != "" {
 		// A13, SEC-27: who has delegated once does not fall back any more; else
 		// whoever makes WebFinger say no would choose another issuer.
-		w.f.delegates.Add(w.address.Domain, struct{}{})
+		w.f.delegates.add(w.address.Domain)
 		return w.at(ctx, issuer, ByWebFinger)
 	}
-	if w.f.delegates.Contains(w.address.Domain) {
-		return Found{}, final("the domain delegates, but not this address", forWrong)
+	if w.f.delegates.has(w.address.Domain) {
+		return Found{}, noFallback()
 	}
 	if w.f.cfg.NoDocument {
 		return Found{}, final("no issuer by WebFinger, and the fallback is off", forWrong)
@@ -81,9 +89,5 @@ func (w *walk) at(ctx context.Context, issuer, evidence string) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	keys := w.f.keys
-	if w.f.rules.excepted(w.rule, p.jwksURI) {
-		keys = w.f.ownKeys
-	}
-	return Found{Issuer: issuer, JWKSURI: p.jwksURI, Evidence: evidence, Keys: keys.Keys(p.jwksURI)}, nil
+	return Found{Issuer: issuer, JWKSURI: p.jwksURI, Evidence: evidence}, nil
 }

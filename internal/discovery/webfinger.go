@@ -15,26 +15,66 @@ import (
 // issuerRel is the link relation of OpenID Connect Discovery §2.
 const issuerRel = "http://openid.net/specs/connect/1.0/issuer"
 
+// maxURL is how long an issuer or jwks_uri of a stranger may be. They are
+// remembered, by the ten thousand.
+const maxURL = 1024
+
 // delegation asks WebFinger which issuer speaks for this address; "" is a
 // definite no. The answer counts for this address alone (A14): a provider may
 // give its people different issuers.
 func (w *walk) delegation(ctx context.Context) (string, error) {
+	if w.warm {
+		return w.f.addresses.get(w.address.String(), nil)
+	}
 	return w.f.addresses.get(w.address.String(), func() (string, time.Duration, error) {
 		w.asked = true
-		resp, err := w.f.fetch(ctx, w.rule, outbound.Request{
-			URL:       webFingerURL(w.rule.base(w.address.Domain), w.address),
-			Accept:    "application/jrd+json, application/json",
-			Redirects: 3, // RFC 7033 §4.2: to https only
-		})
-		if err != nil {
-			return "", keepFor(err), err
+		issuer, keep, err := w.finger(ctx)
+		if err == nil && issuer == "" {
+			err = w.mayFallBack(ctx)
 		}
-		issuer, keep, err := w.f.readWebFinger(resp)
 		if err != nil {
 			return "", keepFor(err), err
 		}
 		return issuer, keep, nil
 	})
+}
+
+func (w *walk) finger(ctx context.Context) (issuer string, keep time.Duration, err error) {
+	in := w.f.segmentOf(w.f.addresses.isKept(w.address.String()))
+	resp, err := w.f.fetch(ctx, in, w.rule, outbound.Request{
+		URL:       webFingerURL(w.rule.base(w.address.Domain), w.address),
+		Accept:    "application/jrd+json, application/json",
+		Redirects: 3, // RFC 7033 §4.2: to https only
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	return w.f.readWebFinger(resp)
+}
+
+// ledgerTime bounds a question to the ledger.
+const ledgerTime = 5 * time.Second
+
+// mayFallBack asks the ledger. Who cannot find out does not fall back.
+func (w *walk) mayFallBack(ctx context.Context) error {
+	domain := w.address.Domain
+	if w.f.cfg.Ledger == nil || w.f.cfg.NoDocument || w.f.delegates.has(domain) {
+		return nil // find decides
+	}
+	ctx, cancel := context.WithTimeout(ctx, ledgerTime)
+	defer cancel()
+	was, err := w.f.cfg.Ledger.WasDelegated(ctx, domain)
+	switch {
+	case err != nil:
+		return temporary("the ledger of domains cannot be read", forConnect).because(err)
+	case was:
+		return noFallback()
+	}
+	return nil
+}
+
+func noFallback() *lookupError {
+	return final("the domain delegates, but not this address", forWrong)
 }
 
 // webFingerURL is the query of RFC 7033 §4.1 for OpenID Connect Discovery §2.
@@ -102,7 +142,7 @@ func issuerLink(body []byte) (issuer string, linked bool, err error) {
 		// The first one counts. OpenID Connect Discovery §2: https, no query,
 		// fragment or user information; a bad one is not a missing one.
 		href, _ := link.Href.(string)
-		if _, err := oauth.ParseIssuer(href); err != nil {
+		if _, err := oauth.ParseIssuer(href); err != nil || len(href) > maxURL {
 			return "", true, final("the issuer link is not an issuer", forWrong)
 		}
 		return href, true, nil

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -45,6 +46,8 @@ type OP struct {
 	Addr string
 	// Roots has the CA of the provider's certificates.
 	Roots *x509.CertPool
+
+	sent atomic.Int64
 
 	mu       sync.Mutex
 	requests []Request
@@ -86,6 +89,7 @@ func New(t testing.TB, cfg Config) *OP {
 func (op *OP) start(t testing.TB) {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(op)
+	srv.Listener = counted{srv.Listener, &op.sent}
 	srv.TLS = op.ca.serverConfig()
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.Config.ConnState = op.countConn

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 func record(r *http.Request) Request {
@@ -23,6 +24,33 @@ func (op *OP) countConn(_ net.Conn, state http.ConnState) {
 		op.conns++
 	}
 }
+
+// counted counts what is sent.
+type counted struct {
+	net.Listener
+	sent *atomic.Int64
+}
+
+// Accept implements net.Listener.
+func (c counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	return countedConn{conn, c.sent}, err
+}
+
+type countedConn struct {
+	net.Conn
+	sent *atomic.Int64
+}
+
+// Write implements net.Conn.
+func (c countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.sent.Add(int64(n))
+	return n, err
+}
+
+// Sent is how many bytes the provider has sent, those of TLS included.
+func (op *OP) Sent() int64 { return op.sent.Load() }
 
 // Conns is how many connections were opened to the provider.
 func (op *OP) Conns() int {
@@ -55,6 +83,7 @@ func (op *OP) Forget() {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	op.requests, op.conns = nil, 0
+	op.sent.Store(0)
 }
 
 func issuerPath(issuer string) string {

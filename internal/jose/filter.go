@@ -27,8 +27,9 @@ func parseJWKS(data []byte) ([]PublicKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := oauth.DecodeObject(data, &set); err != nil {
-		return nil, err
+	if oauth.DecodeObject(data, &set) != nil {
+		// The cause may quote a member of any length, and this is remembered.
+		return nil, oauth.ErrNotJSON
 	}
 	if set.Keys == nil || len(set.Keys) > maxKeys {
 		return nil, fmt.Errorf("a key set of 0 to %d keys is expected", maxKeys)
@@ -70,8 +71,8 @@ type member struct {
 
 func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
 	var m member
-	if err := oauth.DecodeObject(raw, &m); err != nil {
-		return key, false, err
+	if oauth.DecodeObject(raw, &m) != nil {
+		return key, false, oauth.ErrNotJSON
 	}
 	if m.D != nil || m.K != nil || m.KTY == "oct" {
 		return key, false, errors.New("the key set holds a secret")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"code.dny.dev/ssrf"
@@ -27,7 +28,9 @@ type dialer struct {
 	to string
 	// guard looks at the address of each connection before it is made; nil
 	// allows every address.
-	guard   *ssrf.Guardian
+	guard *ssrf.Guardian
+	// lease counts the address, if not nil.
+	lease   *lease
 	resolve func(ctx context.Context, host string) ([]string, error)
 	timeout time.Duration
 }
@@ -74,10 +77,7 @@ func (d dialer) targets(ctx context.Context, host string) ([]string, error) {
 // first connects to the first target that answers. If none does, a blocked one
 // is reported rather than a silent one: it tells more.
 func (d dialer) first(ctx context.Context, network string, targets []string, port string) (net.Conn, error) {
-	nd := &net.Dialer{Timeout: d.timeout}
-	if d.guard != nil {
-		nd.Control = d.guard.Safe
-	}
+	nd := &net.Dialer{Timeout: d.timeout, Control: d.control}
 	failed := errors.New("the name has no address")
 	for i, target := range targets {
 		conn, err := nd.DialContext(ctx, network, net.JoinHostPort(target, port))
@@ -89,6 +89,23 @@ func (d dialer) first(ctx context.Context, network string, targets []string, por
 		}
 	}
 	return nil, fmt.Errorf("dial: %w", failed)
+}
+
+// control sees the address that is dialled, whoever looked it up.
+func (d dialer) control(network, address string, c syscall.RawConn) error {
+	if d.guard != nil {
+		if err := d.guard.Safe(network, address, c); err != nil {
+			return err
+		}
+	}
+	if d.lease == nil {
+		return nil
+	}
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	return d.lease.take(addr.Addr().Unmap().WithZone(""))
 }
 
 // isGuards tells whether the guard refused the address.

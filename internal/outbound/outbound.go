@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -57,6 +58,10 @@ type Request struct {
 	// NoExceptions leaves Config.Exceptions aside: the URL came from somebody
 	// for whom they are not meant.
 	NoExceptions bool
+	// Admit, if set, is asked for each address right before it is dialled, after
+	// the rules; done, if not nil, is called when the hop is over. Its error is
+	// found in that of Get.
+	Admit func(addr netip.Addr) (done func(), err error)
 }
 
 // Response is the answer to a GET. The body is read for a 2xx only.

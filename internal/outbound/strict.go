@@ -123,6 +123,10 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 	if err != nil {
 		return nil, "", blocked("not a URL")
 	}
+	if r.Admit != nil {
+		via.lease = &lease{admit: r.Admit}
+		defer via.lease.end()
+	}
 	tr := via.transport()
 	tr.DisableKeepAlives = true
 	resp, err := tr.RoundTrip(req)

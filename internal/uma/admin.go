@@ -20,6 +20,8 @@ func (s *Server) adminRoutes() []adminRoute {
 	return []adminRoute{
 		{"GET /show/domains", s.adminDomains},
 		{"GET /show/domains/{domain}", s.adminDomain},
+		{"GET /show/decisions/{id}", s.adminDecision},
+		{"POST /show/explain", s.adminExplain},
 		{"POST /change/domains/accept", s.adminAccept},
 		{"POST /change/domains/forget", s.adminForget},
 	}
@@ -30,6 +32,8 @@ func (s *Server) adminRoutes() []adminRoute {
 //
 //	GET  /show/domains?after=DOMAIN&limit=N  the ledger, in the order of the domains
 //	GET  /show/domains/DOMAIN
+//	GET  /show/decisions/ID                  why it was decided so
+//	POST /show/explain                       a Question
 //	POST /change/domains/accept  {"domain": D, "issuer": I}
 //	POST /change/domains/forget  {"domain": D}
 func (s *Server) Admin() http.Handler {

@@ -138,3 +138,36 @@ func TestAdminDomains(t *testing.T) {
 		}
 	})
 }
+
+// A decision and a question are explained at the routes of the administrator.
+func TestAdminExplain(t *testing.T) {
+	b := newBench(t)
+	res := b.ask(b.fresh(), map[string]any{"email": "bob@bob.example"})
+	id := res.get("decision_id")
+	got := b.show("decisions/" + id)
+	if got.status != 200 || got.get("decision_id") != id || got.get("outcome") != "granted" || got.get("policy") != "bob" {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+	if got := b.show("decisions/" + id + "x"); got.status != 404 {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+	const ask = `{"claims":{"iss":"https://bob.example","sub":"1","email":"eve@bob.example"},"resource_server":"api","resource":"RS API","scopes":["get"],"client_id":"app"}`
+	if got := b.admin(http.MethodPost, "/show/explain", ask); got.status != 200 || got.get("outcome") != "denied" {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+	for name, body := range map[string]string{
+		"unknown resource server": strings.Replace(ask, `"api"`, `"nope"`, 1),
+		"no address":              strings.Replace(ask, `"email":"eve@bob.example"`, `"email":""`, 1),
+		"not JSON":                "x",
+	} {
+		if got := b.admin(http.MethodPost, "/show/explain", body); got.status != 400 {
+			t.Errorf("%s: %d %s", name, got.status, got.text)
+		}
+	}
+	b.faulty.FailBefore(func(storetest.Call) bool { return true })
+	for _, got := range []reply{b.show("decisions/" + id), b.admin(http.MethodPost, "/show/explain", ask)} {
+		if got.status != 503 {
+			t.Errorf("%d %s", got.status, got.text)
+		}
+	}
+}

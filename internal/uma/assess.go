@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -12,8 +13,10 @@ import (
 // would help, request_denied, or the part that passed if that is configured.
 func (s *Server) assess(ctx context.Context, p *process) ([]oauth.Permission, error) {
 	v := verdict{complete: len(p.asked) == len(p.ticket.Permissions)}
+	budget := policy.NewBudget(policy.DefaultBudget)
 	for _, r := range p.asked {
 		q := s.question(p, r)
+		q.budget = budget
 		v.add(r, s.rule(ctx, q))
 	}
 	p.decision.Policy, p.decision.Shadow, p.deciding = v.policy, v.shadow, v.deciding

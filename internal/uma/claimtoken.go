@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -44,7 +45,7 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	if err := s.precheck(p, token, unverified); err != nil {
 		return err
 	}
-	found, err := s.discover(ctx, unverified)
+	found, err := s.discover(ctx, p, token, unverified)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	}
 	p.party = &party{
 		Issuer: verified.Issuer, Subject: verified.Subject, Email: verified.email,
-		Claims: verified.all, evidence: found.Evidence, key: signedBy(ctx, token, found.Keys),
+		Claims: verified.all, evidence: found.Evidence, key: signedBy(ctx, token, found.Keys), found: &found,
 	}
 	return nil
 }
@@ -239,9 +240,13 @@ func (s *Server) checkLists(p *process, c *claims, rule discovery.Domain) error 
 }
 
 // discover finds the provider of the address and demands that it is the one
-// that the token names (CONFORMANCE CA-32).
-func (s *Server) discover(ctx context.Context, c *claims) (discovery.Found, error) {
-	found, err := s.cfg.Finder.Find(ctx, c.email)
+// that the token names (CONFORMANCE CA-32). What is forged by what we know
+// already costs no request (SEC-09).
+func (s *Server) discover(ctx context.Context, p *process, token *jose.Token, c *claims) (discovery.Found, error) {
+	if s.cfg.Finder.Refutes(ctx, c.email, token) {
+		return discovery.Found{}, needs("signature: " + jose.ErrSignature.Error())
+	}
+	found, err := s.cfg.Finder.Find(ctx, c.email, discovery.Query{Source: limit.Source(p.req.from.ip)})
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
 		return found, denied("the domain is denied")

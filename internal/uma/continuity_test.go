@@ -200,7 +200,7 @@ func (b *bench) repin(edit func(*bench)) *bench {
 	b.t.Helper()
 	edit(b)
 	return b.reload(func(c *uma.Config) {
-		finder, err := discovery.New(discovery.Config{Client: c.Outbound, Domains: b.domain, Now: c.Now, Observe: event.None})
+		finder, err := discovery.New(discovery.Config{Client: c.Outbound, Domains: b.domain, Now: c.Now, Observe: event.None, Ledger: uma.LedgerOf(c.Store, c.Issuer)})
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -334,6 +334,12 @@ func TestSEC_27_Delegation(t *testing.T) {
 	b.op.Misbehave(fakeop.WebFinger, nil)
 	b.visits(visit{email: bob, sub: "bob-1"})
 	b.op.Misbehave(fakeop.WebFinger, http.NotFound)
+	b.op.Forget()
+	restarted := b.repin(func(*bench) {})
+	restarted.visits(visit{email: bob, sub: "bob-1", code: "need_info"})
+	if n := b.op.Hits(fakeop.Configuration); n != 0 || b.op.Hits(fakeop.WebFinger) == 0 {
+		t.Errorf("the domain's own document was asked for %d times after a restart", n)
+	}
 	for name, tc := range map[string]struct {
 		ledger uma.Ledger
 		domain string

@@ -28,9 +28,19 @@ type decisionRecord struct {
 	// Asked is what was asked for, Granted what came of it.
 	Asked   []oauth.Permission `json:"asked"`
 	Granted []oauth.Permission `json:"granted,omitempty"`
-	// Party is the sealed requesting party.
-	Party string `json:"party"`
+	// Party is the sealed requesting party; Truncated says that its claims were too
+	// large to be kept.
+	Party     string `json:"party"`
+	Truncated bool   `json:"truncated,omitempty"`
 }
+
+// Bounds of what people who are denied can make us keep: anyone with a domain of
+// his own can be somebody whose claims token is verified.
+const (
+	deniedPerDomain = 100 // in an hour
+	deniedInAll     = 600 // in an hour
+	maxDeniedClaims = 8 << 10
+)
 
 // decisionData binds the sealed party of a decision to it.
 func (s *Server) decisionData(id string) []string { return []string{"decision", s.cfg.Issuer, id} }
@@ -41,8 +51,11 @@ func (s *Server) recordDecision(ctx context.Context, p *process, outcome event.O
 	if p.party == nil || outcome == event.NeedInfo || outcome == event.Failed {
 		return nil, nil
 	}
+	if outcome != event.Granted && !s.mayKeepDenial(p.party.Email.Domain) {
+		return nil, nil
+	}
 	id := p.decision.DecisionID
-	sealed, err := p.party.keep(ctx, s.kept, p.req.method, p.req.from.ip, s.decisionData(id)...)
+	sealed, truncated, err := s.sealDecision(ctx, p, id, outcome)
 	if err != nil {
 		return nil, s.unavailable("grant keys", err)
 	}
@@ -52,12 +65,35 @@ func (s *Server) recordDecision(ctx context.Context, p *process, outcome event.O
 		Policy: p.decision.Policy, Revision: s.cfg.PolicyRevision, Client: p.req.client.ID,
 		ResourceServer: p.rs.ID, Owner: p.ticket.Owner, TicketChallenge: p.challenge,
 		Confirm: p.req.bound, ByPCT: p.party.source == fromPCT,
-		Asked: p.askedPermissions(), Granted: granted, Party: sealed,
+		Asked: p.askedPermissions(), Granted: granted,
+		Party: sealed, Truncated: truncated,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return []store.Op{store.Create(doc)}, nil
+}
+
+// mayKeepDenial holds the bounds above.
+func (s *Server) mayKeepDenial(domain string) bool {
+	if ok, _ := s.denialsOf.Allow(domain); !ok {
+		return false
+	}
+	ok, _ := s.denials.Allow("in all")
+	return ok
+}
+
+// sealDecision seals the party of a decision. What came of a grant is evaluated
+// again and needs the claims whole; a denial is kept without large ones.
+func (s *Server) sealDecision(ctx context.Context, p *process, id string, outcome event.Outcome) (sealed string, truncated bool, err error) {
+	sealed, err = p.party.keep(ctx, s.kept, p.req.method, p.req.from.ip, s.decisionData(id)...)
+	if err != nil || outcome == event.Granted || len(sealed) <= maxDeniedClaims {
+		return sealed, false, err
+	}
+	short := *p.party
+	short.Claims = map[string]any{}
+	sealed, err = short.keep(ctx, s.kept, p.req.method, p.req.from.ip, s.decisionData(id)...)
+	return sealed, true, err
 }
 
 // pastDecision reads a decision with its party. store.ErrNotFound stands for one

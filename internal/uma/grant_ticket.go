@@ -128,7 +128,11 @@ func (s *Server) present(ctx context.Context, p *process) (*oauth.TokenResponse,
 	if err := s.continuity(ctx, p, s.policiesNamed(p.deciding)); err != nil {
 		return nil, s.refuse(ctx, p, err)
 	}
-	return s.issueRPT(ctx, p, granted)
+	issued, err := s.issueRPT(ctx, p, granted)
+	if err == nil { // recorded: no flood of strangers makes us forget them
+		p.party.confirm(s.cfg.Finder)
+	}
+	return issued, err
 }
 
 // checkBound refuses a request without the proof that the resource server

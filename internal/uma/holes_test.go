@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-uma/caddy-uma/internal/cel"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/fakeop"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
@@ -93,6 +94,17 @@ func TestUF_04_PublishedHoles(t *testing.T) {
 		ticket := b.fresh()
 		who := map[string]any{"email": "eve@bob.example", "sub": "bob@bob.example", "preferred_username": "bob@bob.example"}
 		if res := b.ask(ticket, who); res.code() != "request_denied" {
+			t.Errorf("%d %s", res.status, res.text)
+		}
+	})
+	t.Run("keycloak 51379: the client's claims instead of the clock", func(t *testing.T) {
+		past, _, err := cel.Compile(`now < timestamp("2020-01-01T00:00:00Z")`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, func(b *bench) { b.cfg.Policies = []uma.Policy{{Name: "past", From: from("bob.example"), When: past}} })
+		claims := map[string]any{"now": "2019-01-01T00:00:00Z", "kc.time.date_time": "2019-01-01 00:00:00", "time": 0}
+		if res := b.ask(b.fresh(), claims); res.code() != "request_denied" {
 			t.Errorf("%d %s", res.status, res.text)
 		}
 	})

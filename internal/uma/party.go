@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
@@ -18,6 +19,8 @@ type party struct {
 	// evidence says how the provider was found, key is the thumbprint of the key
 	// that signed.
 	evidence, key string
+	// found is the provider that was found in this request, if one was.
+	found *discovery.Found
 	// source says where the claims come from in this request.
 	source claimSource
 }
@@ -36,6 +39,13 @@ const (
 // address. Zero bytes part them, which none of them can hold.
 func (w *party) identity() string {
 	return hashID(w.Issuer + "\x00" + w.Subject + "\x00" + w.Email.String())
+}
+
+// confirm tells the finder that the provider led to a grant.
+func (w *party) confirm(f *discovery.Finder) {
+	if w.found != nil {
+		f.Confirm(w.Email, *w.found)
+	}
 }
 
 func (w *party) person() event.Person {

@@ -180,11 +180,14 @@ func TestCA_39_Input(t *testing.T) {
 		t.Fatal(res.text)
 	}
 	got := *seen
-	got.Claims = nil
+	if got.Budget == nil || got.DecisionID == "" {
+		t.Error("no budget or no decision id")
+	}
+	got.Claims, got.Budget, got.DecisionID = nil, nil, ""
 	want := policy.Input{
 		Email:  policy.Email{Address: "bob@bob.example", Local: "bob", Domain: "bob.example"},
 		Issuer: "https://bob.example", Subject: "bob-1",
-		Resource: policy.Resource{Name: "RS API", Type: "t", Owner: "api", Server: "api", Scopes: []string{"get", "post"}},
+		Resource: policy.Resource{ID: id, Name: "RS API", Type: "t", Owner: "api", Server: "api", Scopes: []string{"get", "post"}},
 		Scopes:   []string{"get"}, Client: "app",
 		Request: policy.Request{Method: "POST", IP: "192.0.2.1"}, Now: b.clock(),
 	}

@@ -128,25 +128,36 @@ func (s *Server) createResource(ctx context.Context, r *http.Request, as protect
 // listResources gives the ids of this resource server and owner, and no other's
 // (UMA Fed §3.2.5).
 func (s *Server) listResources(ctx context.Context, as protected) (answer, error) {
+	ids := []string{}
+	err := s.eachResource(ctx, as.rs.ID, func(id string, rec resourceRecord) bool {
+		if as.owns(rec) {
+			ids = append(ids, id)
+		}
+		return true
+	})
+	return answer{http.StatusOK, ids, ""}, err
+}
+
+// eachResource walks the resources of a resource server until f has enough.
+func (s *Server) eachResource(ctx context.Context, rs string, f func(id string, rec resourceRecord) bool) error {
 	const page = 1000
-	ids, after := []string{}, ""
-	for {
-		docs, err := s.cfg.Store.List(ctx, s.tenant, kindResource, as.rs.ID, after, page)
+	for after := ""; ; {
+		docs, err := s.cfg.Store.List(ctx, s.tenant, kindResource, rs, after, page)
 		if err != nil {
-			return answer{}, s.unavailable("resources", err)
+			return s.unavailable("resources", err)
 		}
 		for _, doc := range docs {
 			rec, err := decodeRecord[resourceRecord](doc)
 			if err != nil {
-				return answer{}, s.unavailable("resources", err)
+				return s.unavailable("resources", err)
 			}
-			if as.owns(rec) {
-				ids = append(ids, doc.ID)
+			if !f(doc.ID, rec) {
+				return nil
 			}
 			after = doc.ID
 		}
 		if len(docs) < page {
-			return answer{http.StatusOK, ids, ""}, nil
+			return nil
 		}
 	}
 }

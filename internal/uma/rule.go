@@ -23,6 +23,8 @@ type question struct {
 	now        time.Time
 
 	decisionID string
+	// budget is what all conditions of one request may cost together.
+	budget *policy.Budget
 }
 
 // standing is how a policy stands to a question, whatever the scope.
@@ -91,17 +93,17 @@ func (s *Server) stance(ctx context.Context, q question, p Policy) stance {
 	if missing := absentClaims(p.RequiredClaims, q.party.Claims); len(missing) > 0 {
 		return stance{standing: lacksClaims, lacks: missing}
 	}
-	if st := s.conditions(ctx, q, p); st.standing != matches {
+	st := s.conditions(ctx, q, p)
+	if st.standing != matches || p.Deny {
 		return st
 	}
 	switch {
-	case p.Deny:
 	case q.party.source == fromPCT && !p.AcceptPCT:
 		return stance{standing: needsFresh}
 	case !q.bound.meets(p.Require):
 		return stance{standing: needsBinding}
 	}
-	return stance{standing: matches}
+	return st
 }
 
 func absentClaims(names []string, claims map[string]any) []string {
@@ -146,11 +148,11 @@ func (q question) input(p Policy) *policy.Input {
 		Issuer: q.party.Issuer, Subject: q.party.Subject, Claims: q.party.Claims,
 		Resource: policy.Resource{
 			Name: q.resource.rec.Texts["name"], Type: q.resource.rec.Texts["type"], Owner: q.resource.rec.Owner,
-			Server: q.rs.ID, Scopes: q.resource.rec.Scopes,
+			ID: q.resource.id, Server: q.rs.ID, Scopes: q.resource.rec.Scopes,
 		},
 		Scopes: q.resource.scopes, Client: q.client,
 		Request: policy.Request{Method: q.method, IP: q.ip},
-		Now:     q.now,
+		Now:     q.now, DecisionID: q.decisionID, Budget: q.budget,
 	}
 	if p.From.Anyone {
 		in.Claims = map[string]any{}

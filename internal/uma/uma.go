@@ -20,8 +20,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
 	"github.com/caddy-uma/caddy-uma/internal/store"
@@ -36,8 +38,10 @@ type Server struct {
 	servers map[string]ResourceServer // by client_id
 	tickets *seal.Box
 	kept    *seal.Box // what is kept of requesting parties
-	routes  map[string]route
-	base    string // path below which the endpoints stand, with a slash at the end
+	// denials bound how many denials are kept, in all and per e-mail domain.
+	denials, denialsOf *limit.Limiter
+	routes             map[string]route
+	base               string // path below which the endpoints stand, with a slash at the end
 }
 
 // New checks the configuration and makes a Server. It reads and calls nothing.
@@ -50,7 +54,9 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, issuer: issuer, tenant: store.Tenant("as", cfg.Issuer),
 		clients: clientauth.Clients{}, servers: map[string]ResourceServer{},
 		tickets: seal.NewBox(cfg.TicketKeys), kept: seal.NewBox(cfg.GrantKeys),
-		base: strings.TrimSuffix(issuer.Path, "/") + "/uma/",
+		denials:   limit.New(deniedInAll, time.Hour, 1, cfg.Now),
+		denialsOf: limit.New(deniedPerDomain, time.Hour, 1000, cfg.Now),
+		base:      strings.TrimSuffix(issuer.Path, "/") + "/uma/",
 	}
 	for _, c := range cfg.Clients {
 		s.clients[c.ID] = c

@@ -19,7 +19,7 @@ func init() {
 // changing have a path of their own each, so that the permissions of Caddy's
 // remote administration can tell them apart:
 //
-//	/uma/show/as/…    domains, domains/DOMAIN
+//	/uma/show/as/…    domains, domains/DOMAIN, decisions/ID, explain
 //	/uma/change/as/…  domains/accept, domains/forget
 //
 // With several authorization servers ?issuer= says which is meant.

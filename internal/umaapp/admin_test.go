@@ -99,11 +99,13 @@ func (a *liveAdmin) load(apps string) {
 
 func (a *liveAdmin) ask(method, path string) (int, string) {
 	a.t.Helper()
-	r, err := http.NewRequestWithContext(a.t.Context(), method, "http://127.0.0.1"+path, nil)
-	if err != nil {
-		a.t.Fatal(err)
+	res, err := a.do(method, path)
+	for range 50 { // the endpoint of the configuration before may be closing
+		if err == nil {
+			break
+		}
+		res, err = a.do(method, path)
 	}
-	res, err := a.client.Do(r)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -119,6 +121,14 @@ func (a *liveAdmin) ask(method, path string) (int, string) {
 		return res.StatusCode, e.Error
 	}
 	return res.StatusCode, string(data)
+}
+
+func (a *liveAdmin) do(method, path string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(a.t.Context(), method, "http://127.0.0.1"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.client.Do(r)
 }
 
 func (a *liveAdmin) want(method, path string, status int, text string) {

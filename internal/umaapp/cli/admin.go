@@ -138,7 +138,10 @@ const maxShown = 512
 // written by a stranger.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case !unicode.IsPrint(r) || r == utf8.RuneError:
 			return -1
 		}
 		return r

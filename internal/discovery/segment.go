@@ -1,0 +1,68 @@
+package discovery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// segment is what look-ups share: places, and the look-ups that run. There are
+// two, and the caches are divided alike: one for whatever a token names, one for
+// what led to a grant. So 10000 invented domains make nobody wait whom we know
+// (SEC-09).
+type segment struct {
+	walks  *flights
+	budget *budget
+	rates  *rates // nil: what is kept is bounded in number, and remembered
+}
+
+// segmentOf is the one for a thing that led to a grant, or not.
+func (f *Finder) segmentOf(kept bool) *segment {
+	if kept {
+		return &f.kept
+	}
+	return &f.open
+}
+
+// Confirm says that a token with this address and provider led to a grant. What
+// they need is then remembered apart from what anybody can make us look up.
+func (f *Finder) Confirm(a oauth.Address, found Found) {
+	rule := f.Rule(a.Domain)
+	if found.Issuer == "" || found.JWKSURI == "" || rule.Deny {
+		return
+	}
+	f.addresses.keep(a.String())
+	f.issuers.keep(f.providerKey(rule, found.Issuer))
+	f.known.keep(knownKey(a.Domain, found.Issuer))
+	f.keysAt(rule, found.JWKSURI).Keep(found.JWKSURI)
+	if found.Evidence == ByWebFinger {
+		f.delegates.keep(a.Domain)
+	}
+}
+
+// Refutes tells that a token for this address is forged, without any request:
+// its iss is known for the address's domain, the keys of that issuer are in the
+// cache, and the one that the token names did not sign it. Whatever else a
+// look-up would find, it could not accept the token. false says nothing.
+func (f *Finder) Refutes(ctx context.Context, a oauth.Address, token *jose.Token) bool {
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	if token.Unverified(&claims) != nil || !f.known.has(knownKey(a.Domain, claims.Issuer)) {
+		return false
+	}
+	rule := f.Rule(a.Domain)
+	p, err := f.issuers.get(f.providerKey(rule, claims.Issuer), nil)
+	if err != nil {
+		return false
+	}
+	var payload json.RawMessage
+	err = token.Verify(ctx, f.keysAt(rule, p.jwksURI).Known(p.jwksURI), jose.DefaultAlgs(), &payload)
+	return errors.Is(err, jose.ErrSignature)
+}
+
+// knownKey: neither part has a space.
+func knownKey(domain, issuer string) string { return domain + " " + issuer }

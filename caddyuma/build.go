@@ -25,40 +25,58 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	if err := h.check(); err != nil {
 		return nil, err
 	}
-	cfg, err := h.settings(func(field, text string) (string, error) {
-		return umaapp.Secret(directive, field, text, h.Issuer)
-	})
+	fingerprint, err := json.Marshal(h) // before modules are loaded: Caddy forgets their settings then
 	if err != nil {
 		return nil, err
 	}
-	h.fillTimes(&cfg)
-	cfg.TokenLimit = h.RateLimit.Token.Limiter(60, time.Minute)
-	cfg.SourceLimit = h.RateLimit.Token.Times(10).Limiter(600, time.Minute)
-	cfg.TicketLimit = h.RateLimit.Ticket.Limiter(600, time.Minute)
-	cfg.Store, cfg.Observe, cfg.Now, cfg.Log = app.Store(), app.Observe(), time.Now, h.log
-	cfg.ClientIP = umaapp.ClientIP
-	if err := h.fillKeys(app, &cfg); err != nil {
+	cfg, err := h.settings(surroundings{keys: readKeys, secret: func(field, text string) (string, error) {
+		return umaapp.Secret(directive, field, text, h.Issuer)
+	}})
+	if err != nil {
 		return nil, err
 	}
-	if cfg.Finder, err = h.finder(ctx, app); err != nil {
+	if cfg.PolicyRevision, err = revision(h.Policies); err != nil {
 		return nil, err
 	}
-	out := app.Outbound()
-	out.Log = h.log
-	cfg.Outbound = outbound.NewStrict(out)
+	if err := h.loadGuests(ctx, cfg.Policies); err != nil {
+		return nil, err
+	}
+	h.fillLimits(&cfg)
+	if err := h.fillParts(ctx, app, &cfg); err != nil {
+		return nil, err
+	}
 	server, err := uma.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	h.warn()
-	return h.share(app, server)
+	return h.share(app, fingerprint, server)
 }
 
-func (h *Handler) share(app *umaapp.App, server *uma.Server) (*uma.Server, error) {
-	fingerprint, err := json.Marshal(h)
-	if err != nil {
-		return nil, err
+func (h *Handler) fillLimits(cfg *uma.Config) {
+	cfg.TokenLimit = h.RateLimit.Token.Limiter(60, time.Minute)
+	cfg.SourceLimit = h.RateLimit.Token.Times(10).Limiter(600, time.Minute)
+	cfg.TicketLimit = h.RateLimit.Ticket.Limiter(600, time.Minute)
+	cfg.RegistrationLimit = h.RateLimit.Registration.Limiter(5, time.Hour)
+}
+
+// fillParts gives the engine what it shares with the rest of the process.
+func (h *Handler) fillParts(ctx caddy.Context, app *umaapp.App, cfg *uma.Config) (err error) {
+	cfg.Store, cfg.Observe, cfg.Now, cfg.Log = app.Store(), app.Observe(), time.Now, h.log
+	cfg.ClientIP = umaapp.ClientIP
+	if err := h.fillKeys(app, cfg); err != nil {
+		return err
 	}
+	if cfg.Finder, err = h.finder(ctx, app); err != nil {
+		return err
+	}
+	out := app.Outbound()
+	out.Log = h.log
+	cfg.Outbound = outbound.NewStrict(out)
+	return nil
+}
+
+func (h *Handler) share(app *umaapp.App, fingerprint []byte, server *uma.Server) (*uma.Server, error) {
 	first, err := app.RegisterAS(h.Issuer, fingerprint, server)
 	if err != nil {
 		return nil, err
@@ -68,20 +86,6 @@ func (h *Handler) share(app *umaapp.App, server *uma.Server) (*uma.Server, error
 		return nil, fmt.Errorf("issuer %s belongs to another kind of handler", h.Issuer)
 	}
 	return shared, nil
-}
-
-func (h *Handler) fillTimes(cfg *uma.Config) {
-	cfg.TicketLifetime = or(h.Lifetime.Ticket, 5*time.Minute)
-	cfg.RPTLifetime = or(h.Lifetime.RPT, 5*time.Minute)
-	cfg.PATLifetime = or(h.Lifetime.PAT, time.Hour)
-	cfg.Leeway = or(h.Leeway, time.Minute)
-}
-
-func or(d caddy.Duration, standard time.Duration) time.Duration {
-	if d == 0 {
-		return standard
-	}
-	return time.Duration(d)
 }
 
 // fillKeys: a key outlives the last token made with it by the leeway.
@@ -169,6 +173,7 @@ func (h *Handler) warn() {
 	if len(h.Policies) == 0 {
 		h.log.Warn("there is no policy, so nobody is let in", zap.String("iss", h.Issuer))
 	}
+	h.warnCertificates()
 	for _, p := range h.Policies {
 		for _, text := range p.From {
 			if strings.HasPrefix(text, "*.") && !p.Deny {
@@ -176,5 +181,29 @@ func (h *Handler) warn() {
 					zap.String("policy", p.Name), zap.String("from", text))
 			}
 		}
+	}
+}
+
+// warnCertificates: a handler cannot see whether its site asks for certificates.
+func (h *Handler) warnCertificates() {
+	wanted, checked := false, false
+	for _, rs := range h.ResourceServers {
+		wanted = wanted || rs.Require == string(uma.BindMTLS) || rs.SelfSignedTLSClientAuth
+		checked = checked || rs.TLSClientAuth != ""
+	}
+	for _, c := range h.Clients {
+		wanted = wanted || c.SelfSignedTLSClientAuth
+		checked = checked || c.TLSClientAuth != ""
+	}
+	for _, p := range h.Policies {
+		wanted = wanted || p.Require == string(uma.BindMTLS)
+	}
+	switch {
+	case checked:
+		h.log.Warn("tls_client_auth works only if the site of the issuer asks for certificates and checks them: client_auth in its tls block, with mode verify_if_given and a trust_pool",
+			zap.String("iss", h.Issuer))
+	case wanted:
+		h.log.Warn("certificates of clients are wanted, and come only if the site of the issuer asks for them: client_auth in its tls block, with mode request",
+			zap.String("iss", h.Issuer))
 	}
 }

@@ -15,16 +15,30 @@ type read = func(*caddyfile.Dispenser) error
 //
 //	uma_server [<matcher>] <issuer> {
 //		resource_server <client_id> <resource_uri> [<client_secret>|local] {
-//			audience      <name>
-//			client_secret <secret...>
-//			owner         <id>|*
+//			audience        <name>
+//			client_secret   <secret...>
+//			jwks_uri        <uri>
+//			jwks_file       <file>
+//			tls_client_auth <subject_dn>
+//			self_signed_tls_client_auth
+//			owner           <id>|*
 //			require_as_uri
-//			release       <claims...>
+//			release         <claims...>
+//			rpt             jwt|opaque
+//			require         dpop|mtls
 //		}
 //		client <client_id> [public|<client_secret>] {
-//			client_secret <secret...>
+//			client_secret   <secret...>
+//			jwks_uri        <uri>
+//			jwks_file       <file>
+//			tls_client_auth <subject_dn>
+//			self_signed_tls_client_auth
+//			scope           <scopes...>
+//			dpop_bound
 //			disabled
 //		}
+//		client_metadata_documents [<domains...>]
+//		registration <initial_access_token...>
 //		policy <name> {
 //			resource_server <client_ids...>
 //			resource        <names...>
@@ -35,7 +49,12 @@ type read = func(*caddyfile.Dispenser) error
 //			from            anyone
 //			client          <client_ids...>
 //			when            <CEL>
+//			evaluate        <module> ...
+//			required_claims <names...>
+//			require         dpop|mtls
+//			accept_pct
 //			deny
+//			shadow
 //		}
 //		email_domain <domain|*.domain|*...> [<base_url>|deny] {
 //			webfinger  off
@@ -46,14 +65,19 @@ type read = func(*caddyfile.Dispenser) error
 //			deny
 //		}
 //		discovery_domain_document off
+//		continuity       deny|warn|off
 //		discover         any
 //		email_claim      <name>
 //		pushed_claims    off
 //		partial_grant
 //		need_info_rounds <n>
+//		refresh_tokens   [<max_lifetime>]
+//		pct              [<lifetime>]
 //		lifetime         ticket|rpt|pat <duration>
+//		replay_grace     <duration>
+//		dpop_nonces
 //		leeway           <duration>
-//		rate_limit       token|ticket <n> <window>|off
+//		rate_limit       token|ticket|registration <n> <window>|off
 //		cors             off
 //		terms            <uri>
 //	}
@@ -76,7 +100,7 @@ func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) error {
 		return withLine.error
 	}
 	if err != nil {
-		return first.Errf("%s: %w", directive, err)
+		return first.WrapErr(named(err))
 	}
 	return nil
 }
@@ -87,26 +111,33 @@ func (h *Handler) words() umaapp.Words {
 		Known: map[string]read{
 			"resource_server":           h.parseResourceServer,
 			"client":                    h.parseClient,
+			"client_metadata_documents": h.parseDocuments,
+			"registration":              h.parseRegistration,
 			"policy":                    h.parsePolicy,
 			"email_domain":              h.parseEmailDomain,
 			"discovery_domain_document": umaapp.Off(directive, &h.NoDomainDocument),
+			"continuity":                choice(&h.Continuity, "deny", "warn", "off"),
 			"discover":                  h.parseDiscover,
 			"email_claim":               umaapp.Text(directive, &h.EmailClaim),
 			"pushed_claims":             umaapp.Off(directive, &h.NoPushedClaims),
 			"partial_grant":             umaapp.Flag(&h.PartialGrant),
 			"need_info_rounds":          h.parseRounds,
+			"refresh_tokens":            durationOr(&h.RefreshTokens, refreshLifetime),
+			"pct":                       durationOr(&h.PCT, pctLifetime),
 			"lifetime":                  h.parseLifetime,
+			"replay_grace":              umaapp.Duration(directive, &h.ReplayGrace),
+			"dpop_nonces":               umaapp.Flag(&h.DPoPNonces),
 			"leeway":                    umaapp.Duration(directive, &h.Leeway),
 			"rate_limit":                h.parseRateLimit,
 			"cors":                      umaapp.Off(directive, &h.NoCORS),
 			"terms":                     umaapp.Text(directive, &h.Terms),
 		},
 		Order: []string{
-			"resource_server", "client", "policy", "email_domain", "discovery_domain_document", "discover",
-			"email_claim", "pushed_claims", "partial_grant", "need_info_rounds", "lifetime", "leeway",
+			"resource_server", "client", "client_metadata_documents", "registration", "policy", "email_domain",
+			"discovery_domain_document", "continuity", "discover", "email_claim", "pushed_claims", "partial_grant",
+			"need_info_rounds", "refresh_tokens", "pct", "lifetime", "replay_grace", "dpop_nonces", "leeway",
 			"rate_limit", "cors", "terms",
 		},
-		Later: []string{"client_metadata_documents", "registration", "continuity", "refresh_tokens", "pct", "replay_grace"},
 	}
 }
 
@@ -141,9 +172,10 @@ func (h *Handler) parseLifetime(d *caddyfile.Dispenser) error {
 
 func (h *Handler) parseRateLimit(d *caddyfile.Dispenser) error {
 	return oneOf(d, "rate_limit", map[string]read{
-		"token":  umaapp.Rate(directive, &h.RateLimit.Token),
-		"ticket": umaapp.Rate(directive, &h.RateLimit.Ticket),
-	}, "token", "ticket")
+		"token":        umaapp.Rate(directive, &h.RateLimit.Token),
+		"ticket":       umaapp.Rate(directive, &h.RateLimit.Ticket),
+		"registration": umaapp.Rate(directive, &h.RateLimit.Registration),
+	}, "token", "ticket", "registration")
 }
 
 // oneOf reads a line whose first argument says what the rest is.

@@ -14,22 +14,22 @@ func (h *Handler) parseResourceServer(d *caddyfile.Dispenser) error {
 	if len(args) < 2 || len(args) > 3 {
 		return d.Errf("%s: write: resource_server <client_id> <resource_uri> [<client_secret>|local]", directive)
 	}
-	rs := ResourceServer{ClientID: args[0], ResourceURI: args[1]}
+	rs := ResourceServer{ClientID: args[0], ResourceURI: args[1], at: here(d)}
 	if len(args) == 3 {
 		credentials(args[2], "local", &rs.Local, &rs.ClientSecrets)
 	}
-	err := umaapp.Words{
+	err := rs.Credentials.add(umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"audience":       umaapp.Text(directive, &rs.Audience),
-			"client_secret":  umaapp.List(&rs.ClientSecrets),
 			"owner":          umaapp.Text(directive, &rs.Owner),
 			"require_as_uri": umaapp.Flag(&rs.RequireASURI),
 			"release":        umaapp.List(&rs.Releases),
+			"rpt":            choice(&rs.RPT, rptJWT, rptOpaque),
+			"require":        binding(&rs.Require),
 		},
-		Order: []string{"audience", "client_secret", "owner", "require_as_uri", "release"},
-		Later: []string{"jwks_uri", "jwks_file", "tls_client_auth", "rpt", "require"},
-	}.Read(d)
+		Order: []string{"audience", "owner", "require_as_uri", "release", "rpt", "require"},
+	}).Read(d)
 	h.ResourceServers = append(h.ResourceServers, rs)
 	return err
 }
@@ -39,19 +39,20 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 	if len(args) < 1 || len(args) > 2 {
 		return d.Errf("%s: write: client <client_id> [public|<client_secret>]", directive)
 	}
-	c := Client{ClientID: args[0]}
+	c := Client{ClientID: args[0], at: here(d)}
 	if len(args) == 2 {
 		credentials(args[1], "public", &c.Public, &c.ClientSecrets)
 	}
-	err := umaapp.Words{
+	err := c.Credentials.add(umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"client_secret": umaapp.List(&c.ClientSecrets),
-			"disabled":      umaapp.Flag(&c.Disabled),
+			"scope":      umaapp.List(&c.Scopes),
+			"dpop_bound": umaapp.Flag(&c.DPoPBound),
+			"disabled":   umaapp.Flag(&c.Disabled),
 		},
-		Order: []string{"client_secret", "disabled"},
-		Later: []string{"jwks_uri", "jwks_file", "tls_client_auth", "scope", "claims_redirect_uri"},
-	}.Read(d)
+		Order: []string{"scope", "dpop_bound", "disabled"},
+		Later: []string{"claims_redirect_uri"},
+	}).Read(d)
 	h.Clients = append(h.Clients, c)
 	return err
 }
@@ -71,10 +72,17 @@ func (h *Handler) parsePolicy(d *caddyfile.Dispenser) error {
 			"from":            p.parseFrom,
 			"client":          umaapp.List(&p.Clients),
 			"when":            p.parseWhen,
+			"evaluate":        p.parseEvaluate,
+			"required_claims": umaapp.List(&p.RequiredClaims),
+			"require":         binding(&p.Require),
+			"accept_pct":      umaapp.Flag(&p.AcceptPCT),
 			"deny":            umaapp.Flag(&p.Deny),
+			"shadow":          umaapp.Flag(&p.Shadow),
 		},
-		Order: []string{"resource_server", "resource", "type", "scopes", "from", "client", "when", "deny"},
-		Later: []string{"evaluate", "required_claims", "require", "accept_pct", "shadow"},
+		Order: []string{
+			"resource_server", "resource", "type", "scopes", "from", "client", "when", "evaluate",
+			"required_claims", "require", "accept_pct", "deny", "shadow",
+		},
 	}.Read(d)
 	if err == nil && len(p.From)+len(p.FromIssuers) == 0 && !p.FromAnyone {
 		err = p.at.wrap(fmt.Errorf("policy '%s' has no condition and would let in anybody with an e-mail address: add 'from bob.example' (or 'from anyone' if that is meant)", p.Name))

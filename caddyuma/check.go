@@ -3,181 +3,105 @@ package caddyuma
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
-	"github.com/caddy-uma/caddy-uma/internal/cel"
-	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
-	"github.com/caddy-uma/caddy-uma/internal/suggest"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
-// secretFunc expands the secret of a client.
-type secretFunc func(field, text string) (string, error)
+// guests is the namespace of the modules that may decide.
+const guests = "uma.policies"
+
+var errNoInitialAccessToken = errors.New("registration needs an initial access token, such as {env.REGISTRATION_TOKEN}: it is never open to everybody")
+
+func errNoPolicy(mod any) error {
+	return fmt.Errorf("%T is no policy: it must have the method Evaluate of caddyuma/policy.Policy", mod)
+}
 
 // check finds mistakes without looking at the environment, so that it can run
-// while a Caddyfile is adapted. Placeholders are not expanded.
+// while a Caddyfile is adapted. Placeholders are not expanded, files not read.
 func (h *Handler) check() error {
 	if h.Discover != "" && h.Discover != "any" {
 		return errors.New("discover must be 'any' or left out")
+	}
+	if err := h.checkRates(); err != nil {
+		return err
 	}
 	for _, e := range h.EmailDomains {
 		if err := e.check(); err != nil {
 			return e.at.wrap(err)
 		}
 	}
-	cfg, err := h.settings(func(_, text string) (string, error) { return text, nil })
+	cfg, err := h.settings(surroundings{secret: h.literal, keys: anyKeys})
 	if err != nil {
 		return err
 	}
-	return cfg.Check()
+	return h.locate(cfg.Check())
 }
 
-// settings are those of the engine that a Caddyfile can state.
-func (h *Handler) settings(secret secretFunc) (uma.Config, error) {
-	cfg := uma.Config{
-		Issuer: h.Issuer, EmailClaim: h.EmailClaim, NoPushedClaims: h.NoPushedClaims,
-		DiscoverAny: h.Discover == "any", PartialGrant: h.PartialGrant, Rounds: h.NeedInfoRounds,
-		NoCORS: h.NoCORS, Terms: h.Terms,
-	}
-	for _, rs := range h.ResourceServers {
-		server, err := rs.settings(secret)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.ResourceServers = append(cfg.ResourceServers, server)
-	}
-	for _, c := range h.clients() {
-		client, err := c.settings(secret)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Clients = append(cfg.Clients, client)
-	}
-	for _, p := range h.Policies {
-		rule, err := p.settings(h.ResourceServers)
-		if err != nil {
-			return cfg, p.at.wrap(fmt.Errorf("policy '%s': %w", p.Name, err))
-		}
-		cfg.Policies = append(cfg.Policies, rule)
-	}
-	return cfg, nil
-}
-
-func (rs ResourceServer) settings(secret secretFunc) (uma.ResourceServer, error) {
-	hashes, err := hashSecrets("client_secret of "+rs.ClientID, rs.ClientSecrets, secret)
-	if rs.Local && len(rs.ClientSecrets) > 0 {
-		err = fmt.Errorf("resource_server '%s' is local and has a secret: remove one of them", rs.ClientID)
-	}
-	return uma.ResourceServer{
-		ID: rs.ClientID, URI: rs.ResourceURI, Audience: rs.Audience, Owner: rs.Owner, Credentials: clientauth.Credentials{Secrets: hashes},
-		Local: rs.Local, RequireASURI: rs.RequireASURI, Release: rs.Releases,
-	}, err
-}
-
-func (c Client) settings(secret secretFunc) (clientauth.Client, error) {
-	hashes, err := hashSecrets("client_secret of "+c.ClientID, c.ClientSecrets, secret)
-	if c.Public && len(c.ClientSecrets) > 0 {
-		err = fmt.Errorf("client '%s' is public and has a secret: remove one of them", c.ClientID)
-	}
-	return clientauth.Client{ID: c.ClientID, Public: c.Public, Credentials: clientauth.Credentials{Secrets: hashes}, Disabled: c.Disabled}, err
-}
-
-func hashSecrets(field string, secrets []string, expand secretFunc) ([][32]byte, error) {
-	var hashes [][32]byte
-	for _, text := range secrets {
-		plain, err := expand(field, text)
-		if err != nil {
-			return nil, err
-		}
-		hashes = append(hashes, clientauth.HashSecret(plain))
-	}
-	return hashes, nil
-}
-
-func (p Policy) settings(servers []ResourceServer) (uma.Policy, error) {
-	rule := uma.Policy{
-		Name: p.Name, ResourceServers: p.ResourceServers, Resources: p.Resources, Types: p.Types,
-		Scopes: p.Scopes, Clients: p.Clients, Deny: p.Deny,
-		From: uma.From{Anyone: p.FromAnyone, Issuers: p.FromIssuers},
-	}
-	for _, text := range p.From {
-		address, domain, err := parseFrom(text)
-		if err != nil {
-			return rule, err
-		}
-		if domain != "" {
-			rule.From.Domains = append(rule.From.Domains, domain)
-			continue
-		}
-		rule.From.Addresses = append(rule.From.Addresses, address)
-	}
-	if err := p.checkNames(servers); err != nil {
-		return rule, err
-	}
-	when, err := p.condition()
-	rule.When = when
-	return rule, err
-}
-
-// checkNames says what is wrong with the names in a policy, better than the
-// engine can.
-func (p Policy) checkNames(servers []ResourceServer) error {
-	var ids []string
-	for _, rs := range servers {
-		ids = append(ids, rs.ClientID)
-	}
-	for _, id := range p.ResourceServers {
-		if !slices.Contains(ids, id) {
-			hint := ""
-			if near := suggest.Nearest(id, ids); near != "" {
-				hint = fmt.Sprintf(", did you mean '%s'?", near)
-			}
-			return fmt.Errorf("no resource_server '%s'; declared: %s%s", id, strings.Join(ids, ", "), hint)
-		}
-	}
-	if len(p.Resources)+len(p.Types) > 0 && len(p.ResourceServers) == 0 && len(ids) > 1 {
-		return fmt.Errorf("%s is ambiguous, %d resource servers are declared: add a resource_server line", firstThing(p), len(ids))
-	}
-	for _, issuer := range p.FromIssuers {
-		if _, err := oauth.ParseIssuer(issuer); err != nil {
-			return fmt.Errorf("from issuer '%s' %w", issuer, err)
+// checkRates: without a number and a window there would be no limit.
+func (h *Handler) checkRates() error {
+	for _, r := range []struct {
+		word  string
+		limit *umaapp.RateLimit
+	}{
+		{"token", h.RateLimit.Token},
+		{"ticket", h.RateLimit.Ticket},
+		{"registration", h.RateLimit.Registration},
+	} {
+		if l := r.limit; l != nil && !l.Off && (l.Limit < 1 || l.Window <= 0) {
+			return fmt.Errorf("rate_limit %s needs a number and a window, or 'off'", r.word)
 		}
 	}
 	return nil
 }
 
-func firstThing(p Policy) string {
-	if len(p.Resources) > 0 {
-		return fmt.Sprintf("resource %q", p.Resources[0])
+// literal checks a secret that stands in the configuration itself.
+func (h *Handler) literal(field, text string) (string, error) {
+	if strings.HasPrefix(text, "{") {
+		return text, nil
 	}
-	return fmt.Sprintf("type %q", p.Types[0])
+	return umaapp.Secret(directive, field, text, h.Issuer)
 }
 
-func (p Policy) condition() (policy.Policy, error) {
-	if p.When == "" {
-		return nil, nil
-	}
-	when, usesClaims, err := compile(p.When)
-	if err != nil {
-		return nil, err
-	}
-	if usesClaims && p.FromAnyone {
-		return nil, errors.New("claims.* is what any stranger's provider says about him; name domains or addresses in 'from'")
-	}
-	return when, nil
+// anyKeys stands for the keys of a file that is read in Provision only (RFC 7517
+// appendix A.1).
+func anyKeys(string) ([]byte, error) {
+	return []byte(`{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"1",` +
+		`"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`), nil
 }
 
-// compile gives compile errors with their caret line.
-func compile(expression string) (policy.Policy, bool, error) {
-	when, usesClaims, err := cel.Compile(expression)
-	var e *cel.Error
-	if errors.As(err, &e) && e.Snippet != "" {
-		err = fmt.Errorf("%w\n%s", err, e.Snippet)
+// locate puts the line of a setting behind what the engine says of it.
+func (h *Handler) locate(err error) error {
+	e, ok := errors.AsType[*uma.SettingError](err)
+	if !ok {
+		return err
 	}
-	return when, usesClaims, err
+	if at := h.position(e); at.line != nil {
+		return at.wrap(e)
+	}
+	return err
+}
+
+// position is where a setting was written; of two with one name the second.
+func (h *Handler) position(e *uma.SettingError) (at position) {
+	for _, rs := range h.ResourceServers {
+		if e.Kind == uma.KindResourceServer && e.Name == rs.ClientID {
+			at = rs.at
+		}
+	}
+	for _, c := range h.Clients {
+		if e.Kind == uma.KindClient && e.Name == c.ClientID {
+			at = c.at
+		}
+	}
+	for _, p := range h.Policies {
+		if e.Kind == uma.KindPolicy && e.Name == p.Name {
+			at = p.at
+		}
+	}
+	return at
 }
 
 // parseFrom reads an address, a domain or *.domain.

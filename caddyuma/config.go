@@ -12,6 +12,27 @@ import (
 // defaultClient is declared if no client is.
 const defaultClient = "caddy-uma"
 
+// Credentials are what a client authenticates with; any one of them will do.
+type Credentials struct {
+	// The secrets, several during a rotation: placeholders `{env.X}` or
+	// `{file./path}`, or literal text.
+	ClientSecrets []string `json:"client_secrets,omitempty"`
+	// Where its public keys are, the https URL of a JWK Set, for `private_key_jwt`
+	// and self-signed certificates. It is asked like a stranger's: public address,
+	// port 443.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+	// A file with its public keys, a JWK Set of at most 256 KiB, instead of
+	// `jwks_uri`. It is read when the configuration is loaded.
+	JWKSFile string `json:"jwks_file,omitempty"`
+	// The subject of its certificate as RFC 4514 writes it, such as
+	// `CN=api,O=Alice`. The site of the issuer must ask for certificates and check
+	// them against a CA: `tls { client_auth … }`.
+	TLSClientAuth string `json:"tls_client_auth,omitempty"`
+	// Whether a certificate will do whose key is one of `jwks_uri` or `jwks_file`.
+	// The site of the issuer must ask for certificates: `tls { client_auth … }`.
+	SelfSignedTLSClientAuth bool `json:"self_signed_tls_client_auth,omitempty"`
+}
+
 // ResourceServer is a resource server that may register resources here.
 type ResourceServer struct {
 	// Its client_id.
@@ -21,9 +42,7 @@ type ResourceServer struct {
 	ResourceURI string `json:"resource_uri,omitempty"`
 	// Whether it is part of this process and needs no secret.
 	Local bool `json:"local,omitempty"`
-	// Its secrets, several during a rotation: placeholders `{env.X}` or
-	// `{file./path}`, or literal text.
-	ClientSecrets []string `json:"client_secrets,omitempty"`
+	Credentials
 	// The logical name that claims tokens and RPTs are made for instead of
 	// `resource_uri`. Names are weaker than URIs: whoever lists the same name
 	// elsewhere is taken for this one by a client that is told so.
@@ -36,6 +55,14 @@ type ResourceServer struct {
 	// The claims of the requesting party that are put into the RPT. Default:
 	// none.
 	Releases []string `json:"releases,omitempty"`
+	// What its RPTs are: `jwt`, which it can check itself, or `opaque`, which it
+	// must ask about (introspection). Default: jwt.
+	RPT string `json:"rpt,omitempty"`
+	// `dpop` or `mtls`: its RPTs are always bound to a key or certificate of the
+	// client. Default: only if the client shows one.
+	Require string `json:"require,omitempty"`
+
+	at position
 }
 
 // Client is a client of requesting parties.
@@ -44,11 +71,16 @@ type Client struct {
 	ClientID string `json:"client_id,omitempty"`
 	// A public client has no secret.
 	Public bool `json:"public,omitempty"`
-	// The secrets, several during a rotation: placeholders `{env.X}` or
-	// `{file./path}`, or literal text.
-	ClientSecrets []string `json:"client_secrets,omitempty"`
+	Credentials
+	// Scopes it may have besides those of a ticket (UMA Grant §3.3.1).
+	Scopes []string `json:"scopes,omitempty"`
+	// Whether its requests need a DPoP proof, so that it never gets a token that
+	// anybody else could use (RFC 9449 §5.2).
+	DPoPBound bool `json:"dpop_bound,omitempty"`
 	// A disabled client is refused.
 	Disabled bool `json:"disabled,omitempty"`
+
+	at position
 }
 
 // Policy says what some people may do with some things.
@@ -78,9 +110,23 @@ type Policy struct {
 	// `resource.owner`, `resource.server`, `resource.scopes`, `scopes`,
 	// `client`, `request.method`, `request.ip` and `now`.
 	When string `json:"when,omitempty"`
+	// A guest that decides, a module of the namespace `uma.policies`. It and the
+	// condition must both hold.
+	EvaluateRaw json.RawMessage `json:"evaluate,omitempty" caddy:"namespace=uma.policies inline_key=policy"`
+	// Claims that must be there. If one is missing the client is told its name and
+	// may come again, instead of being denied.
+	RequiredClaims []string `json:"required_claims,omitempty"`
+	// `dpop` or `mtls`: it lets in only who gets an RPT that is bound to a key or
+	// certificate. Default: anybody.
+	Require string `json:"require,omitempty"`
+	// Whether a persisted claims token is enough. Default: a fresh claims token is
+	// demanded.
+	AcceptPCT bool `json:"accept_pct,omitempty"`
 	// Whether it forbids. A policy that forbids wins over every other, and also
 	// when its condition cannot be evaluated.
 	Deny bool `json:"deny,omitempty"`
+	// Whether it is only tried: evaluated and logged, without effect.
+	Shadow bool `json:"shadow,omitempty"`
 
 	at position
 }
@@ -129,6 +175,25 @@ type RateLimits struct {
 	Token *umaapp.RateLimit `json:"token,omitempty"`
 	// For permission tickets, per resource server. Default: 600 in 1m.
 	Ticket *umaapp.RateLimit `json:"ticket,omitempty"`
+	// For the registration of clients, per IP address. Default: 5 in 1h.
+	Registration *umaapp.RateLimit `json:"registration,omitempty"`
+}
+
+// ClientMetadataDocuments says whose documents are taken as clients.
+type ClientMetadataDocuments struct {
+	// Domains that client_ids may be of, `*.domain` for subdomains. Default: every
+	// one.
+	Domains []string `json:"domains,omitempty"`
+}
+
+// Registration says who may register clients.
+type Registration struct {
+	// Initial access tokens, several during a rotation: placeholders `{env.X}` or
+	// `{file./path}`, or literal text; at least 32 characters each. At least one is
+	// required: registration is never open to everybody.
+	InitialAccessTokens []string `json:"initial_access_tokens,omitempty"`
+
+	at position
 }
 
 // position is the line of a Caddyfile that a setting came from; the zero value
@@ -146,7 +211,7 @@ func (p position) wrap(err error) error {
 	if err == nil || p.line == nil {
 		return err
 	}
-	return located{p.line.Errf("%s: %w", directive, err)}
+	return located{p.line.WrapErr(named(err))}
 }
 
 // located is an error that names its line.

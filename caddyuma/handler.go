@@ -7,6 +7,7 @@ package caddyuma
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -40,6 +41,11 @@ type Handler struct {
 	ResourceServers []ResourceServer `json:"resource_servers,omitempty"`
 	// The clients of requesting parties. Default: the public client `caddy-uma`.
 	Clients []Client `json:"clients,omitempty"`
+	// Accepts https URLs as client_ids and fetches the metadata of the client
+	// there. Default: off.
+	ClientMetadataDocuments *ClientMetadataDocuments `json:"client_metadata_documents,omitempty"`
+	// Lets clients register themselves (RFC 7591, RFC 7592). Default: off.
+	Registration *Registration `json:"registration,omitempty"`
 	// Who may do what. Deny rules come first, then this order. Default: nobody
 	// anything.
 	Policies []Policy `json:"policies,omitempty"`
@@ -49,6 +55,10 @@ type Handler struct {
 	// Whether `https://<domain>/.well-known/openid-configuration` is not asked
 	// when a domain has no WebFinger.
 	NoDomainDocument bool `json:"no_domain_document,omitempty"`
+	// What follows when a known address comes with another subject, or a known
+	// domain with another issuer: `deny`, `warn` or `off`. Default: deny for
+	// policies that name the address, warn for all others.
+	Continuity string `json:"continuity,omitempty"`
 	// `any` looks up addresses that no policy names, too.
 	Discover string `json:"discover,omitempty"`
 	// The claim that holds the e-mail address. Default: email.
@@ -60,6 +70,17 @@ type Handler struct {
 	PartialGrant bool `json:"partial_grant,omitempty"`
 	// How often a client is told what is missing before it is denied. Default: 5.
 	NeedInfoRounds int `json:"need_info_rounds,omitempty"`
+	// How long a refresh token, and all that come of it, may be used at most.
+	// While it is, nobody asks the person's provider again. Default: none are
+	// issued.
+	RefreshTokens caddy.Duration `json:"refresh_tokens,omitempty"`
+	// How long a persisted claims token (PCT) may be used. Default: none are issued.
+	PCT caddy.Duration `json:"pct,omitempty"`
+	// How long a client may repeat a ticket that is spent without consequences for
+	// what came of it. Default: 10s.
+	ReplayGrace caddy.Duration `json:"replay_grace,omitempty"`
+	// Whether DPoP proofs must hold a nonce of this server (RFC 9449 §8).
+	DPoPNonces bool `json:"dpop_nonces,omitempty"`
 	// How long things live.
 	Lifetime Lifetime `json:"lifetime,omitzero"`
 	// How far clocks may differ. Default: 60s.
@@ -90,14 +111,22 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
 	app, err := umaapp.Get(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", directive, err)
+		return named(err)
 	}
 	server, err := h.build(ctx, app)
 	if err != nil {
-		return fmt.Errorf("%s: %w", directive, err)
+		return named(err)
 	}
 	h.gate = umaapp.NewGate(server, h.Issuer, h.log)
 	return nil
+}
+
+// named puts the directive in front of an error, once.
+func named(err error) error {
+	if strings.HasPrefix(err.Error(), directive+": ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", directive, err)
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

@@ -74,29 +74,37 @@ func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
 	if oauth.DecodeObject(raw, &m) != nil {
 		return key, false, oauth.ErrNotJSON
 	}
-	if m.D != nil || m.K != nil || m.KTY == "oct" {
+	if m.secret() {
 		return key, false, errors.New("the key set holds a secret")
 	}
-	if m.KTY == "RSA" && m.E != exponent {
+	public, ok := m.public(raw)
+	if !ok || !isKID(m.KID) {
 		return key, false, nil
 	}
-	alg := m.Alg
+	return PublicKey{KID: m.KID, Alg: m.Alg, Key: public}, true, nil
+}
+
+// secret tells whether this is, or holds, a key that nobody else may have.
+func (m member) secret() bool { return m.D != nil || m.K != nil || m.KTY == "oct" }
+
+// public reads the key itself, if it may verify signatures and is strong.
+func (m member) public(raw []byte) (crypto.PublicKey, bool) {
+	if m.KTY == "RSA" && m.E != exponent {
+		return nil, false
+	}
 	wrongUse := m.Use != "" && m.Use != "sig" || m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify")
-	if wrongUse || !isKID(m.KID) || !slices.Contains([]string{"RSA", "EC", "OKP"}, m.KTY) {
-		return key, false, nil
+	if wrongUse || !slices.Contains([]string{"RSA", "EC", "OKP"}, m.KTY) {
+		return nil, false
 	}
 	parsed, err := jwk.ParseKey(raw)
 	if err != nil {
-		return key, false, nil //nolint:nilerr // an odd key is skipped, not fatal
+		return nil, false
 	}
 	var public crypto.PublicKey
 	if err := parsed.Raw(&public); err != nil {
-		return key, false, nil //nolint:nilerr // as above
+		return nil, false
 	}
-	if !strong(public) || alg != "" && !fits(public, alg) {
-		return key, false, nil
-	}
-	return PublicKey{KID: m.KID, Alg: alg, Key: public}, true, nil
+	return public, strong(public) && (m.Alg == "" || fits(public, m.Alg))
 }
 
 // strong refuses weak keys, keys so long that checking a signature would cost

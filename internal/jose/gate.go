@@ -29,6 +29,11 @@ type Token struct {
 // choose keys or change the meaning, and a payload that is a JSON object
 // without repeated members. Errors wrap ErrToken.
 func Parse(compact string, limit int) (*Token, error) {
+	return parse(compact, limit, parseHeader)
+}
+
+// parse is the gate; header reads the first segment in one of two ways.
+func parse(compact string, limit int, header func(raw []byte) (Header, error)) (*Token, error) {
 	if len(compact) > limit {
 		return nil, refuse("too long")
 	}
@@ -49,11 +54,11 @@ func Parse(compact string, limit int) (*Token, error) {
 		}
 		raw[i] = b
 	}
-	header, err := parseHeader(raw[0])
+	h, err := header(raw[0])
 	if err != nil {
 		return nil, err
 	}
-	t := &Token{Header: header, compact: compact, payload: raw[1]}
+	t := &Token{Header: h, compact: compact, payload: raw[1]}
 	var any map[string]any
 	if err := t.Unverified(&any); err != nil {
 		return nil, err
@@ -65,39 +70,51 @@ func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrToken, fmt.Sprintf(format, args...))
 }
 
-// forbidden members: they would let the token choose its key (jwk, jku, x5u,
-// x5c; RFC 8725 §3.10) or change how it is read (crit, b64, zip).
-var forbidden = []string{"crit", "jwk", "jku", "x5u", "x5c", "b64", "zip", "enc"}
+// forbidden members: they would let the token choose its key (jku, x5u, x5c, and
+// jwk but for ParseEmbedded; RFC 8725 §3.10) or change how it is read (crit, b64,
+// zip).
+var forbidden = []string{"crit", "jku", "x5u", "x5c", "b64", "zip", "enc"}
 
+// parseHeader reads the header of a token whose key is chosen by kid.
 func parseHeader(raw []byte) (Header, error) {
-	var h Header
-	var members map[string]any
+	h, members, err := readHeader(raw)
+	if err != nil {
+		return h, err
+	}
+	if _, there := members["jwk"]; there {
+		return h, refuse("the header has the member jwk")
+	}
+	if !isKID(h.KID) {
+		return h, refuse("kid is missing or malformed")
+	}
+	return h, nil
+}
+
+// readHeader holds what is true of every header, with jwk or with kid.
+func readHeader(raw []byte) (h Header, members map[string]any, err error) {
 	if len(raw) > maxHeader {
-		return h, refuse("the header is too long")
+		return h, nil, refuse("the header is too long")
 	}
 	if err := oauth.DecodeObject(raw, &members); err != nil {
-		return h, refuse("the header is no JSON object")
+		return h, nil, refuse("the header is no JSON object")
 	}
 	for _, name := range forbidden {
 		if _, there := members[name]; there {
-			return h, refuse("the header has the member %s", name)
+			return h, nil, refuse("the header has the member %s", name)
 		}
 	}
 	for name, to := range map[string]*string{"alg": &h.Alg, "kid": &h.KID, "typ": &h.Typ} {
 		value, there := members[name]
 		text, ok := value.(string)
 		if there && !ok {
-			return h, refuse("%s is no string", name)
+			return h, nil, refuse("%s is no string", name)
 		}
 		*to = text
 	}
 	if !slices.Contains(DefaultAlgs(), h.Alg) {
-		return h, refuse("the algorithm is not accepted")
+		return h, nil, refuse("the algorithm is not accepted")
 	}
-	if !isKID(h.KID) {
-		return h, refuse("kid is missing or malformed")
-	}
-	return h, nil
+	return h, members, nil
 }
 
 // isKID accepts printable ASCII: a kid is a map key and nothing else.

@@ -2,6 +2,7 @@ package jose
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"slices"
 
@@ -22,10 +23,14 @@ func (t *Token) Verify(ctx context.Context, keys KeySet, algs []string, v any) e
 	if err != nil {
 		return err
 	}
-	if !fits(key.Key, t.Header.Alg) {
+	return t.verify(key.Key, v)
+}
+
+func (t *Token) verify(key crypto.PublicKey, v any) error {
+	if !fits(key, t.Header.Alg) {
 		return fmt.Errorf("%w: the key does not fit the algorithm", ErrSignature)
 	}
-	payload, err := jws.Verify([]byte(t.compact), jws.WithKey(jwa.SignatureAlgorithm(t.Header.Alg), key.Key), jws.WithCompact())
+	payload, err := jws.Verify([]byte(t.compact), jws.WithKey(jwa.SignatureAlgorithm(t.Header.Alg), key), jws.WithCompact())
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSignature, err)
 	}

@@ -26,6 +26,7 @@ const (
 	CodeInvalidToken         = "invalid_token"           // RFC 6750 §3.1
 	CodeInsufficientScope    = "insufficient_scope"      // RFC 6750 §3.1
 	CodeInvalidDPoPProof     = "invalid_dpop_proof"      // RFC 9449 §5
+	CodeUseDPoPNonce         = "use_dpop_nonce"          // RFC 9449 §8
 	CodeNeedInfo             = "need_info"               // UMA Grant §3.3.6
 	CodeRequestDenied        = "request_denied"          // UMA Grant §3.3.6
 	CodeNotFound             = "not_found"               // UMA Fed §3.2

@@ -22,6 +22,15 @@ const (
 const (
 	TypClaimsToken = "ca-claims+jwt" // CONFORMANCE A37
 	TypAccessToken = "at+jwt"        // RFC 9068 §2.1
+	TypDPoP        = "dpop+jwt"      // RFC 9449 §4.2
+)
+
+// DPoP (RFC 9449): the header fields of a proof (§4.1) and of a nonce (§8), and
+// the token_type and authentication scheme of a token bound to a key (§5, §7.1).
+const (
+	HeaderDPoP      = "DPoP"
+	HeaderDPoPNonce = "DPoP-Nonce"
+	SchemeDPoP      = "DPoP"
 )
 
 // ScopeUMAProtection is the scope that makes an access token a PAT (UMA

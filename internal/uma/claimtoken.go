@@ -146,7 +146,7 @@ func (s *Server) precheck(p *process, token *jose.Token, c *claims) error {
 	if _, err := oauth.ParseIssuer(c.Issuer); err != nil || c.Subject == "" || len(c.Subject) > 255 {
 		return needs("iss or sub is missing or malformed")
 	}
-	if err := checkConfirmation(p.req.bound, c.all); err != nil {
+	if err := checkConfirmation(c.all, p.req.bound); err != nil {
 		return err
 	}
 	if c.all["email_verified"] != true && !rule.AssumeEmailVerified {
@@ -186,26 +186,6 @@ func (s *Server) checkTimes(c *claims) error {
 		return needs("nbf is in the future")
 	}
 	return nil
-}
-
-// checkConfirmation: a claims token that is bound to a key is of use only together
-// with a proof of that key; taking it as a bearer token would undo the binding
-// (CONFORMANCE DP-07).
-func checkConfirmation(bound confirmation, claims map[string]any) error {
-	cnf, there := claims["cnf"]
-	if !there {
-		return nil
-	}
-	members, _ := cnf.(map[string]any)
-	if len(members) != 1 {
-		return needs("the claims token is bound in an unknown way")
-	}
-	jkt, _ := members["jkt"].(string)
-	x5t, _ := members["x5t#S256"].(string)
-	if jkt != "" && jkt == bound.JKT || x5t != "" && x5t == bound.X5T {
-		return nil
-	}
-	return needs("the claims token is bound to another key or certificate")
 }
 
 // checkTyp accepts ca-claims+jwt, and another typ only where the administrator

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
@@ -67,6 +67,9 @@ type Config struct {
 	ClientDocuments *ClientDocuments
 	// DPoPNonces demands a nonce of ours in DPoP proofs (RFC 9449 §8).
 	DPoPNonces bool
+	// Proofs remembers DPoP proofs. What is to outlive a reload of the
+	// configuration is handed in; nil = it does not.
+	Proofs *dpop.Replays
 
 	// NoCORS keeps pages of other origins out.
 	NoCORS bool
@@ -188,6 +191,9 @@ func (c *Config) resolve() (*url.URL, error) {
 	defaultTo(&c.PATLifetime, time.Hour)
 	defaultTo(&c.Leeway, time.Minute)
 	defaultTo(&c.ReplayGrace, 10*time.Second)
+	if c.Proofs == nil {
+		c.Proofs = dpop.NewReplays(0, c.Now)
+	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
@@ -201,9 +207,9 @@ func (c *Config) resolve() (*url.URL, error) {
 }
 
 // Check finds what is wrong with the settings that need no other part: names,
-// audiences and policies.
+// credentials, audiences, policies and times.
 func (c *Config) Check() error {
-	return errors.Join(c.checkNames(), c.checkAudiences(), c.checkPolicies())
+	return errors.Join(c.checkNames(), c.checkAudiences(), c.checkPolicies(), c.checkDocuments(), c.checkScalars())
 }
 
 // NonceLifetime is how long a DPoP nonce is taken.
@@ -230,19 +236,14 @@ func (c *Config) checkNames() error {
 	var ids []string
 	for _, rs := range c.ResourceServers {
 		ids = append(ids, rs.ID)
-		for _, name := range rs.Release {
-			if slices.Contains(protocolClaims, name) {
-				return fmt.Errorf("resource_server '%s': the claim '%s' belongs to the RPT itself and cannot be released", rs.ID, name)
-			}
-		}
-		if !rs.Local && rs.Empty() {
-			return fmt.Errorf("resource_server '%s' has no credentials: add a secret, or write 'local' if it is part of this Caddy", rs.ID)
+		if err := rs.check(); err != nil {
+			return err
 		}
 	}
 	for _, client := range c.Clients {
 		ids = append(ids, client.ID)
-		if !client.Public && client.Empty() {
-			return fmt.Errorf("client '%[1]s' has no credentials: add a secret, or write 'client %[1]s public'", client.ID)
+		if err := checkClient(client); err != nil {
+			return err
 		}
 	}
 	for _, id := range ids {
@@ -282,7 +283,7 @@ func (c *Config) checkAudiences() error {
 	for i, a := range c.ResourceServers {
 		uri, err := oauth.ParseResource(a.URI)
 		if err != nil {
-			return fmt.Errorf("resource_server '%s': '%s' %w", a.ID, a.URI, err)
+			return fault(KindResourceServer, a.ID, ": '%s' %v", a.URI, err)
 		}
 		for j, b := range c.ResourceServers {
 			other, err := oauth.ParseResource(b.URI)

@@ -37,3 +37,11 @@ func (s *Server) VerifyClaimToken(ctx context.Context, ticket, rs, token string)
 	}
 	return p.party.Email.String(), nil
 }
+// CheckConfirmation tells whether a request that proves this key and this
+// certificate may use a claims token with these claims.
+func CheckConfirmation(claims map[string]any, jkt, x5t string) bool {
+	return checkConfirmation(claims, confirmation{JKT: jkt, X5T: x5t}) == nil
+}
+
+// TokenType is that of an RPT with this binding.
+func TokenType(jkt, x5t string) string { return confirmation{JKT: jkt, X5T: x5t}.tokenType() }

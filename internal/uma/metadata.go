@@ -3,6 +3,7 @@ package uma
 import (
 	"net/http"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -30,6 +31,7 @@ func (s *Server) metadata() oauth.Metadata {
 		ResponseTypesSupported:            []string{},
 		ScopesSupported:                   []string{oauth.ScopeUMAProtection},
 		TokenEndpointAuthMethodsSupported: []string{oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost},
+		DPoPSigningAlgValuesSupported:     dpop.Algs(),
 		OPTermsOfService:                  s.cfg.Terms,
 	}
 }

@@ -1,8 +1,6 @@
 package uma
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -113,47 +111,12 @@ func (c *Config) checkPolicies() error {
 	names := map[string]bool{}
 	for _, p := range c.Policies {
 		if p.Name == "" || names[p.Name] {
-			return fmt.Errorf("policy '%s' is defined twice or has no name", p.Name)
+			return fault(KindPolicy, p.Name, " is defined twice or has no name")
 		}
 		names[p.Name] = true
 		if err := c.checkPolicy(p); err != nil {
-			return fmt.Errorf("policy '%s' %w", p.Name, err)
+			return err
 		}
-	}
-	return nil
-}
-
-func (c *Config) checkPolicy(p Policy) error {
-	if err := p.checkWords(); err != nil {
-		return err
-	}
-	if p.From.empty() {
-		return errors.New("has no condition and would let in anybody with an e-mail address: add 'from bob.example' (or 'from anyone' if that is meant)")
-	}
-	if len(p.Resources)+len(p.Types) > 0 && len(p.ResourceServers) == 0 && len(c.ResourceServers) > 1 {
-		return fmt.Errorf("names a resource or type, but %d resource servers are declared: add a resource_server line", len(c.ResourceServers))
-	}
-	for _, id := range p.ResourceServers {
-		known := false
-		for _, rs := range c.ResourceServers {
-			known = known || rs.ID == id
-		}
-		if !known {
-			return fmt.Errorf("names the resource_server '%s', which is not declared", id)
-		}
-	}
-	return nil
-}
-
-// checkWords finds words that make no sense together.
-func (p Policy) checkWords() error {
-	switch {
-	case p.Deny && (len(p.RequiredClaims) > 0 || p.Require != BindNone || p.AcceptPCT):
-		return errors.New("denies: required_claims, require and accept_pct are for policies that let somebody in")
-	case p.From.Anyone && len(p.RequiredClaims) > 0:
-		return errors.New("lets in anyone, of whom any provider can claim anything: required_claims needs domains, addresses or issuers in 'from'")
-	case p.Require != BindNone && p.Require != BindDPoP && p.Require != BindMTLS:
-		return fmt.Errorf("requires '%s'; write dpop or mtls", p.Require)
 	}
 	return nil
 }

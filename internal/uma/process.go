@@ -90,7 +90,7 @@ func (s *Server) stillWelcome(p *process, who *party) error {
 	if s.cfg.Finder.Rule(who.Email.Domain).Deny {
 		return denied("the domain is denied")
 	}
-	return checkConfirmation(p.req.bound, who.Claims)
+	return checkConfirmation(who.Claims, p.req.bound)
 }
 
 // keepClaims puts the claims of this round under a new secret of the successor

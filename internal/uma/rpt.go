@@ -27,7 +27,8 @@ type grantRecord struct {
 	DecisionID     string             `json:"decision_id"`
 	Expires        int64              `json:"exp"`
 	// Revoked says why it ended; "" = it lives.
-	Revoked string `json:"revoked,omitempty"`
+	Revoked string       `json:"revoked,omitempty"`
+	Bound   confirmation `json:"cnf,omitzero"`
 }
 
 // issueRPT signs the RPT (RFC 9068 with the permissions of UMA Fed §5.1.1) and
@@ -46,6 +47,9 @@ func (s *Server) issueRPT(ctx context.Context, p *process, granted []oauth.Permi
 		"iat": now.Unix(), "exp": expires.Unix(), "jti": jti,
 		"permissions": granted, "decision_id": p.decision.DecisionID,
 	})
+	if !p.req.bound.none() {
+		payload["cnf"] = p.req.bound
+	}
 	rpt, err := s.cfg.RPTKeys.Sign(ctx, oauth.TypAccessToken, payload)
 	if err != nil {
 		return nil, s.unavailable("RPT key", err)
@@ -54,7 +58,7 @@ func (s *Server) issueRPT(ctx context.Context, p *process, granted []oauth.Permi
 		return nil, err
 	}
 	return &oauth.TokenResponse{
-		AccessToken: rpt, TokenType: "Bearer", ExpiresIn: int64(s.cfg.RPTLifetime / time.Second),
+		AccessToken: rpt, TokenType: p.req.bound.tokenType(), ExpiresIn: int64(s.cfg.RPTLifetime / time.Second),
 	}, nil
 }
 
@@ -62,7 +66,7 @@ func (s *Server) recordGrant(ctx context.Context, p *process, jti string, expire
 	doc, err := s.doc(kindGrant, jti, p.rs.ID, expires.Add(2*s.cfg.Leeway), grantRecord{
 		version: version{currentVersion}, ResourceServer: p.rs.ID, Owner: p.ticket.Owner, Client: p.req.client.ID,
 		Issuer: p.party.Issuer, Subject: p.party.Subject, Permissions: granted,
-		Policy: p.decision.Policy, DecisionID: p.decision.DecisionID, Expires: expires.Unix(),
+		Policy: p.decision.Policy, DecisionID: p.decision.DecisionID, Expires: expires.Unix(), Bound: p.req.bound,
 	})
 	if err != nil {
 		return err

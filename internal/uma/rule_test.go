@@ -96,11 +96,11 @@ func TestSEC_26_PolicyWords(t *testing.T) {
 		policy uma.Policy
 		want   string
 	}{
-		{"required_claims of anyone", uma.Policy{From: uma.From{Anyone: true}, RequiredClaims: []string{"groups"}}, "any provider can claim anything"},
+		{"required_claims of anyone", uma.Policy{From: uma.From{Anyone: true}, RequiredClaims: []string{"groups"}}, "any stranger's provider says"},
 		{"required_claims of a domain", uma.Policy{From: from("bob.example"), RequiredClaims: []string{"groups"}}, ""},
-		{"deny with required_claims", uma.Policy{From: from("bob.example"), Deny: true, RequiredClaims: []string{"groups"}}, "for policies that let somebody in"},
-		{"deny with require", uma.Policy{From: from("bob.example"), Deny: true, Require: uma.BindDPoP}, "for policies that let somebody in"},
-		{"deny with accept_pct", uma.Policy{From: from("bob.example"), Deny: true, AcceptPCT: true}, "for policies that let somebody in"},
+		{"deny with required_claims", uma.Policy{From: from("bob.example"), Deny: true, RequiredClaims: []string{"groups"}}, "says what it takes to be let in"},
+		{"deny with require", uma.Policy{From: from("bob.example"), Deny: true, Require: uma.BindDPoP}, "says what it takes to be let in"},
+		{"deny with accept_pct", uma.Policy{From: from("bob.example"), Deny: true, AcceptPCT: true}, "says what it takes to be let in"},
 		{"deny", uma.Policy{From: from("bob.example"), Deny: true}, ""},
 		{"an unknown binding", uma.Policy{From: from("bob.example"), Require: "tls"}, "write dpop or mtls"},
 	} {

@@ -47,6 +47,10 @@ func (c confirmation) meets(b Binding) bool {
 
 // serveToken is the token endpoint (RFC 6749 §3.2): parse, decide, write.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, from caller) {
+	if err := s.offerNonce(w, r); err != nil {
+		s.fail(w, err)
+		return
+	}
 	answer, err := s.token(r, from)
 	if err != nil {
 		s.fail(w, err)
@@ -64,11 +68,11 @@ func (s *Server) token(r *http.Request, from caller) (*oauth.TokenResponse, erro
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.authenticate(r, form, from)
+	client, bound, err := s.authenticate(r, form, from)
 	if err != nil {
 		return nil, err
 	}
-	return grant(r.Context(), &tokenRequest{form: form, client: client, from: from, method: r.Method})
+	return grant(r.Context(), &tokenRequest{form: form, client: client, from: from, method: r.Method, bound: bound})
 }
 
 type grantFunc func(context.Context, *tokenRequest) (*oauth.TokenResponse, error)
@@ -86,22 +90,32 @@ func (s *Server) grant(name string) (grantFunc, error) {
 	}
 }
 
-// authenticate finds the client. The limit comes first, so that secrets cannot
-// be tried at will; it leaves the ticket usable (CONFORMANCE A2, SEC-18).
-func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (clientauth.Client, error) {
+// authenticate finds the client and what it proves to hold. The limit comes
+// first, so that neither secrets can be tried nor signatures be checked at will;
+// like a proof that is not in order it leaves the ticket usable (CONFORMANCE A2,
+// SEC-18).
+func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller) (clientauth.Client, confirmation, error) {
+	var bound confirmation
 	creds, err := oauth.ParseCredentials(r.Header, form)
 	if err != nil {
-		return clientauth.Client{}, err
+		return clientauth.Client{}, bound, err
 	}
 	if s.isLocal(creds, from) {
-		return s.clients[creds.ClientID], nil
+		return s.clients[creds.ClientID], bound, nil
 	}
 	if from.local == "" {
 		if err := s.limited(limit.Source(from.ip), creds.ClientID); err != nil {
-			return clientauth.Client{}, err
+			return clientauth.Client{}, bound, err
 		}
 	}
-	return s.clients.Authenticate(creds)
+	if bound.JKT, err = s.provenKey(r, from); err != nil {
+		return clientauth.Client{}, bound, err
+	}
+	client, err := s.clients.Authenticate(creds)
+	if err == nil && client.DPoPBound && bound.JKT == "" {
+		err = noProof()
+	}
+	return client, bound, err
 }
 
 // limited counts a request for its address and for its address and client. Known

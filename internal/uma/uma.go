@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
@@ -40,6 +41,8 @@ type Server struct {
 	kept    *seal.Box // what is kept of requesting parties
 	// denials bound how many denials are kept, in all and per e-mail domain.
 	denials, denialsOf *limit.Limiter
+	nonces             nonces
+	proofs             *dpop.Verifier
 	routes             map[string]route
 	base               string // path below which the endpoints stand, with a slash at the end
 }
@@ -66,7 +69,7 @@ func New(cfg Config) (*Server, error) {
 		s.servers[rs.ID] = rs
 	}
 	s.mount()
-	return s, nil
+	return s, s.verifyProofs()
 }
 
 // caller is who a request comes from as far as the transport tells. local is
@@ -141,11 +144,12 @@ func (s *Server) preflight(w http.ResponseWriter, r *http.Request, methods strin
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, DPoP-Nonce")
 	if r.Method != http.MethodOptions {
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", strings.ReplaceAll(methods, " ", ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 	w.WriteHeader(http.StatusNoContent)
 	return true
 }

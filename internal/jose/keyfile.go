@@ -96,14 +96,6 @@ func (k *ringKey) raw() any {
 	return k.signer
 }
 
-// Thumbprint is the SHA-256 thumbprint of a public key (RFC 7638).
-func Thumbprint(public crypto.PublicKey) (string, error) {
-	if !strong(public) {
-		return "", errors.New("no public signing key")
-	}
-	return thumbprint(public)
-}
-
 // thumbprint is the kid of a key (RFC 7638).
 func thumbprint(raw any) (string, error) {
 	key, err := jwk.FromRaw(raw)

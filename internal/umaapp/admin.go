@@ -10,10 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-func init() {
-	caddy.RegisterModule(adminAPI{})
-}
-
 // adminAPI is the module admin.api.uma: what administrators may ask of, and
 // change at, the authorization servers of the running configuration. Looking and
 // changing have a path of their own each, so that the permissions of Caddy's

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,14 +18,15 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
-func init() { caddy.RegisterModule(new(umaServers)) }
-
 // umaServers is an app of the tests that registers authorization servers, as
 // the directive uma_server does.
 type umaServers struct {
 	Issuers []string `json:"issuers"`
 	Label   string   `json:"label"`
 }
+
+// registerServers is once: a module cannot be registered twice.
+var registerServers = sync.OnceFunc(func() { caddy.RegisterModule(new(umaServers)) })
 
 func (*umaServers) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "uma_test_servers", New: func() caddy.Module { return new(umaServers) }}
@@ -67,7 +69,7 @@ type liveAdmin struct {
 
 func startAdmin(t *testing.T) *liveAdmin {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "uma") // a socket's path must be short
+	dir, err := os.MkdirTemp("", "uma") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +144,7 @@ func (a *liveAdmin) want(method, path string, status int, text string) {
 // The admin routes reach the authorization servers of the configuration that
 // runs, and of no other.
 func TestAdminAPI(t *testing.T) {
+	registerServers()
 	const alice, carol = "https://as.alice.example", "https://as.carol.example"
 	a := startAdmin(t)
 

@@ -113,11 +113,13 @@ func TestDomainsChanges(t *testing.T) {
 	}{
 		{"accept", []string{"accept", "bob.example"}, "POST /uma/change/as/domains/accept", `{"domain":"bob.example"}`, "https://new.example is the known issuer of bob.example now.\n"},
 		{
-			"accept an issuer", []string{"accept", "bob.example", "https://new.example"},
+			"accept an issuer",
+			[]string{"accept", "bob.example", "https://new.example"},
 			"POST /uma/change/as/domains/accept", `{"domain":"bob.example","issuer":"https://new.example"}`, "https://new.example is the known issuer of bob.example now.\n",
 		},
 		{
-			"of one of several", []string{"accept", "--issuer", "https://as.carol", "bob.example"},
+			"of one of several",
+			[]string{"accept", "--issuer", "https://as.carol", "bob.example"},
 			"POST /uma/change/as/domains/accept?issuer=https%3A%2F%2Fas.carol", `{"domain":"bob.example"}`, "https://new.example is the known issuer of bob.example now.\n",
 		},
 		{"forget", []string{"forget", "bob.example"}, "POST /uma/change/as/domains/forget", `{"domain":"bob.example"}`, "bob.example is forgotten, with 7 of its addresses.\n"},

@@ -181,13 +181,14 @@ func TestSEC_27_Pinned(t *testing.T) {
 			b.domain = []discovery.Domain{{Pattern: "bob.example", BaseURL: issuer, NoWebFinger: true}}
 		}
 	}
-	b := newBench(t, named, pin(oldIssuer))
+	b := newBench(t, func(b *bench) { b.cfg.Policies = []uma.Policy{{Name: "two", From: from(bob, carol)}} }, pin(oldIssuer))
 	b.visits(
 		visit{email: bob, sub: "bob-1"},
 		visit{email: bob, sub: "bob-2", code: "request_denied", kind: event.KnownAddress, outcome: event.Denied},
 	)
 	moved := b.repin(pin(newIssuer))
 	moved.visits(
+		visit{email: carol, sub: "carol-1", issuer: newIssuer},
 		visit{email: bob, sub: "bob-9", issuer: newIssuer},
 		visit{email: bob, sub: "bob-8", issuer: newIssuer, code: "request_denied", kind: event.KnownAddress, outcome: event.Denied},
 	)

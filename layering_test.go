@@ -70,10 +70,12 @@ var packages = map[string]pkg{
 	"internal/outbound":        {foreign: []string{"code.dny.dev/ssrf", zap}},
 	"internal/store":           {foreign: []string{"go.etcd.io/bbolt"}},
 	"internal/store/storetest": {ours: []string{"internal/store"}, foreign: []string{"pgregory.net/rapid"}},
-	"internal/cel":             {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
-	"internal/clientauth":      {ours: []string{"internal/oauth", "internal/jose"}},
-	"internal/dpop":            {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{lru}},
-	"internal/statuslist":      {ours: []string{"internal/jose"}, foreign: []string{xSync}},
+	// Beside its module, so that the suite and the race detector run without Caddy.
+	"internal/store/postgres": {ours: []string{"internal/store"}, foreign: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
+	"internal/cel":            {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
+	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose"}},
+	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{lru}},
+	"internal/statuslist":     {ours: []string{"internal/jose"}, foreign: []string{xSync}},
 	"internal/discovery": {
 		ours:    []string{"internal/oauth", "internal/event", "internal/jose", "internal/limit", "internal/outbound"},
 		foreign: []string{"github.com/coreos/go-oidc/v3", "golang.org/x/net/publicsuffix", zap, lru, xSync},
@@ -97,7 +99,7 @@ var packages = map[string]pkg{
 	"caddyuma":          {ours: adapter("internal/uma"), foreign: []string{caddyserver, zap}},
 	"caddysts":          {ours: adapter("internal/sts", "internal/op"), foreign: []string{caddyserver, zap}},
 	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap, "golang.org/x/net/http/httpguts"}},
-	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/store"}, foreign: []string{caddyserver, zap, "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
+	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/store", "internal/store/postgres"}, foreign: []string{caddyserver, zap}},
 
 	".":                        {ours: []string{"caddyuma", "caddysts", "caddyrs", "caddyuma/postgres"}},
 	"integration":              {ours: everything, foreign: []string{caddyserver, zap}},

@@ -7,7 +7,8 @@
 package uma
 
 import (
-	_ "github.com/caddy-uma/caddy-uma/caddyrs"  // uma_protect
-	_ "github.com/caddy-uma/caddy-uma/caddysts" // uma_sts
-	_ "github.com/caddy-uma/caddy-uma/caddyuma" // uma_server
+	_ "github.com/caddy-uma/caddy-uma/caddyrs"           // uma_protect
+	_ "github.com/caddy-uma/caddy-uma/caddysts"          // uma_sts
+	_ "github.com/caddy-uma/caddy-uma/caddyuma"          // uma_server
+	_ "github.com/caddy-uma/caddy-uma/caddyuma/postgres" // store postgres
 )

@@ -35,6 +35,12 @@ func newWorld(t testing.TB, op *fakeop.OP, cfg discovery.Config, domains ...stri
 	return newWorldWith(t, op, cfg, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots, Timeout: 500 * time.Millisecond})
 }
 
+// newPatient is newWorld for tests in which nothing is slow on purpose.
+func newPatient(t testing.TB, op *fakeop.OP, cfg discovery.Config, domains ...string) *world {
+	t.Helper()
+	return newWorldWith(t, op, cfg, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots})
+}
+
 func newWorldAt(t testing.TB, op *fakeop.OP, connectTo map[string]string) *world {
 	t.Helper()
 	return newWorldWith(t, op, discovery.Config{}, outbound.Config{ConnectTo: connectTo, Roots: op.Roots})

@@ -14,7 +14,7 @@ import (
 const maxKeys = 256 << 10
 
 // queueTime is how long a request may wait for its place.
-const queueTime = 3 * time.Second
+const queueTime = 5 * time.Second
 
 // fetch asks the network under the rules for these people.
 func (f *Finder) fetch(ctx context.Context, in *segment, rule Domain, r outbound.Request) (*outbound.Response, error) {

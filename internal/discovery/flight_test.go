@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -74,5 +75,41 @@ func TestSEC_09_OnlyWhoBeginsIsAsked(t *testing.T) {
 	close(block)
 	if _, err := f.wait(t.Context(), "a", never, run); err != nil {
 		t.Errorf("the look-up that went on: %v", err)
+	}
+}
+
+// Eight are in, 56 wait, and the next one is told so at once.
+func TestSEC_09_QueueOfADomain(t *testing.T) {
+	g := newBudget().domains
+	block := make(chan struct{})
+	var all sync.WaitGroup
+	for range perDomain + 56 {
+		all.Go(func() {
+			leave, err := g.enter(t.Context(), "slow.test")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			<-block
+			leave()
+		})
+	}
+	for full := false; !full; runtime.Gosched() {
+		g.mu.Lock()
+		full = g.byName["slow.test"] != nil && g.byName["slow.test"].users == perDomain+56
+		g.mu.Unlock()
+	}
+	if _, err := g.enter(t.Context(), "slow.test"); !errors.Is(err, errBusy) {
+		t.Errorf("one too many: %v", err)
+	}
+	leave, err := g.enter(t.Context(), "fast.test")
+	if err != nil {
+		t.Fatalf("another domain: %v", err)
+	}
+	leave()
+	close(block)
+	all.Wait()
+	if len(g.byName) != 0 {
+		t.Errorf("%d names are left", len(g.byName))
 	}
 }

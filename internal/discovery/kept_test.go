@@ -39,7 +39,7 @@ func TestSEC_09_WhatLedToAGrantIsNotPushedOut(t *testing.T) {
 	const size = 16
 	for _, confirmed := range []bool{true, false} {
 		op, domains := hosts(t, 4*size)
-		w := newWorld(t, op, discovery.Config{Size: size}, domains...)
+		w := newPatient(t, op, discovery.Config{Size: size}, domains...)
 		if confirmed {
 			w.grant(bob)
 		} else {
@@ -70,7 +70,7 @@ func TestSEC_09_WhatLedToAGrantIsNotPushedOut(t *testing.T) {
 // same.
 func TestSEC_09_WhatLedToAGrantHasItsOwnBudget(t *testing.T) {
 	op, domains := hosts(t, 5)
-	w := newWorld(t, op, discovery.Config{NewPerSource: 2, NewInAll: 6}, domains...)
+	w := newPatient(t, op, discovery.Config{NewPerSource: 2, NewInAll: 6}, domains...)
 	w.grant(bob)
 	w.wantTries(bob, 0, at(domains[:3])...) // his source is used up
 	for i := range 10 {
@@ -95,11 +95,42 @@ func TestSEC_09_WhatLedToAGrantHasItsOwnBudget(t *testing.T) {
 // What a stranger's domain names of those we know is no part of what we know.
 func TestSEC_09_ConfirmIsForOneAddress(t *testing.T) {
 	op := fakeop.New(t, fakeop.Config{})
-	w := newWorld(t, op, discovery.Config{NewPerSource: 2})
+	w := newPatient(t, op, discovery.Config{NewPerSource: 2})
 	w.grant(bob)
 	w.wantTries(bob, 0, "alice@bob.example", "eve@bob.example")
 	w.finder.Confirm(address(t, "alice@bob.example"), discovery.Found{}) // nothing found is nothing
 	w.wantTries(bob, 0, "alice@bob.example")
+}
+
+// flood remembers so many others once, and as many twice: both queues of the
+// open part hold nothing else then.
+func (w *world) flood(n int) {
+	for i := range 3 * n {
+		d := "d" + strconv.Itoa(min(i, n+i/2)) + ".example"
+		w.finder.Fill("x@"+d, d, "https://"+d, "https://"+d+"/jwks", w.clock())
+	}
+}
+
+// What is known of Bob refutes forged tokens also in a flood of others.
+func TestSEC_09_KnownIssuerIsNotPushedOut(t *testing.T) {
+	for _, confirmed := range []bool{true, false} {
+		op := fakeop.New(t, fakeop.Config{})
+		w := newPatient(t, op, discovery.Config{Size: 16})
+		if err := verify(t, w, op.Sign(map[string]any{"sub": "1"}, discovery.DefaultTyp)); err != nil {
+			t.Fatal(err)
+		}
+		if confirmed {
+			w.grant(bob)
+		}
+		w.flood(1000)
+		token, err := jose.Parse(op.Forge(map[string]any{"sub": "1"}, discovery.DefaultTyp), 16<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.finder.Refutes(t.Context(), address(t, "x@bob.example"), token); got != confirmed {
+			t.Errorf("confirmed %v: Refutes = %v", confirmed, got)
+		}
+	}
 }
 
 func TestSEC_09_KnownIssuerFirst(t *testing.T) {
@@ -129,6 +160,7 @@ func TestSEC_09_KnownIssuerFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = found.Keys.Key(t.Context(), evil.KID(), "ES256")
+	w.pass(2 * time.Minute) // an unknown kid would be a reason to fetch
 	op.Forget()
 	evil.Forget()
 	unknownKID := fakeop.New(t, fakeop.Config{})
@@ -203,7 +235,7 @@ func TestA13_LedgerBeforeAFallback(t *testing.T) {
 			if tc.rule.Pattern != "" {
 				cfg.Domains = []discovery.Domain{tc.rule}
 			}
-			w := newWorld(t, op, cfg)
+			w := newPatient(t, op, cfg)
 			for range 3 {
 				if tc.err != nil {
 					w.wantErr(bob, tc.err)
@@ -221,7 +253,7 @@ func TestA13_LedgerBeforeAFallback(t *testing.T) {
 		op := fakeop.New(t, fakeop.Config{})
 		op.Misbehave(fakeop.WebFinger, fakeop.Status(404))
 		l := &ledger{err: errors.New("down")}
-		w := newWorld(t, op, discovery.Config{Ledger: l})
+		w := newPatient(t, op, discovery.Config{Ledger: l})
 		w.wantErr(bob, discovery.ErrTemporary)
 		l.err = nil
 		w.pass(5 * time.Second)
@@ -233,15 +265,12 @@ func TestA13_LedgerBeforeAFallback(t *testing.T) {
 func TestA13_DelegationOfTheKnownIsNotPushedOut(t *testing.T) {
 	for _, confirmed := range []bool{true, false} {
 		op, _ := hosts(t, 0)
-		w := newWorld(t, op, discovery.Config{Size: 16})
+		w := newPatient(t, op, discovery.Config{Size: 16})
 		w.wantFound(bob, bobsIssuer, discovery.ByWebFinger)
 		if confirmed {
 			w.grant(bob)
 		}
-		for i := range 1000 {
-			d := "d" + strconv.Itoa(i) + ".example"
-			w.finder.Fill("x@"+d, d, "https://"+d, "https://"+d+"/jwks", w.clock())
-		}
+		w.flood(1000)
 		op.Misbehave(fakeop.WebFinger, fakeop.Status(404))
 		if _, err := w.find("nobody@bob.example"); confirmed != errors.Is(err, discovery.ErrNoIssuer) {
 			t.Errorf("confirmed %v: %v", confirmed, err)

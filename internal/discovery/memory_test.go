@@ -23,7 +23,8 @@ func heap() int64 {
 // Strangers fill the caches with the longest that is accepted: what has no
 // place takes no memory.
 func TestSEC_09_MemoryOfFullCaches(t *testing.T) {
-	w := newWorld(t, fakeop.New(t, fakeop.Config{}), discovery.Config{})
+	const size = 2_000 // a fifth of the default
+	w := newPatient(t, fakeop.New(t, fakeop.Config{}), discovery.Config{Size: size})
 	long := strings.Repeat("x", 990)
 	fill := func(from, to int) int64 {
 		before := heap()
@@ -35,11 +36,10 @@ func TestSEC_09_MemoryOfFullCaches(t *testing.T) {
 		}
 		return heap() - before
 	}
-	const size = 10_000
 	first := fill(0, 2*size)
 	more := fill(2*size, 6*size)
-	t.Logf("full caches: %d MiB, and %d KiB more after 40000 others", first>>20, more>>10)
-	if first > 128<<20 || more > 16<<20 {
+	t.Logf("full caches: %d KiB for each of %d entries, and %d KiB more after %d others", first/size>>10, size, more>>10, 4*size)
+	if first > size*12<<10 || more > size*2<<10 {
 		t.Errorf("%d bytes, and %d more", first, more)
 	}
 	if a, i := w.finder.Remembered(); a > size || i > size {
@@ -52,13 +52,13 @@ func TestSEC_09_LongURLsOfStrangers(t *testing.T) {
 	for n, ok := range map[int]bool{1024: true, 1025: false} {
 		path := strings.Repeat("x", n-len(bobsIssuer)-1)
 		op := fakeop.New(t, fakeop.Config{Issuer: bobsIssuer + "/" + path})
-		w := newWorld(t, op, discovery.Config{})
+		w := newPatient(t, op, discovery.Config{})
 		if _, err := w.find(bob); (err == nil) != ok {
 			t.Errorf("issuer of %d characters: %v", n, err)
 		}
 		op = fakeop.New(t, fakeop.Config{})
 		op.Edit(func(doc map[string]any) { doc["jwks_uri"] = bobsIssuer + "/" + path })
-		w = newWorld(t, op, discovery.Config{})
+		w = newPatient(t, op, discovery.Config{})
 		if _, err := w.find(bob); (err == nil) != ok {
 			t.Errorf("jwks_uri of %d characters: %v", n, err)
 		}
@@ -68,7 +68,7 @@ func TestSEC_09_LongURLsOfStrangers(t *testing.T) {
 // What is remembered of a failure holds nothing of the answer.
 func TestSEC_09_FailuresAreSmall(t *testing.T) {
 	op := fakeop.New(t, fakeop.Config{})
-	w := newWorld(t, op, discovery.Config{})
+	w := newPatient(t, op, discovery.Config{})
 	for i := range 200 {
 		op.Misbehave("/"+strconv.Itoa(i)+fakeop.Configuration, fakeop.JSON("application/json", map[string]any{
 			"issuer": "https://" + strings.Repeat("x", 60_000), "jwks_uri": bobsIssuer + "/jwks",
@@ -136,7 +136,7 @@ func BenchmarkRefutes(b *testing.B) {
 // newBench knows Bob and his keys.
 func newBench(b *testing.B, op *fakeop.OP) *world {
 	b.Helper()
-	w := newWorld(b, op, discovery.Config{})
+	w := newPatient(b, op, discovery.Config{})
 	w.grant(bob)
 	return w
 }

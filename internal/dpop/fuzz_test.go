@@ -69,6 +69,7 @@ func FuzzURI(f *testing.F) {
 	f.Add(tokenURI, "https://as.alice.example:443/uma/./token")
 	f.Add("https://a/%2e%2e/b", "https://a/b?c#d")
 	f.Add("http://a:80", "http://a/")
+	f.Add("https://%C3%A9/", "https://[::1%25a]/")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		x, err := dpop.Normalize(a)
 		if err != nil {

@@ -17,7 +17,7 @@ func normalize(s string) (string, error) {
 		return "", errURI
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || strings.Contains(u.Host, "%") {
+	if err != nil || u.Host == "" || u.User != nil || strings.ContainsFunc(u.Host, notInHost) {
 		return "", errURI
 	}
 	host := strings.ToLower(u.Host)
@@ -41,6 +41,9 @@ func normalize(s string) (string, error) {
 func notInURI(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>\\^`{|}", r)
 }
+
+// notInHost: an escape in a host, decoded or not, is no name that we have.
+func notInHost(r rune) bool { return r == '%' || notInURI(r) }
 
 // unescape decodes what need not be escaped, and writes the rest in upper case
 // (RFC 3986 §6.2.2.1, §6.2.2.2). The escapes are known to be well-formed.

@@ -44,6 +44,8 @@ func TestDP_01_URI(t *testing.T) {
 		{"user information before the host", photos, "https://x@api.example/a/b%20c", false},
 		{"a dot behind the host", photos, "https://api.example./a/b%20c", false},
 		{"an escaped host", photos, "https://api%2Eexample/a/b%20c", false},
+		{"an escaped letter that is not ASCII", "https://%C3%A9.example/", "https://%C3%A9.example/", false},
+		{"a zone", "https://[fe80::1%25eth0]/", "https://[fe80::1%25eth0]/", false},
 		{"another path", photos, "https://api.example/a/b", false},
 		{"path in upper case", photos, "https://api.example/A/b%20c", false},
 		{"a slash at the end", photos, photos + "/", false},

@@ -66,6 +66,22 @@ func TestDP_06_WholeWindow(t *testing.T) {
 	}
 }
 
+// What is about to expire does not stand in the way of what is as old.
+func TestDP_06_LastMoment(t *testing.T) {
+	b := newBench(t)
+	first, second := b.proof(key, nil, nil), b.proof(key, nil, nil)
+	if _, err := b.verify(request, first); err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(time.Minute)
+	if _, err := b.verify(request, second); err != nil {
+		t.Errorf("a proof of the same age: %v", err)
+	}
+	if _, err := b.verify(request, first); !errors.Is(err, dpop.ErrReplay) {
+		t.Errorf("the first one again: %v", err)
+	}
+}
+
 // After a clock that was a day ahead proofs are accepted again.
 func TestDP_06_ClockGoesBack(t *testing.T) {
 	b := newBench(t)

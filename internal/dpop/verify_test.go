@@ -252,6 +252,12 @@ func TestDP_05_Nonce(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("DP-05 no nonce is never one", func(t *testing.T) {
+		b := newBench(t, func(c *dpop.Config) { c.Nonces = oneNonce{} })
+		if _, err := b.verify(request, b.proof(key, nil, nil)); !errors.Is(err, dpop.ErrNonce) {
+			t.Error(err)
+		}
+	})
 	t.Run("DP-05 unknown is no refusal", func(t *testing.T) {
 		cause := errors.New("no storage")
 		b := newBench(t, func(c *dpop.Config) { c.Nonces = oneNonce{err: cause} })

@@ -86,7 +86,7 @@ func embeddedKey(value any, alg string) (crypto.PublicKey, error) {
 		return nil, refuse("jwk cannot be read")
 	}
 	public, ok := m.public(raw)
-	if !ok || m.secret() || !fits(public, alg) || !sameSpelling(public, members) {
+	if !ok || !fits(public, alg) || !sameSpelling(public, members) {
 		return nil, refuse("jwk is no strong public key for the algorithm")
 	}
 	return public, nil

@@ -14,9 +14,13 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// schema is the layout of the file that this program writes. A file with a
-// higher one was written by a newer program and is refused.
-const schema = 1
+// upgrade changes a file from one format to the next.
+type upgrade func(tx *bolt.Tx) error
+
+// upgrades lead from the first format to the one that this program writes: the
+// first from 1 to 2, and so on. A step that was released never changes. A file
+// with a higher format was written by a newer program and is refused.
+func upgrades() []upgrade { return nil }
 
 // Buckets and the records of the first.
 const (
@@ -43,6 +47,8 @@ type BoltOptions struct {
 
 	// openFile replaces os.OpenFile in tests of disk failures.
 	openFile func(string, int, os.FileMode) (*os.File, error)
+	// upgrades replaces those of the package in tests.
+	upgrades []upgrade
 }
 
 // OpenBolt opens the store in a file, which is made when it is not there (mode
@@ -57,11 +63,14 @@ func OpenBolt(path string, opts BoltOptions) (*Bolt, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	if opts.upgrades == nil {
+		opts.upgrades = upgrades()
+	}
 	db, err := openFile(path, opts)
 	if err != nil {
 		return nil, err
 	}
-	id, err := prepare(db)
+	id, err := prepare(db, opts.upgrades)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), db.Close())
 	}
@@ -87,73 +96,94 @@ func openFile(path string, opts BoltOptions) (*bolt.DB, error) {
 	return db, nil
 }
 
-// prepare checks the layout of the file, or makes it in an empty one, and
-// gives the id of the store.
-func prepare(db *bolt.DB) (string, error) {
-	var id string
-	var fresh bool
+// prepare checks the layout of the file, makes it in an empty one or brings an
+// older one to the newest, and gives the id of the store.
+func prepare(db *bolt.DB, steps []upgrade) (string, error) {
+	var f format
+	newest := 1 + len(steps)
 	err := db.View(func(tx *bolt.Tx) (err error) {
-		id, fresh, err = inspect(tx)
+		f, err = inspect(tx, newest)
 		return err
 	})
-	if err != nil || !fresh {
-		return id, err
+	if err != nil || f.version == newest {
+		return f.id, err
 	}
+	// One transaction: a file is of the old format or of the new one.
 	err = db.Update(func(tx *bolt.Tx) (err error) {
-		id, err = create(tx)
-		return err
+		if f.version == 0 {
+			f = format{1, newID()}
+			err = create(tx, f.id)
+		}
+		if err != nil {
+			return err
+		}
+		return advance(tx, steps, f.version)
 	})
-	return id, err
+	return f.id, err
+}
+
+// format is what a file says of itself; version 0 is an empty file.
+type format struct {
+	version int
+	id      string
+}
+
+// advance takes the steps behind version.
+func advance(tx *bolt.Tx, steps []upgrade, version int) error {
+	for ; version <= len(steps); version++ {
+		if err := steps[version-1](tx); err != nil {
+			return fmt.Errorf("cannot be upgraded from format %d: %w", version, err)
+		}
+	}
+	return tx.Bucket([]byte(bucketMeta)).Put([]byte(metaSchema), []byte(strconv.Itoa(version)))
 }
 
 // inspect reads what prepare needs and refuses files that are not ours.
-func inspect(tx *bolt.Tx) (id string, fresh bool, err error) {
+func inspect(tx *bolt.Tx, newest int) (format, error) {
 	meta := tx.Bucket([]byte(bucketMeta))
 	if meta == nil {
 		if name, _ := tx.Cursor().First(); name != nil {
-			return "", false, errors.New("this file belongs to another program")
+			return format{}, errors.New("this file belongs to another program")
 		}
-		return "", true, nil
+		return format{}, nil
 	}
-	if err := checkSchema(string(meta.Get([]byte(metaSchema)))); err != nil {
-		return "", false, err
+	version, err := readVersion(string(meta.Get([]byte(metaSchema))), newest)
+	if err != nil {
+		return format{}, err
 	}
-	id = string(meta.Get([]byte(metaID)))
+	id := string(meta.Get([]byte(metaID)))
 	for _, name := range []string{bucketDoc, bucketIndex, bucketExpiry} {
 		if tx.Bucket([]byte(name)) == nil || len(id) != idLength {
-			return "", false, errors.New("the file is damaged: a part of it is missing")
+			return format{}, errors.New("the file is damaged: a part of it is missing")
 		}
 	}
-	return id, false, nil
+	return format{version, id}, nil
 }
 
-// checkSchema accepts the layouts this program knows.
-func checkSchema(s string) error {
+// readVersion accepts the formats this program knows.
+func readVersion(s string, newest int) (int, error) {
 	version, err := strconv.Atoi(s)
 	if err != nil || version < 1 {
-		return errors.New("the file has no readable format version: it is damaged or belongs to another program")
+		return 0, errors.New("the file has no readable format version: it is damaged or belongs to another program")
 	}
-	if version > schema {
-		return fmt.Errorf("the file has format %d and this program knows formats up to %d: it was written by a newer version of caddy-uma; start that version, or name another file", version, schema)
+	if version > newest {
+		return 0, fmt.Errorf("the file has format %d and this program knows formats up to %d: it was written by a newer version of caddy-uma; start that version, or name another file", version, newest)
 	}
-	return nil
+	return version, nil
 }
 
-// create lays out an empty file.
-func create(tx *bolt.Tx) (string, error) {
+// create lays out an empty file in the first format.
+func create(tx *bolt.Tx, id string) error {
 	for _, name := range []string{bucketDoc, bucketIndex, bucketExpiry} {
 		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
-			return "", err
+			return err
 		}
 	}
 	meta, err := tx.CreateBucketIfNotExists([]byte(bucketMeta))
 	if err != nil {
-		return "", err
+		return err
 	}
-	id := newID()
-	return id, errors.Join(
-		meta.Put([]byte(metaSchema), []byte(strconv.Itoa(schema))),
-		meta.Put([]byte(metaID), []byte(id)))
+	return meta.Put([]byte(metaID), []byte(id))
 }
 
 // idLength is 128 bits in base64url.

@@ -37,6 +37,7 @@ func (s *Server) VerifyClaimToken(ctx context.Context, ticket, rs, token string)
 	}
 	return p.party.Email.String(), nil
 }
+
 // CheckConfirmation tells whether a request that proves this key and this
 // certificate may use a claims token with these claims.
 func CheckConfirmation(claims map[string]any, jkt, x5t string) bool {

@@ -44,6 +44,8 @@ type bench struct {
 	faulty *storetest.Faulty
 	domain []discovery.Domain
 
+	newPerSource int // look-ups a minute; 0 is the default
+
 	storage *josetest.Storage
 	path    string // of the store's file
 
@@ -89,7 +91,7 @@ func newBench(t testing.TB, edits ...func(*bench)) *bench {
 	})
 	b.cfg.Finder, err = discovery.New(discovery.Config{
 		Client:  b.cfg.Outbound,
-		Domains: b.domain, Now: b.clock, Observe: event.None,
+		Domains: b.domain, Now: b.clock, Observe: event.None, NewPerSource: b.newPerSource,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func init() {
 // parseOption reads the global option
 //
 //	uma {
-//		store             bolt [<path>]
+//		store             bolt [<path>] | postgres <dsn>
 //		keys              storage
 //		key_rotation      <duration>|off
 //		algorithm         ES256|EdDSA|PS256|RS256
@@ -95,9 +95,9 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	if _, err := caddy.GetModule("uma.stores." + name); err != nil {
 		if name == "postgres" {
-			return d.WrapErr(notYet("uma", "store postgres"))
+			return d.Err("uma: this binary has no store postgres; build it with github.com/caddy-uma/caddy-uma/caddyuma/postgres")
 		}
-		return d.Errf("uma: there is no store '%s'; write: store bolt", name)
+		return d.Errf("uma: there is no store '%s'; write: store bolt, or store postgres", name)
 	}
 	mod, err := caddyfile.UnmarshalModule(d, "uma.stores."+name)
 	if err != nil {

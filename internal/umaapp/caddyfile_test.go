@@ -65,7 +65,7 @@ func TestOptionRefused(t *testing.T) {
 		{"typo", "uma {\nconect_to a:1 127.0.0.1:1\n}", "uma: unknown subdirective 'conect_to', did you mean 'connect_to'?, at Caddyfile:3"},
 		{"unknown", "uma {\nfrobnicate\n}", "uma: unknown subdirective 'frobnicate'; known: algorithm, audit_subject,"},
 		{"network_proxy", "uma {\nnetwork_proxy none\n}", "uma: 'network_proxy' is not supported yet, at Caddyfile:3"},
-		{"store postgres", "uma {\nstore postgres {env.DSN}\n}", "uma: 'store postgres' is not supported yet, at Caddyfile:3"},
+		{"store postgres", "uma {\nstore postgres {env.DSN}\n}", "uma: this binary has no store postgres; build it with github.com/caddy-uma/caddy-uma/caddyuma/postgres, at Caddyfile:3"},
 		{"keys store", "uma {\nkeys store {env.KEK}\n}", "uma: 'keys store' is not supported yet"},
 		{"store x", "uma {\nstore x\n}", "uma: there is no store 'x'; write: store bolt"},
 		{"store spare", "uma {\nstore bolt a b\n}", "uma: store bolt takes one argument"},

@@ -36,7 +36,7 @@ func Secret(directive, field, value, issuer string) (string, error) {
 		return "", fmt.Errorf("%s: %s is shorter than %d characters; make one with: openssl rand -base64 32", directive, field, minSecret)
 	}
 	if secret == value {
-		warnLiteral(directive, field)
+		WarnLiteral(directive, field)
 	}
 	return secret, nil
 }
@@ -102,8 +102,8 @@ func notExpandable(name, value string) error {
 
 var warned sync.Map //nolint:gochecknoglobals // one warning per process, not one per reload
 
-// warnLiteral says once that a secret stands in the configuration itself.
-func warnLiteral(directive, field string) {
+// WarnLiteral says once that a secret stands in the configuration itself.
+func WarnLiteral(directive, field string) {
 	if _, again := warned.LoadOrStore(directive+"\x00"+field, true); again {
 		return
 	}

@@ -54,6 +54,36 @@ func testListIndex(b *bench) {
 	b.lists(tenant, kind, "odd", "", 9, "none")
 }
 
+// testNames: names are bytes, not text, and long ones count to their last byte,
+// also for the order.
+func testNames(b *bench) {
+	for _, id := range []string{"\x01", "\xff\xfe", "\xc3", "%", "\\x41", "'"} {
+		b.must(store.Create(doc(id, of("t\xff", "k\xfe"), index("\xfd\\"))))
+	}
+	b.lists("t\xff", "k\xfe", "\xfd\\", "", 9, "\x01", "%", "'", "\\x41", "\xc3", "\xff\xfe")
+	b.lists("t\xff", "k\xfe", "", "%", 2, "'", "\\x41")
+	b.has(doc("\xff\xfe", of("t\xff", "k\xfe"), index("\xfd\\"), rev(1)))
+	// Nothing a store could make shorter.
+	noise := make([]byte, 0, store.MaxName)
+	for x := uint32(1); len(noise) < store.MaxName-2; x = x*1664525 + 1013904223 {
+		noise = append(noise, byte(x>>24)|1)
+	}
+	long := string(noise)
+	ids := []string{long, long + "a", long + "ab", long + "b"}
+	for _, i := range []int{2, 0, 3, 1} {
+		b.must(store.Create(doc(ids[i], of(long+"t", long+"k"), index(long))))
+	}
+	b.must(store.Create(doc(long[:512], of(long+"t", long+"k"), index(long+"x"))))
+	b.refused(0, store.ErrExists, store.Create(doc(long+"a", of(long+"t", long+"k"))))
+	b.lists(long+"t", long+"k", "", "", 9, append([]string{long[:512]}, ids...)...)
+	b.lists(long+"t", long+"k", long, "", 9, ids...)
+	b.lists(long+"t", long+"k", long, long, 2, ids[1:3]...)
+	b.lists(long+"t", long+"k", long, long+"aa", 9, ids[2:]...)
+	b.lists(long+"t", long+"k", long+"x", "", 9, long[:512])
+	b.lists(long+"t", long, long, "", 9)
+	b.lacks(store.Key{Tenant: long, Kind: long + "k", ID: long})
+}
+
 // testTenants: SEC-28. Two tenants with the same names never see each other,
 // nor do two kinds, however the names are cut.
 func testTenants(b *bench) {

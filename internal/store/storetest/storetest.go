@@ -46,6 +46,7 @@ func cases() []testCase {
 		{"mistakes of the caller", testInvalid},
 		{"list every index", testListAll},
 		{"list one index", testListIndex},
+		{"names of any bytes", testNames},
 		{"expiry", testExpiry},
 		{"create over an expired document", testExpiredCreate},
 		{"expiry is rounded up", testExpiryRounding},

@@ -12,7 +12,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
@@ -41,7 +43,9 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	if err := h.loadGuests(ctx, cfg.Policies); err != nil {
 		return nil, err
 	}
-	h.fillLimits(&cfg)
+	if err := h.fillLimits(app, &cfg); err != nil {
+		return nil, err
+	}
 	if err := h.fillParts(ctx, app, &cfg); err != nil {
 		return nil, err
 	}
@@ -53,11 +57,31 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	return h.share(app, fingerprint, server)
 }
 
-func (h *Handler) fillLimits(cfg *uma.Config) {
-	cfg.TokenLimit = h.RateLimit.Token.Limiter(60, time.Minute)
-	cfg.SourceLimit = h.RateLimit.Token.Times(10).Limiter(600, time.Minute)
-	cfg.TicketLimit = h.RateLimit.Ticket.Limiter(600, time.Minute)
-	cfg.RegistrationLimit = h.RateLimit.Registration.Limiter(5, time.Hour)
+// fillLimits gives the engine its memories, which outlive a reload: what somebody
+// has used up, and the proofs that were shown.
+func (h *Handler) fillLimits(app *umaapp.App, cfg *uma.Config) (err error) {
+	for _, l := range []struct {
+		name   string
+		set    *umaapp.RateLimit
+		n      int
+		window time.Duration
+		to     **limit.Limiter
+	}{
+		{"token", h.RateLimit.Token, 60, time.Minute, &cfg.TokenLimit},
+		{"source", h.RateLimit.Token.Times(10), 600, time.Minute, &cfg.SourceLimit},
+		{"ticket", h.RateLimit.Ticket, 600, time.Minute, &cfg.TicketLimit},
+		{"registration", h.RateLimit.Registration, 5, time.Hour, &cfg.RegistrationLimit},
+	} {
+		key := fmt.Sprintf("as %q limit %s %+v", h.Issuer, l.name, l.set)
+		*l.to, err = umaapp.Keep(app, key, func() *limit.Limiter { return l.set.Limiter(l.n, l.window) })
+		if err != nil {
+			return err
+		}
+	}
+	cfg.Proofs, err = umaapp.Keep(app, fmt.Sprintf("as %q proofs", h.Issuer), func() *dpop.Replays {
+		return dpop.NewReplays(0, time.Now)
+	})
+	return err
 }
 
 // fillParts gives the engine what it shares with the rest of the process.

@@ -95,7 +95,11 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, cfg, passed := Handler{RateLimit: RateLimits{Registration: tc.limit}}, uma.Config{}, 0
-			h.fillLimits(&cfg)
+			app := new(umaapp.App)
+			t.Cleanup(func() { _ = app.Cleanup() })
+			if err := h.fillLimits(app, &cfg); err != nil {
+				t.Fatal(err)
+			}
 			for range 10 {
 				if ok, _ := cfg.RegistrationLimit.Allow("192.0.2.1"); ok {
 					passed++
@@ -103,6 +107,12 @@ func TestLimits(t *testing.T) {
 			}
 			if passed != tc.passes {
 				t.Errorf("%d registrations, want %d", passed, tc.passes)
+			}
+			again := uma.Config{} // a reload, which overlaps
+			next := new(umaapp.App)
+			t.Cleanup(func() { _ = next.Cleanup() })
+			if err := h.fillLimits(next, &again); err != nil || again.RegistrationLimit != cfg.RegistrationLimit || again.Proofs != cfg.Proofs {
+				t.Errorf("a reload forgets: %v", err)
 			}
 		})
 	}

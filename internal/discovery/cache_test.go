@@ -56,7 +56,7 @@ func TestSEC_09_FailuresAreRemembered(t *testing.T) {
 	} {
 		t.Run("SEC-09 "+tc.name, func(t *testing.T) {
 			op := fakeop.New(t, fakeop.Config{OwnCA: true})
-			out := outbound.Config{ConnectTo: op.ConnectTo(), Timeout: time.Second}
+			out := outbound.Config{ConnectTo: op.ConnectTo()}
 			count := op.Conns // a bad certificate leaves connections, but no request
 			if tc.answer != nil {
 				op.Misbehave(tc.path, tc.answer)

@@ -32,7 +32,7 @@ type world struct {
 // newWorld connects port 443 of bob.example and of the other domains to op.
 func newWorld(t testing.TB, op *fakeop.OP, cfg discovery.Config, domains ...string) *world {
 	t.Helper()
-	return newWorldWith(t, op, cfg, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots, Timeout: 500 * time.Millisecond})
+	return newWorldWith(t, op, cfg, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots, Timeout: 2 * time.Second})
 }
 
 // newPatient is newWorld for tests in which nothing is slow on purpose.

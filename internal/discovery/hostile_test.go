@@ -40,7 +40,7 @@ func costOf(op *fakeop.OP, f func()) cost {
 // Each of these providers costs bounded time, memory and requests, at each of
 // the three places where it can misbehave, and is asked once.
 func TestSEC_09_HostileProviders(t *testing.T) {
-	const timeout = time.Second
+	const timeout = 2 * time.Second
 	for name, hostile := range map[string]http.HandlerFunc{
 		"slow drip":           fakeop.SlowDrip(),
 		"hang":                fakeop.Hang(),

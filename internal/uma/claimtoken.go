@@ -202,8 +202,10 @@ func checkTyp(typ string, rule discovery.Domain) error {
 }
 
 // checkLists holds the static lists: the domain is not denied and, unless
-// everybody is looked up, some policy could let this address in. So nobody can
-// make us call hosts that no policy has to do with (CONFORMANCE A12, CA-34).
+// everybody is looked up, some policy speaks of somebody there. So nobody can
+// make us call hosts that no policy has to do with (CONFORMANCE A12, CA-34). The
+// local part does not count: nothing is verified yet, and the answer would tell
+// whoever holds a ticket which people the policies name (SEC-25).
 func (s *Server) checkLists(p *process, c *claims, rule discovery.Domain) error {
 	if rule.Deny {
 		return denied("the domain is denied")
@@ -212,11 +214,11 @@ func (s *Server) checkLists(p *process, c *claims, rule discovery.Domain) error 
 		return nil
 	}
 	for _, rule := range s.cfg.Policies {
-		if !rule.Deny && rule.From.matches(c.email, c.Issuer) && rule.concernsAny(p) {
+		if !rule.Deny && rule.From.mayBeAt(c.email.Domain, c.Issuer) && rule.concernsAny(p) {
 			return nil
 		}
 	}
-	return denied("no policy names this address")
+	return denied("no policy names this domain")
 }
 
 // discover finds the provider of the address and demands that it is the one

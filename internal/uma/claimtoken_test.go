@@ -167,3 +167,24 @@ func TestCA_22_LargeToken(t *testing.T) {
 		t.Errorf("32 KiB: %d %s", res.status, res.text)
 	}
 }
+
+// SEC-25: before a claims token is verified, nobody learns which people the
+// policies name.
+func TestSEC_25_NoListOfPeople(t *testing.T) {
+	shape := func(b *bench, email string) string {
+		ticket := b.fresh()
+		res := b.present(ticket, b.op.Forge(b.claims(ticket, map[string]any{"email": email}), oauth.TypClaimsToken))
+		for _, secret := range []string{res.get("ticket"), res.get("decision_id")} {
+			res.text = strings.Replace(res.text, secret, "…", 1)
+		}
+		return res.text
+	}
+	b := newBench(t)
+	named, unknown := shape(b, "bob@bob.example"), shape(b, "mallory@bob.example")
+	if named != unknown || !strings.Contains(named, "need_info") {
+		t.Errorf("a forged token of bob: %s\nof mallory: %s", named, unknown)
+	}
+	if other := shape(b, "bob@evil.example"); !strings.Contains(other, "request_denied") {
+		t.Errorf("a domain that no policy names: %s", other)
+	}
+}

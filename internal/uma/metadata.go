@@ -20,7 +20,7 @@ func (s *Server) endpoint(name string) string {
 // metadata is the document of UMA Grant §2 and UMA Fed §2, which is also that
 // of RFC 8414. Only what is there appears (CONFORMANCE OD-13).
 func (s *Server) metadata() oauth.Metadata {
-	return oauth.Metadata{
+	m := oauth.Metadata{
 		Issuer:                            s.cfg.Issuer,
 		TokenEndpoint:                     s.endpoint("token"),
 		JWKSURI:                           s.endpoint("jwks"),
@@ -34,6 +34,8 @@ func (s *Server) metadata() oauth.Metadata {
 		DPoPSigningAlgValuesSupported:     dpop.Algs(),
 		OPTermsOfService:                  s.cfg.Terms,
 	}
+	s.describeClients(&m)
+	return m
 }
 
 func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request, _ caller) {

@@ -70,6 +70,12 @@ func (f From) matches(a oauth.Address, issuer string) bool {
 	return false
 }
 
+// mayBeAt tells whether somebody of a domain, or issuer, could match.
+func (f From) mayBeAt(domain, issuer string) bool {
+	named := slices.ContainsFunc(f.Addresses, func(a oauth.Address) bool { return a.Domain == domain })
+	return named || f.matches(oauth.Address{Domain: domain}, issuer)
+}
+
 // speaksOf tells whether a rule is about this person.
 func (p Policy) speaksOf(who *party) bool {
 	if p.Deny {

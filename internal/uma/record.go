@@ -22,6 +22,8 @@ const (
 	kindGrant    = "grant"
 	kindDecision = "decision"
 	kindProcess  = "process"
+	kindClient   = "client"
+	kindAccess   = "access"
 
 	currentVersion = 1
 )

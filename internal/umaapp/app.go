@@ -13,6 +13,7 @@ package umaapp
 import (
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -76,6 +77,7 @@ type App struct {
 
 	ringsMu sync.Mutex
 	rings   map[ringKey]ringEntry
+	kept    []string // keys of memories
 }
 
 // CacheOptions is the global option `cache`.
@@ -163,10 +165,11 @@ func (a *App) Stop() error {
 // that failed.
 func (a *App) Cleanup() error {
 	a.sweeper.stop()
-	if a.store == nil {
-		return nil
+	err := a.forget()
+	if a.store != nil {
+		err = errors.Join(err, a.store.release())
 	}
-	return a.store.release()
+	return err
 }
 
 // Store is opened at first use, never in Provision, and shared over reloads by

@@ -46,6 +46,9 @@ func (a *fakeAS) Local(clientID string) http.Handler {
 	return http.HandlerFunc(a.serve)
 }
 
+// Admin implements umaapp.LocalAS.
+func (*fakeAS) Admin() http.Handler { return http.NotFoundHandler() }
+
 func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

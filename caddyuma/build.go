@@ -157,7 +157,7 @@ func (h *Handler) finder(ctx caddy.Context, app *umaapp.App) (*discovery.Finder,
 	size, maxAge, pause := app.Cache()
 	return discovery.New(discovery.Config{
 		Client: outbound.NewStrict(out), Domains: domains, NoDocument: h.NoDomainDocument,
-		Size: size, MaxAge: maxAge, RefetchPause: pause,
+		Size: size, MaxAge: maxAge, RefetchPause: pause, Ledger: uma.LedgerOf(app.Store(), h.Issuer),
 		Now: time.Now, Observe: app.Observe(), Log: h.log,
 	})
 }

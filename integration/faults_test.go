@@ -232,7 +232,9 @@ func TestSEC_01_PlantedFaults(t *testing.T) {
 // One domain, two providers: WebFinger says who vouches for whom, and it is
 // asked for each address anew.
 func TestCA_32_AnotherAddressOfTheDomain(t *testing.T) {
-	e := strangers(t)
+	// The second provider of a known domain lets nobody in by name before it is
+	// accepted (SEC-27); this is about who vouches for whom.
+	e := strangers(t, policyStart, "continuity warn\n\t\t"+policyStart)
 	e.Link(func(resource string) (string, bool) {
 		if resource == "acct:bob@eve.localhost" {
 			return e.zoe.Issuer, true

@@ -31,6 +31,7 @@ const (
 	NeedInfo Outcome = "need_info"
 	Refused  Outcome = "refused" // a malformed or unauthenticated request
 	Failed   Outcome = "failed"  // we could not do our part (storage, keys)
+	Warned   Outcome = "warn"    // let through, but somebody should look
 )
 
 // Person is who a claims token or RPT speaks of.
@@ -93,6 +94,29 @@ type Revocation struct {
 
 // Name implements Event.
 func (Revocation) Name() string { return "revocation" }
+
+// ContinuityKind is what is not as it was.
+type ContinuityKind string
+
+// Kinds of doubt.
+const (
+	KnownAddress ContinuityKind = "address" // a known address with another issuer or subject
+	KnownDomain  ContinuityKind = "domain"  // a known domain with another issuer
+)
+
+// Continuity: somebody would be let in who is not as the ledger knows him.
+// Outcome is Warned or Denied.
+type Continuity struct {
+	Issuer, DecisionID string
+	Person             Person
+	Domain             string
+	Kind               ContinuityKind
+	Known, Seen        string // issuers; equal if only the subject is another
+	Outcome            Outcome
+}
+
+// Name implements Event.
+func (Continuity) Name() string { return "continuity" }
 
 // RPTCheck: a resource server let a request with an RPT through or refused it.
 type RPTCheck struct {

@@ -19,7 +19,7 @@ func (s *Server) assess(ctx context.Context, p *process) ([]oauth.Permission, er
 		q.budget = budget
 		v.add(r, s.rule(ctx, q))
 	}
-	p.decision.Policy, p.decision.Shadow = v.policy, v.shadow
+	p.decision.Policy, p.decision.Shadow, p.deciding = v.policy, v.shadow, v.deciding
 	return v.answer(s.cfg.PartialGrant)
 }
 
@@ -41,6 +41,7 @@ type verdict struct {
 	stale    bool
 	unbound  bool
 	policy   string
+	deciding []string // the policies that allowed something
 	shadow   []string
 }
 
@@ -74,6 +75,9 @@ func (v *verdict) note(r ruling) {
 		v.shadow = append(v.shadow, r.shadow)
 	}
 	if r.allowed {
+		if !slices.Contains(v.deciding, r.policy) {
+			v.deciding = append(v.deciding, r.policy)
+		}
 		return
 	}
 	v.stale, v.unbound = v.stale || r.stale, v.unbound || r.unbound

@@ -65,9 +65,24 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	}
 	p.party = &party{
 		Issuer: verified.Issuer, Subject: verified.Subject, Email: verified.email,
-		Claims: verified.all, evidence: found.Evidence, found: &found,
+		Claims: verified.all, evidence: found.Evidence, key: signedBy(ctx, token, found.Keys), found: &found,
 	}
 	return nil
+}
+
+// signedBy gives the thumbprint of the key that a verified token names, for the
+// ledger. The key set is in memory then; if it has changed in between, there is
+// none.
+func signedBy(ctx context.Context, token *jose.Token, keys jose.KeySet) string {
+	key, err := keys.Key(ctx, token.Header.KID, token.Header.Alg)
+	if err != nil {
+		return ""
+	}
+	text, err := jose.Thumbprint(key.Key)
+	if err != nil {
+		return ""
+	}
+	return text
 }
 
 // readClaimToken passes the claims token through the gate: one compact JWS

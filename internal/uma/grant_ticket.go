@@ -26,6 +26,7 @@ type process struct {
 	asked      []requested
 	party      *party
 	kept       *store.Doc // the claims that were kept for this round
+	deciding   []string   // names of the policies that let the party in
 
 	decision event.Decision
 }
@@ -122,6 +123,9 @@ func (s *Server) present(ctx context.Context, p *process) (*oauth.TokenResponse,
 	}
 	granted, err := s.judge(ctx, p)
 	if err != nil {
+		return nil, s.refuse(ctx, p, err)
+	}
+	if err := s.continuity(ctx, p, s.policiesNamed(p.deciding)); err != nil {
 		return nil, s.refuse(ctx, p, err)
 	}
 	issued, err := s.issueRPT(ctx, p, granted)

@@ -168,17 +168,23 @@ func (b *bench) do(h http.Handler, r *http.Request) reply {
 	b.t.Helper()
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
+	out := readReply(b.t, rec)
+	if out.status >= 400 && r.Method != http.MethodHead {
+		b.checkError(out)
+	}
+	return out
+}
+
+func readReply(t testing.TB, rec *httptest.ResponseRecorder) reply {
+	t.Helper()
 	res := rec.Result()
 	defer func() { _ = res.Body.Close() }()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	out := reply{status: res.StatusCode, header: res.Header, text: string(data)}
 	_ = json.Unmarshal(data, &out.body)
-	if out.status >= 400 && r.Method != http.MethodHead {
-		b.checkError(out)
-	}
 	return out
 }
 

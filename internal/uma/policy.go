@@ -99,6 +99,17 @@ func (p Policy) concernsAny(proc *process) bool {
 	return false
 }
 
+// policiesNamed gives the policies with these names.
+func (s *Server) policiesNamed(names []string) []Policy {
+	var list []Policy
+	for _, p := range s.cfg.Policies {
+		if slices.Contains(names, p.Name) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // anyOf: an empty list is every value.
 func anyOf(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
 

@@ -29,6 +29,7 @@ import (
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Bolt{})
+	caddy.RegisterModule(adminAPI{})
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are

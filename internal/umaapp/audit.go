@@ -22,6 +22,10 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 		l.decision(e)
 		l.add("outcome", string(e.Outcome), "policy", e.Policy, "policy_revision", e.Revision, "evidence", e.Evidence, "reason", e.Reason)
 		a.addPerson(ctx, &l, "as", e.Issuer, e.Person)
+	case event.Continuity:
+		l.level = zapcore.WarnLevel
+		l.continuity(e)
+		a.addPerson(ctx, &l, "as", e.Issuer, e.Person)
 	case event.Exchange:
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "target", e.Target, "ticket_challenge", e.TicketChallenge, "outcome", string(e.Outcome), "reason", e.Reason)
 		a.addPerson(ctx, &l, "sts", e.Issuer, e.Person)

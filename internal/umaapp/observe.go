@@ -61,6 +61,10 @@ func describe(e event.Event) (line, bool) {
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "ticket_challenge", e.TicketChallenge)
 	case event.Revocation:
 		l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "reason", e.Reason)
+	case event.Continuity:
+		l.level = zapcore.WarnLevel
+		l.continuity(e)
+		l.add("iss", e.Seen)
 	case event.RPTCheck:
 		l.outcome(e.Outcome)
 		if e.Outcome == event.Granted {
@@ -90,6 +94,10 @@ func (l *line) outcome(o event.Outcome) {
 func (l *line) decision(e event.Decision) {
 	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "owner", e.Owner, "ticket_challenge", e.TicketChallenge)
 	l.list("resource_id", e.ResourceIDs)
+}
+
+func (l *line) continuity(e event.Continuity) {
+	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "domain", e.Domain, "kind", string(e.Kind), "known_iss", e.Known, "outcome", string(e.Outcome))
 }
 
 // maxField bounds what a stranger's value can take up in a log line.

@@ -2,6 +2,7 @@ package umaapp
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,19 @@ func TestObserve(t *testing.T) {
 		{"ticket", event.TicketIssued{Issuer: "i", ResourceIDs: []string{"r"}}, zapcore.DebugLevel, map[string]any{"issuer": "i", "resource_id": []any{"r"}}, false},
 		{"replay", event.Replay{Issuer: "i", ClientID: "c"}, zapcore.WarnLevel, map[string]any{"issuer": "i", "client_id": "c"}, false},
 		{"revocation", event.Revocation{Issuer: "i", ClientID: "c", ResourceServer: "api", DecisionID: "d", Reason: "why"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "client_id": "c", "resource_server": "api", "decision_id": "d", "reason": "why"}, false},
+		{
+			"continuity",
+			event.Continuity{
+				Issuer: "i", DecisionID: "d1", Person: person, Domain: "bob.example", Kind: event.KnownAddress,
+				Known: "https://bob.example", Seen: "https://evil.example", Outcome: event.Denied,
+			},
+			zapcore.WarnLevel,
+			map[string]any{
+				"issuer": "i", "decision_id": "d1", "domain": "bob.example", "kind": "address",
+				"known_iss": "https://bob.example", "iss": "https://evil.example", "outcome": "denied",
+			},
+			true,
+		},
 		{"RPT let through", event.RPTCheck{Issuer: "i", Outcome: event.Granted, Source: "cache"}, zapcore.DebugLevel, map[string]any{"issuer": "i", "outcome": "granted", "source": "cache"}, false},
 		{"RPT refused", event.RPTCheck{Issuer: "i", Outcome: event.Refused, Reason: "expired"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "outcome": "refused", "reason": "expired"}, false},
 		{"discovery", event.Discovery{Domain: "bob.example", IssuerFound: "i", Outcome: event.Granted}, zapcore.InfoLevel, map[string]any{"domain": "bob.example", "iss": "i", "outcome": "granted"}, false},
@@ -87,6 +101,11 @@ func TestObserve(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, uma[0].ContextMap()); diff != "" {
 				t.Error(diff)
+			}
+			for _, entry := range slices.Concat(uma, audit) {
+				if len(entry.Context) != len(entry.ContextMap()) {
+					t.Errorf("a field stands twice in a line of %s: %v", entry.LoggerName, entry.Context)
+				}
 			}
 			if (len(audit) == 1) != tt.audit {
 				t.Errorf("%d lines in uma.audit, want one: %v", len(audit), tt.audit)
@@ -111,6 +130,26 @@ func TestSEC_22_AuditSubject(t *testing.T) {
 				t.Errorf("%s: uma shows the person in %s", subject, name)
 			}
 		}
+	}
+}
+
+// SEC-27: the audit line says who is in doubt, the other one does not.
+func TestSEC_27_AuditLine(t *testing.T) {
+	uma, audit := observed(t, auditPlain, event.Continuity{
+		Issuer: "i", Person: person, Domain: "bob.example", Kind: event.KnownDomain, Known: "https://old.example", Seen: person.Issuer, Outcome: event.Warned,
+	})
+	if len(uma) != 1 || len(audit) != 1 {
+		t.Fatalf("%d lines in uma, %d in uma.audit", len(uma), len(audit))
+	}
+	want := map[string]any{
+		"issuer": "i", "domain": "bob.example", "kind": "domain", "known_iss": "https://old.example", "outcome": "warn",
+		"iss": person.Issuer, "sub": person.Subject, "email": person.Email,
+	}
+	if diff := cmp.Diff(want, audit[0].ContextMap()); diff != "" || audit[0].Level != zapcore.WarnLevel {
+		t.Error(audit[0].Level, diff)
+	}
+	if uma[0].ContextMap()["email"] != nil || uma[0].ContextMap()["sub"] != nil {
+		t.Errorf("%v", uma[0].ContextMap())
 	}
 }
 

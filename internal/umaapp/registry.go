@@ -3,16 +3,20 @@ package umaapp
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 )
 
 // LocalAS is an authorization server in this process. Local gives a handler for
 // the in-process hand-over (DESIGN §4): permission, JWKS and metadata for
 // everybody and, for a resource server marked `local`, the token endpoint without
-// a secret and resource registration.
+// a secret and resource registration. Admin gives the handler for administrators,
+// with paths below /show/ and /change/.
 type LocalAS interface {
 	Local(clientID string) http.Handler
+	Admin() http.Handler
 }
 
 // registry knows the servers of one configuration by issuer. It belongs to the
@@ -61,6 +65,13 @@ func (a *App) AS(issuer string) (LocalAS, bool) {
 	defer a.registry.mu.RUnlock()
 	e, ok := a.registry.as[issuer]
 	return e.value, ok
+}
+
+// issuers are those of the authorization servers, sorted.
+func (a *App) issuers() []string {
+	a.registry.mu.RLock()
+	defer a.registry.mu.RUnlock()
+	return slices.Sorted(maps.Keys(a.registry.as))
 }
 
 func register[T any](m *map[string]entry[T], directive, issuer string, fingerprint []byte, v T) (T, error) {

@@ -12,6 +12,8 @@ type as string
 
 func (as) Local(string) http.Handler { return http.NotFoundHandler() }
 
+func (as) Admin() http.Handler { return http.NotFoundHandler() }
+
 func TestRegistry(t *testing.T) {
 	a := new(umaapp.App)
 	const issuer = "https://as.alice.example"

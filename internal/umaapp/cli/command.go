@@ -1,5 +1,6 @@
 // Package cli is the command `caddy uma`: a requesting party's client on the
-// command line. The three adapters import it for its registration; the protocol
+// command line, and what administrators of an authorization server ask of a
+// running Caddy. The three adapters import it for its registration; the protocol
 // is in caddyuma/rqp, here are flags, secrets, the terminal and exit codes.
 package cli
 
@@ -15,10 +16,12 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "uma",
 		Usage: "<command>",
-		Short: "Requests to resources that are protected by UMA",
+		Short: "Requests to resources that are protected by UMA, and their administration",
 		Long: `
 Commands of a requesting party: somebody who wants to use a resource of another
-organisation, and whose own provider vouches for his e-mail address.
+organisation, and whose own provider vouches for his e-mail address (get,
+ticket-challenge). Commands of an administrator of an authorization server, which
+ask the admin API of its Caddy (domains, explain).
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },
@@ -34,16 +37,22 @@ const (
 )
 
 func addCommands(cmd *cobra.Command, tty prompter) {
-	cmd.AddCommand(getCommand(tty), ticketChallengeCommand())
-	for _, sub := range cmd.Commands() {
-		sub.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
-		sub.DisableFlagsInUseLine = true
-	}
+	cmd.AddCommand(getCommand(tty), ticketChallengeCommand(), domainsCommand(), explainCommand())
+	prepare(cmd.Commands())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
 		return finish(cmd, usagef("there is no command %q; see caddy uma --help", args[0]))
+	}
+}
+
+// prepare makes wrong flags errors in our words, also below subcommands.
+func prepare(list []*cobra.Command) {
+	for _, sub := range list {
+		sub.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
+		sub.DisableFlagsInUseLine = true
+		prepare(sub.Commands())
 	}
 }
 
@@ -75,10 +84,13 @@ func finish(cmd *cobra.Command, err error) error {
 }
 
 // one accepts exactly one argument.
-func one(what string) cobra.PositionalArgs {
+func one(what string) cobra.PositionalArgs { return between(1, 1, "one argument: "+what) }
+
+// between accepts from least to most arguments.
+func between(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return finish(cmd, usagef("%s takes one argument: %s", cmd.CommandPath(), what))
+		if len(args) < least || len(args) > most {
+			return finish(cmd, usagef("%s takes %s", cmd.CommandPath(), what))
 		}
 		return nil
 	}

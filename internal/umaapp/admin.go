@@ -1,0 +1,98 @@
+package umaapp
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// adminAPI is the module admin.api.uma: what administrators may ask of, and
+// change at, the authorization servers of the running configuration. Looking and
+// changing have a path of their own each, so that the permissions of Caddy's
+// remote administration can tell them apart:
+//
+//	/uma/show/as/…    domains, domains/DOMAIN, decisions/ID, explain
+//	/uma/change/as/…  domains/accept, domains/forget
+//
+// With several authorization servers ?issuer= says which is meant.
+type adminAPI struct{}
+
+// CaddyModule implements caddy.Module.
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.uma", New: func() caddy.Module { return new(adminAPI) }}
+}
+
+// Routes implements caddy.AdminRouter.
+func (adminAPI) Routes() []caddy.AdminRoute {
+	var routes []caddy.AdminRoute
+	for _, what := range []string{"/show/", "/change/"} {
+		prefix := "/uma" + what + "as/"
+		routes = append(routes, caddy.AdminRoute{
+			Pattern: prefix,
+			Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				return handOver(w, r, what+strings.TrimPrefix(r.URL.Path, prefix))
+			}),
+		})
+	}
+	return routes
+}
+
+func handOver(w http.ResponseWriter, r *http.Request, to string) error {
+	if path.Clean(to) != to { // %2e%2e: who may look could change
+		return apiError(http.StatusNotFound, "there is no such path")
+	}
+	as, err := currentAS(r.URL.Query().Get("issuer"))
+	if err != nil {
+		return err
+	}
+	r = r.Clone(r.Context())
+	r.URL.Path, r.URL.RawPath = to, ""
+	as.Admin().ServeHTTP(w, r)
+	return nil
+}
+
+// currentAS finds the authorization server in the configuration that runs now.
+// The admin endpoint is made before the apps of its configuration are, and
+// outlives those of one that could not be loaded, so nothing is kept of either.
+func currentAS(issuer string) (LocalAS, error) {
+	module, err := caddy.ActiveContext().AppIfConfigured("uma")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, noServer()
+	}
+	if err != nil {
+		return nil, err
+	}
+	app, ok := module.(*App)
+	if !ok {
+		return nil, fmt.Errorf("the app uma is a %T", module)
+	}
+	issuers := app.issuers()
+	switch {
+	case len(issuers) == 0:
+		return nil, noServer()
+	case issuer == "" && len(issuers) > 1:
+		return nil, apiError(http.StatusBadRequest, "several uma_server run here: say which with issuer=, one of "+strings.Join(issuers, ", "))
+	case issuer == "":
+		issuer = issuers[0]
+	}
+	as, ok := app.AS(issuer)
+	if !ok {
+		return nil, apiError(http.StatusNotFound, "no uma_server has this issuer; there is "+strings.Join(issuers, ", "))
+	}
+	return as, nil
+}
+
+func noServer() error {
+	return apiError(http.StatusNotFound, "the running configuration has no uma_server")
+}
+
+func apiError(status int, text string) error {
+	return caddy.APIError{HTTPStatus: status, Err: errors.New(text), Message: text}
+}
+
+// Interface guards.
+var _ caddy.AdminRouter = adminAPI{}

@@ -1,0 +1,178 @@
+package umaapp_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+// umaServers is an app of the tests that registers authorization servers, as
+// the directive uma_server does.
+type umaServers struct {
+	Issuers []string `json:"issuers"`
+	Label   string   `json:"label"`
+}
+
+// registerServers is once: a module cannot be registered twice.
+var registerServers = sync.OnceFunc(func() { caddy.RegisterModule(new(umaServers)) })
+
+func (*umaServers) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "uma_test_servers", New: func() caddy.Module { return new(umaServers) }}
+}
+
+func (u *umaServers) Provision(ctx caddy.Context) error {
+	app, err := umaapp.Get(ctx)
+	if err != nil {
+		return err
+	}
+	for _, issuer := range u.Issuers {
+		if _, err := app.RegisterAS(issuer, nil, echo(u.Label+" "+issuer)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (*umaServers) Start() error { return nil }
+func (*umaServers) Stop() error  { return nil }
+
+// echo answers with its name and with what it was asked.
+type echo string
+
+func (echo) Local(string) http.Handler { return http.NotFoundHandler() }
+
+func (e echo) Admin() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, string(e)+" "+r.Method+" "+r.URL.Path)
+	})
+}
+
+// liveAdmin is a Caddy with an admin endpoint on a socket.
+type liveAdmin struct {
+	t      *testing.T
+	dir    string
+	socket string
+	client *http.Client
+}
+
+func startAdmin(t *testing.T) *liveAdmin {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "uma") //nolint:usetesting // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	a := &liveAdmin{t: t, dir: dir, socket: filepath.Join(dir, "admin")}
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", a.socket)
+		},
+	}
+	a.client = &http.Client{Transport: transport, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+func (a *liveAdmin) load(apps string) {
+	a.t.Helper()
+	body := `{"admin":{"listen":"unix/` + a.socket + `","config":{"persist":false}},"logging":{"logs":{"default":{"level":"PANIC"}}},` +
+		`"storage":{"module":"file_system","root":"` + a.dir + `"},"apps":` + apps + `}`
+	if err := caddy.Load([]byte(body), true); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func (a *liveAdmin) ask(method, path string) (int, string) {
+	a.t.Helper()
+	res, err := a.do(method, path)
+	for range 50 { // the endpoint of the configuration before may be closing
+		if err == nil {
+			break
+		}
+		res, err = a.do(method, path)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	var e struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(data, &e) == nil && e.Error != "" {
+		return res.StatusCode, e.Error
+	}
+	return res.StatusCode, string(data)
+}
+
+func (a *liveAdmin) do(method, path string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(a.t.Context(), method, "http://127.0.0.1"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.client.Do(r)
+}
+
+func (a *liveAdmin) want(method, path string, status int, text string) {
+	a.t.Helper()
+	got, answer := a.ask(method, path)
+	if got != status || !strings.Contains(answer, text) {
+		a.t.Errorf("%s %s: %d %q, want %d %q", method, path, got, answer, status, text)
+	}
+}
+
+// The admin routes reach the authorization servers of the configuration that
+// runs, and of no other.
+func TestAdminAPI(t *testing.T) {
+	registerServers()
+	const alice, carol = "https://as.alice.example", "https://as.carol.example"
+	a := startAdmin(t)
+
+	a.load(`{"uma_test_servers":{"label":"first","issuers":["` + alice + `"]}}`)
+	a.want("GET", "/uma/show/as/domains", 200, "first "+alice+" GET /show/domains")
+	a.want("POST", "/uma/change/as/domains/forget", 200, "first "+alice+" POST /change/domains/forget")
+	a.want("GET", "/uma/show/as/domains?issuer="+alice, 200, "first "+alice)
+	a.want("GET", "/uma/show/as/domains?issuer="+carol, 404, "there is "+alice)
+	a.want("POST", "/uma/show/as/%2e%2e/change/domains/forget", 404, "there is no such path")
+	a.want("POST", "/uma/show/as/..%2fchange/domains/forget", 404, "there is no such path")
+	a.want("POST", "/uma/show/as/domains/", 404, "there is no such path")
+	a.want("GET", "/uma/domains", 404, "")
+	a.want("GET", "/uma/show/domains", 404, "")
+
+	a.load(`{"uma_test_servers":{"label":"second","issuers":["` + alice + `","` + carol + `"]}}`)
+	a.want("GET", "/uma/show/as/domains", 400, alice+", "+carol)
+	a.want("GET", "/uma/show/as/domains?issuer="+carol, 200, "second "+carol)
+	a.want("GET", "/uma/show/as/domains?issuer="+alice, 200, "second "+alice)
+
+	bad := `{"admin":{"listen":"unix/` + a.socket + `"},"apps":{"uma_test_servers":{"label":"third","issuers":["` + alice + `"]},"uma":{"keys":"nowhere"}}}`
+	if err := caddy.Load([]byte(bad), true); err == nil {
+		t.Fatal("a bad configuration was loaded")
+	}
+	a.want("GET", "/uma/show/as/domains?issuer="+carol, 200, "second "+carol)
+
+	a.load(`{"uma":{}}`)
+	a.want("GET", "/uma/show/as/domains", 404, "the running configuration has no uma_server")
+	a.load(`{}`)
+	a.want("GET", "/uma/show/as/domains", 404, "the running configuration has no uma_server")
+	a.want("POST", "/uma/change/as/domains/forget?issuer="+alice, 404, "the running configuration has no uma_server")
+}

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const longDomains = `
+The authorization server keeps a ledger of the e-mail domains whose people it let
+in: the issuer that vouches for them, how it was found, the keys that signed, and,
+as hashes, who is behind each address. If a known address comes with another
+issuer or subject, or a new address of a known domain with another issuer, the
+line 'continuity' of the uma_server decides: deny refuses, warn lets in and logs.`
+
+func domainsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "domains",
+		Short: "The ledger of known e-mail domains",
+		Long:  longDomains + "\n" + longAdmin,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return finish(cmd, usagef("there is no command %q; see caddy uma domains --help", args[0]))
+		},
+	}
+	cmd.AddCommand(domainsListCommand(), domainsAcceptCommand(), domainsForgetCommand())
+	return cmd
+}
+
+func domainsListCommand() *cobra.Command {
+	a := new(adminOptions)
+	cmd := &cobra.Command{
+		Use:   "list [flags]",
+		Short: "Show what is known",
+		Long:  longDomains + "\n" + longAdmin,
+		Args:  between(0, 0, "no arguments"),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return finish(cmd, listDomains(cmd, a)) },
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func domainsAcceptCommand() *cobra.Command {
+	a := new(adminOptions)
+	cmd := &cobra.Command{
+		Use:   "accept [flags] DOMAIN [ISSUER]",
+		Short: "Make an issuer the known one of a domain",
+		Long: `
+Makes ISSUER the known issuer of DOMAIN; without ISSUER, the one that was refused
+or warned about last. New addresses of the domain are then welcome from it, and no
+longer from the issuer before. Each known address may come once with this issuer
+and another subject, and is known with those from then on. So accepting the issuer
+that is known already is for a provider whose subjects have changed.
+` + longAdmin,
+		Example: `  caddy uma domains accept bob.example
+  caddy uma domains accept bob.example https://id.bob.example`,
+		Args: between(1, 2, "the domain, and perhaps the issuer"),
+		RunE: func(cmd *cobra.Command, args []string) error { return finish(cmd, acceptDomain(cmd, a, args)) },
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func domainsForgetCommand() *cobra.Command {
+	a := new(adminOptions)
+	cmd := &cobra.Command{
+		Use:   "forget [flags] DOMAIN",
+		Short: "Remove a domain and its addresses",
+		Long: `
+Removes DOMAIN and all its addresses from the ledger: whoever comes next is known.
+What it takes away is protection, so 'accept' is better where it is enough.
+` + longAdmin,
+		Args: between(1, 1, "the domain"),
+		RunE: func(cmd *cobra.Command, args []string) error { return finish(cmd, forgetDomain(cmd, a, args[0])) },
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+// domainPage and what is in it are answers of the admin API.
+type domainPage struct {
+	Domains []json.RawMessage `json:"domains"`
+	Next    string            `json:"next,omitempty"`
+}
+
+type domain struct {
+	Domain    string         `json:"domain"`
+	Issuers   []domainIssuer `json:"issuers"`
+	Doubt     *domainDoubt   `json:"doubt"`
+	Addresses int            `json:"addresses"`
+	More      bool           `json:"more_addresses"`
+}
+
+type domainIssuer struct {
+	Issuer   string    `json:"issuer"`
+	Known    bool      `json:"known"`
+	Evidence string    `json:"evidence"`
+	First    time.Time `json:"first_seen"`
+	Last     time.Time `json:"last_seen"`
+}
+
+type domainDoubt struct {
+	Issuer  string    `json:"issuer"`
+	Kind    string    `json:"kind"`
+	Outcome string    `json:"outcome"`
+	At      time.Time `json:"at"`
+}
+
+func listDomains(cmd *cobra.Command, a *adminOptions) error {
+	all := domainPage{Domains: []json.RawMessage{}}
+	for after := ""; ; after = all.Next {
+		answer, err := a.show("domains", url.Values{"after": {after}}, nil)
+		if err != nil {
+			return err
+		}
+		var page domainPage
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return unreadable(err)
+		}
+		all.Domains, all.Next = append(all.Domains, page.Domains...), page.Next
+		if all.Next == "" || all.Next == after {
+			break
+		}
+	}
+	if a.json {
+		text, err := json.Marshal(all)
+		if err != nil {
+			return err
+		}
+		return printJSON(cmd.OutOrStdout(), text)
+	}
+	domains := make([]domain, len(all.Domains))
+	for i, raw := range all.Domains {
+		if err := json.Unmarshal(raw, &domains[i]); err != nil {
+			return unreadable(err)
+		}
+	}
+	if len(domains) == 0 {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nobody was let in yet, so no domain is known.")
+		return err
+	}
+	return printDomains(cmd.OutOrStdout(), domains)
+}
+
+func unreadable(err error) error {
+	return unreachableError{fmt.Errorf("the answer of the admin API is not understood: %w. Try: the caddy program that runs there", err)}
+}
+
+// printDomains prints a table with a line for each issuer, and below it what
+// waits for an administrator.
+func printDomains(out io.Writer, domains []domain) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "DOMAIN\tISSUER\tIS\tFOUND BY\tFIRST SEEN\tLAST SEEN\tADDRESSES")
+	for _, d := range domains {
+		addresses := strconv.Itoa(d.Addresses)
+		if d.More {
+			addresses += "+"
+		}
+		name := printable(d.Domain)
+		for _, i := range d.Issuers {
+			is := "seen"
+			if i.Known {
+				is = "known"
+			}
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, printable(i.Issuer), is, printable(i.Evidence), day(i.First), day(i.Last), addresses)
+			name, addresses = "", ""
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, d := range domains {
+		if d.Doubt == nil {
+			continue
+		}
+		name, issuer := printable(d.Domain), printable(d.Doubt.Issuer)
+		if _, err := fmt.Fprintf(out, "\n%s: %s\n  If that is right: caddy uma domains accept %s %s\n", name, d.Doubt, shellWord(name), shellWord(issuer)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// String says what happened.
+func (d *domainDoubt) String() string {
+	what, who := "was refused", "for a new address of a domain that is known with another issuer"
+	if d.Outcome == "warn" {
+		what = "was let in with a warning"
+	}
+	if d.Kind == "address" {
+		who = "for an address that is known with another issuer or subject"
+	}
+	return fmt.Sprintf("on %s, %s %s %s", day(d.At), printable(d.Issuer), what, who)
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+func acceptDomain(cmd *cobra.Command, a *adminOptions, args []string) error {
+	body := map[string]string{"domain": args[0]}
+	if len(args) > 1 {
+		body["issuer"] = args[1]
+	}
+	answer, err := a.change("domains/accept", body)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	var d domain
+	if err := json.Unmarshal(answer, &d); err != nil {
+		return unreadable(err)
+	}
+	for _, i := range d.Issuers {
+		if i.Known {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is the known issuer of %s now.\n", printable(i.Issuer), printable(d.Domain))
+		}
+	}
+	return err
+}
+
+func forgetDomain(cmd *cobra.Command, a *adminOptions, name string) error {
+	answer, err := a.change("domains/forget", map[string]string{"domain": name})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	var gone struct {
+		Domain    string `json:"domain"`
+		Addresses int    `json:"addresses"`
+	}
+	if err := json.Unmarshal(answer, &gone); err != nil {
+		return unreadable(err)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is forgotten, with %d of its addresses.\n", printable(gone.Domain), gone.Addresses)
+	return err
+}

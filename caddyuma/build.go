@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
@@ -80,6 +81,12 @@ func (h *Handler) fillLimits(app *umaapp.App, cfg *uma.Config) (err error) {
 	}
 	cfg.Proofs, err = umaapp.Keep(app, fmt.Sprintf("as %q proofs", h.Issuer), func() *dpop.Replays {
 		return dpop.NewReplays(0, time.Now)
+	})
+	if err != nil {
+		return err
+	}
+	cfg.Assertions, err = umaapp.Keep(app, fmt.Sprintf("as %q assertions", h.Issuer), func() *clientauth.Window {
+		return clientauth.NewWindow(0)
 	})
 	return err
 }

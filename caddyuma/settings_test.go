@@ -111,7 +111,7 @@ func TestLimits(t *testing.T) {
 			again := uma.Config{} // a reload, which overlaps
 			next := new(umaapp.App)
 			t.Cleanup(func() { _ = next.Cleanup() })
-			if err := h.fillLimits(next, &again); err != nil || again.RegistrationLimit != cfg.RegistrationLimit || again.Proofs != cfg.Proofs {
+			if err := h.fillLimits(next, &again); err != nil || again.RegistrationLimit != cfg.RegistrationLimit || again.Proofs != cfg.Proofs || again.Assertions != cfg.Assertions {
 				t.Errorf("a reload forgets: %v", err)
 			}
 		})

@@ -54,7 +54,7 @@ func NewCache(cfg CacheConfig) *Cache {
 }
 
 // Keys is the key set at uri; it is fetched at first use.
-func (c *Cache) Keys(uri string) KeySet { return remoteSet{cache: c, uri: uri} }
+func (c *Cache) Keys(uri string) Holder { return remoteSet{cache: c, uri: uri} }
 
 // KeysIf is Keys for a caller who may be refused: who would begin a fetch asks
 // admit before. Its error is given to that caller alone, inside ErrKeySource, and
@@ -81,19 +81,14 @@ type remoteSet struct {
 
 // Key implements KeySet.
 func (r remoteSet) Key(ctx context.Context, kid, alg string) (PublicKey, error) {
+	if !isKID(kid) {
+		return PublicKey{}, ErrNoKey
+	}
 	key, err := r.lookup(ctx, kid)
 	if err != nil {
 		return PublicKey{}, err
 	}
 	return key.forAlg(alg)
-}
-
-func (k PublicKey) forAlg(alg string) (PublicKey, error) {
-	if k.Alg != "" && k.Alg != alg || !fits(k.Key, alg) {
-		return PublicKey{}, ErrNoKey
-	}
-	k.Alg = alg
-	return k, nil
 }
 
 func (r remoteSet) lookup(ctx context.Context, kid string) (PublicKey, error) {
@@ -128,6 +123,9 @@ func (k knownSet) Key(_ context.Context, kid, alg string) (PublicKey, error) {
 	if !ok {
 		return PublicKey{}, ErrKeySource
 	}
+	if !isKID(kid) {
+		return PublicKey{}, ErrNoKey
+	}
 	key, err := set.find(k.cache, kid)
 	if err != nil {
 		return PublicKey{}, err
@@ -135,7 +133,4 @@ func (k knownSet) Key(_ context.Context, kid, alg string) (PublicKey, error) {
 	return key.forAlg(alg)
 }
 
-var (
-	_ KeySet = remoteSet{}
-	_ KeySet = knownSet{}
-)
+var _ KeySet = knownSet{}

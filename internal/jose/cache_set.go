@@ -23,7 +23,8 @@ var errWaiting = errors.New("too many wait for it")
 // cachedSet is what is known of one URI.
 type cachedSet struct {
 	mu      sync.Mutex
-	keys    map[string]PublicKey
+	keys    Set
+	count   int // of keys
 	err     error
 	fetched time.Time // of keys
 	tried   time.Time
@@ -145,13 +146,10 @@ func (s *cachedSet) put(c *Cache, keys []PublicKey, err error) int {
 	if err != nil {
 		s.pause = c.cfg.FailurePause(err)
 		s.err = fmt.Errorf("%w: %w", ErrKeySource, err)
-		return len(s.keys)
+		return s.count
 	}
-	s.err, s.fetched, s.keys = nil, s.tried, make(map[string]PublicKey, len(keys))
-	for _, key := range keys {
-		s.keys[key.KID] = key
-	}
-	return len(s.keys)
+	s.err, s.fetched, s.keys, s.count = nil, s.tried, index(keys), len(keys)
+	return s.count
 }
 
 func (s *cachedSet) land(done chan<- struct{}) {

@@ -22,7 +22,8 @@ const maxKeys = 64
 // parseJWKS reads a stranger's JWK Set and keeps the keys that may verify
 // something here. A key that is unknown, weak or for another use is skipped; a
 // set that holds a private or symmetric key, or two keys with one kid, is not
-// to be trusted with the rest either.
+// to be trusted with the rest either. A key without a usable kid verifies no
+// token, but a certificate may be of it.
 func parseJWKS(data []byte) ([]PublicKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -44,7 +45,7 @@ func parseJWKS(data []byte) ([]PublicKey, error) {
 		if !ok {
 			continue
 		}
-		if seen[key.KID] {
+		if key.KID != "" && seen[key.KID] {
 			return nil, errors.New("two keys have one kid")
 		}
 		seen[key.KID] = true
@@ -78,8 +79,11 @@ func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
 		return key, false, errors.New("the key set holds a secret")
 	}
 	public, ok := m.public(raw)
-	if !ok || !isKID(m.KID) {
+	if !ok {
 		return key, false, nil
+	}
+	if !isKID(m.KID) {
+		m.KID = ""
 	}
 	return PublicKey{KID: m.KID, Alg: m.Alg, Key: public}, true, nil
 }

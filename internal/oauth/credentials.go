@@ -14,14 +14,24 @@ const (
 	AuthSecretBasic   = "client_secret_basic"
 	AuthSecretPost    = "client_secret_post"
 	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthTLS           = "tls_client_auth"
+	AuthSelfSignedTLS = "self_signed_tls_client_auth"
 )
+
+// AssertionTypeJWT is the client_assertion_type of private_key_jwt (RFC 7523
+// §2.2).
+const AssertionTypeJWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // Credentials are the client credentials of a request as they were sent.
 // Nothing has been compared yet: that is internal/clientauth's job.
 type Credentials struct {
+	// ClientID may be absent with private_key_jwt: the assertion names the client,
+	// too (RFC 7521 §4.2).
 	ClientID string
-	Method   string // one of the Auth constants
-	Secret   string
+	// Method is none, client_secret_basic, client_secret_post or private_key_jwt.
+	// Certificates are no part of a form.
+	Method string
+	Secret string
 	// Assertion and AssertionType are sent with private_key_jwt (RFC 7523 §2.2).
 	Assertion, AssertionType string
 }

@@ -33,6 +33,9 @@ const (
 	CodeNotFound             = "not_found"               // UMA Fed §3.2
 	CodeUnsupportedMethod    = "unsupported_method_type" // UMA Fed §3.2
 	CodeInvalidResourceID    = "invalid_resource_id"     // UMA Fed §4.3
+
+	CodeInvalidClientMetadata = "invalid_client_metadata" // RFC 7591 §3.2.2
+	CodeInvalidRedirectURI    = "invalid_redirect_uri"    // RFC 7591 §3.2.2
 )
 
 // Error is an error response of OAuth (RFC 6749 §5.2, UMA Grant §3.3.6). It is

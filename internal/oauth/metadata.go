@@ -10,6 +10,7 @@ type Metadata struct {
 	// AuthorizationChallengeEndpoint is of draft-ietf-oauth-first-party-apps.
 	AuthorizationChallengeEndpoint string `json:"authorization_challenge_endpoint,omitempty"`
 	TokenEndpoint                  string `json:"token_endpoint,omitempty"`
+	RegistrationEndpoint           string `json:"registration_endpoint,omitempty"`
 	JWKSURI                        string `json:"jwks_uri,omitempty"`
 
 	PermissionEndpoint           string   `json:"permission_endpoint,omitempty"`
@@ -34,6 +35,13 @@ type Metadata struct {
 	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
 	DPoPSigningAlgValuesSupported     []string `json:"dpop_signing_alg_values_supported,omitempty"`
 	ClaimsSupported                   []string `json:"claims_supported,omitempty"`
+
+	// TokenEndpointAuthSigningAlgs are those of client assertions (RFC 8414 §2).
+	TokenEndpointAuthSigningAlgs []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	// TLSBoundTokens says that tokens can be bound to certificates (RFC 8705 §3.3).
+	TLSBoundTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	// ClientDocuments is of draft-ietf-oauth-client-id-metadata-document §6.
+	ClientDocuments bool `json:"client_id_metadata_document_supported,omitempty"`
 
 	AuthorizationResponseIss bool   `json:"authorization_response_iss_parameter_supported,omitempty"`
 	OPTermsOfService         string `json:"op_tos_uri,omitempty"`

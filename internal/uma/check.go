@@ -155,6 +155,9 @@ func checkCredentials(kind, id string, c clientauth.Credentials) error {
 	case c.TLSSubject != "" && strings.Index(c.TLSSubject, "=") < 1: // RFC 8705 §2.1
 		return fault(kind, id, ": tls_client_auth '%s' is no subject of a certificate; write it as RFC 4514 does: \"CN=api,O=Alice\"", c.TLSSubject)
 	}
+	if err := c.Check(); err != nil { // what stands in the keys and names themselves
+		return fault(kind, id, ": %v", err)
+	}
 	return nil
 }
 

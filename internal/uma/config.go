@@ -65,6 +65,9 @@ type Config struct {
 	// ClientDocuments accepts https URLs as client_ids and fetches the client's
 	// metadata there; nil = off.
 	ClientDocuments *ClientDocuments
+	// Assertions remembers client assertions (RFC 7523). What is to outlive a
+	// reload of the configuration is handed in; nil = it does not.
+	Assertions *clientauth.Window
 	// DPoPNonces demands a nonce of ours in DPoP proofs (RFC 9449 §8).
 	DPoPNonces bool
 	// Proofs remembers DPoP proofs. What is to outlive a reload of the

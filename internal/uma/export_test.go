@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -62,3 +63,21 @@ func CheckConfirmation(claims map[string]any, jkt, x5t string) bool {
 
 // TokenType is that of an RPT with this binding.
 func TokenType(jkt, x5t string) string { return confirmation{JKT: jkt, X5T: x5t}.tokenType() }
+
+// ParseClientMetadata gives what would be registered, and the client of it.
+func ParseClientMetadata(body []byte) (map[string]any, clientauth.Client, error) {
+	m, err := parseClientMetadata(body)
+	if err != nil {
+		return nil, clientauth.Client{}, err
+	}
+	all, err := m.describe()
+	return all, m.client("x"), err
+}
+
+// ParseClientDocument reads a metadata document.
+func ParseClientDocument(body []byte, id string) (clientauth.Client, error) {
+	return parseClientDocument(body, id)
+}
+
+// ParseClientID tells whether an id may be the URL of a document.
+func ParseClientID(id string) (host string, ok bool) { return parseClientID(id) }

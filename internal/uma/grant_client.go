@@ -18,12 +18,12 @@ type patRecord struct {
 }
 
 // grantClientCredentials issues a PAT to a resource server (UMA Fed §1.3; RFC
-// 6749 §4.4). The answer tells the resource server what the authorization
-// server has for it.
+// 6749 §4.4), and something else to other clients. The answer tells the resource
+// server what the authorization server has for it.
 func (s *Server) grantClientCredentials(ctx context.Context, req *tokenRequest) (*oauth.TokenResponse, error) {
 	rs, found := s.servers[req.client.ID]
 	if !found {
-		return nil, oauth.Errorf(oauth.CodeUnauthorizedClient, "this client is no resource server")
+		return s.grantAccess(ctx, req)
 	}
 	for scope := range strings.FieldsSeq(req.form.Get("scope")) {
 		if scope != oauth.ScopeUMAProtection {

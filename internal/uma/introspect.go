@@ -56,8 +56,8 @@ func (s *Server) describeTo(ctx context.Context, as protected, token string) (ma
 	if err != nil || !found || !f.rpt.good(s.cfg.Now()) || !as.owns(f.resource()) {
 		return nil, err
 	}
-	if !s.clientExists(f.rec.Client) {
-		return nil, nil
+	if exists, err := s.clientExists(ctx, f.rec.Client); err != nil || !exists {
+		return nil, err
 	}
 	if granted, err := s.stillGranted(ctx, f.grant); err != nil || !granted {
 		return nil, err
@@ -92,7 +92,10 @@ func (s *Server) releasedIn(ctx context.Context, f *foundRPT) (claims map[string
 
 // clientExists tells whether a client is still registered: what was issued to one
 // that is gone is worth nothing.
-func (s *Server) clientExists(id string) bool {
-	client, known := s.clients[id]
-	return known && !client.Disabled
+func (s *Server) clientExists(ctx context.Context, id string) (bool, error) {
+	_, err := s.client(ctx, id)
+	if isUnknownClient(err) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -35,10 +35,6 @@ func (b *bench) send(endpoint string, form map[string]string, edits ...func(*htt
 	return b.do(b.server, r)
 }
 
-func bearer(token string) func(*http.Request) {
-	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
-}
-
 const inactive = `{"active":false}`
 
 // introspect asks as the resource server api.

@@ -36,6 +36,7 @@ func (s *Server) metadata() oauth.Metadata {
 		DPoPSigningAlgValuesSupported:     dpop.Algs(),
 		OPTermsOfService:                  s.cfg.Terms,
 	}
+	s.describeClients(&m)
 	// RFC 8414 §2: types of access tokens may stand here, too; it is the PAT.
 	m.IntrospectionEndpointAuthMethodsSupported = []string{"Bearer"}
 	m.IntrospectionSigningAlgValuesSupported = []string{s.cfg.IntrospectionKeys.Alg()}

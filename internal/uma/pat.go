@@ -34,6 +34,9 @@ func (s *Server) authorize(r *http.Request) (protected, error) {
 	if scheme == "bearer" && s.isRPT(r.Context(), token) {
 		return protected{}, insufficientScope()
 	}
+	if scheme == "bearer" && strings.HasPrefix(token, "at_") {
+		return protected{}, s.refuseAccess(r.Context(), token)
+	}
 	if scheme != "bearer" || !strings.HasPrefix(token, "pat_") {
 		return protected{}, bearerError(oauth.CodeInvalidToken, "the access token is not valid here")
 	}
@@ -63,6 +66,20 @@ func (s *Server) isRPT(ctx context.Context, text string) bool {
 	}
 	err = token.Verify(ctx, s.cfg.RPTKeys, jose.DefaultAlgs(), &c)
 	return err == nil && s.cfg.Now().Before(c.Expires.Time())
+}
+
+// refuseAccess is the answer to an access token of a client: a good one lacks the
+// scope (UMA Fed §1.2), any other one is nothing.
+func (s *Server) refuseAccess(ctx context.Context, token string) error {
+	live, err := s.liveAccess(ctx, token)
+	switch {
+	case err != nil:
+		return err
+	case live:
+		return insufficientScope()
+	default:
+		return bearerError(oauth.CodeInvalidToken, "the access token is unknown or has expired")
+	}
 }
 
 func insufficientScope() *oauth.Error {

@@ -24,6 +24,8 @@ const (
 	kindPCT       = "pct"
 	kindDecision  = "decision"
 	kindProcess   = "process"
+	kindClient    = "client"
+	kindAccess    = "access"
 
 	currentVersion = 1
 )

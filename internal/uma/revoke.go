@@ -50,6 +50,8 @@ func (s *Server) revokeToken(ctx context.Context, client clientauth.Client, toke
 		return s.revokePAT(ctx, client, token)
 	case "rt":
 		return s.revokeRefresh(ctx, client, token)
+	case "at":
+		return s.revokeAccess(ctx, client, token)
 	case "pct":
 		return s.revokePCT(ctx, client, token)
 	case "rat":
@@ -116,6 +118,24 @@ func (s *Server) revokeRefresh(ctx context.Context, client clientauth.Client, to
 		return nil
 	}
 	return s.endGrant(ctx, id, "revoked by the client", false)
+}
+
+// revokeAccess ends an access token that a client has for itself.
+func (s *Server) revokeAccess(ctx context.Context, client clientauth.Client, token string) error {
+	rec, doc, err := load[accessRecord](ctx, s, kindAccess, hashID(token))
+	if absent(err) {
+		return nil
+	}
+	if err != nil {
+		return s.unavailable("access token", err)
+	}
+	if rec.Client != client.ID {
+		return nil
+	}
+	if err := s.commit(ctx, store.Delete(doc.Key, doc.Rev)); err != nil {
+		return s.unavailable("access token", err)
+	}
+	return nil
 }
 
 func (s *Server) revokePCT(ctx context.Context, client clientauth.Client, token string) error {

@@ -72,6 +72,9 @@ func (s *Server) token(r *http.Request, from caller) (*oauth.TokenResponse, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := mayProceed(client, form.Get("grant_type")); err != nil {
+		return nil, err
+	}
 	return grant(r.Context(), &tokenRequest{form: form, client: client, from: from, method: r.Method, bound: bound})
 }
 
@@ -103,6 +106,7 @@ func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller, pro
 	if err != nil {
 		return clientauth.Client{}, bound, err
 	}
+	creds.ClientID = clientauth.Identify(creds)
 	if s.isLocal(creds, from) {
 		return s.clients[creds.ClientID], bound, nil
 	}
@@ -116,7 +120,8 @@ func (s *Server) authenticate(r *http.Request, form oauth.Form, from caller, pro
 			return clientauth.Client{}, bound, err
 		}
 	}
-	client, err := s.clients.Authenticate(creds)
+	client, err := s.clientOf(r, creds, from)
+	bound.X5T = client.Certificate
 	if err == nil && proofs && client.DPoPBound && bound.JKT == "" {
 		err = noProof()
 	}

@@ -40,6 +40,10 @@ type Server struct {
 	servers map[string]ResourceServer // by client_id
 	tickets *seal.Box
 	kept    *seal.Box // what is kept of requesting parties
+	// known authenticates clients that somebody here registered, strangers those of
+	// metadata documents: what the latter use up is not taken from the former.
+	known, strangers *clientauth.Authenticator
+	documents        *documents // nil = off
 	// denials bound how many denials are kept, in all and per e-mail domain.
 	denials, denialsOf *limit.Limiter
 	nonces             nonces
@@ -69,6 +73,9 @@ func New(cfg Config) (*Server, error) {
 		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Credentials: rs.Credentials}
 		s.servers[rs.ID] = rs
 	}
+	if err := s.authenticators(); err != nil {
+		return nil, err
+	}
 	s.mount()
 	return s, s.verifyProofs()
 }
@@ -95,6 +102,9 @@ func (s *Server) mount() {
 		s.base + "permission": {methods: "POST", serve: s.servePermission},
 		s.base + "introspect": {methods: "POST", serve: s.serveIntrospect},
 		s.base + "revoke":     {methods: "POST", public: true, serve: s.serveRevoke},
+	}
+	if s.registers() {
+		s.routes[s.base+"register"] = route{methods: "POST", serve: s.serveRegister}
 	}
 	for _, name := range []string{oauth.WellKnownUMA2, oauth.WellKnownOAuth} {
 		appended, inserted := oauth.WellKnownPaths(s.issuer, name)
@@ -125,6 +135,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, from caller) {
 	path := r.URL.Path
 	if path == s.base+"resource" || strings.HasPrefix(path, s.base+"resource/") {
 		s.serveResource(w, r, strings.Trim(strings.TrimPrefix(path, s.base+"resource"), "/"))
+		return
+	}
+	if id, below := strings.CutPrefix(path, s.base+"register/"); below && s.registers() {
+		s.serveRegistration(w, r, id, from)
 		return
 	}
 	to, found := s.routes[path]

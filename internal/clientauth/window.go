@@ -1,0 +1,93 @@
+package clientauth
+
+import (
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// Window remembers which assertions were used (CONFORMANCE OA-18), in two parts:
+// what strangers use up is not taken from the clients that somebody here
+// registered. Several Authenticators, also of successive configurations, may
+// share one.
+type Window struct{ registered, strangers *window }
+
+// NewWindow makes a Window for size assertions of either part, 100,000 by
+// default. One client may use a tenth of them.
+func NewWindow(size int) *Window {
+	if size <= 0 {
+		size = 100_000
+	}
+	return &Window{registered: newWindow(size), strangers: newWindow(size)}
+}
+
+// window remembers the jti of assertions until they expire.
+// It has a fixed size and forgets nothing that is still good: when it is full,
+// or one client's part of it, further assertions are refused. Only assertions
+// with a good signature get here.
+type window struct {
+	size, perClient int
+
+	mu       sync.Mutex
+	byClient map[string]map[[sha256.Size]byte]time.Time
+	total    int
+	swept    time.Time
+}
+
+// sweepEvery is how often expired ones are looked for.
+const sweepEvery = time.Minute
+
+func newWindow(size int) *window {
+	return &window{size: size, perClient: max(size/10, 1), byClient: map[string]map[[sha256.Size]byte]time.Time{}}
+}
+
+var errFull = errors.New("too many client assertions are in use")
+
+// use tells whether a jti is new, and remembers it. Of many who present one at
+// once exactly one hears yes.
+func (w *window) use(client, jti string, until, now time.Time) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sweep(now)
+	id := sha256.Sum256([]byte(jti))
+	mine := w.byClient[client]
+	if end, known := mine[id]; known && now.Before(end) {
+		return false, nil
+	} else if known {
+		mine[id] = until
+		return true, nil
+	}
+	if w.total >= w.size || len(mine) >= w.perClient {
+		return false, oauth.Unavailable(errFull)
+	}
+	if mine == nil {
+		mine = map[[sha256.Size]byte]time.Time{}
+		w.byClient[client] = mine
+	}
+	mine[id] = until
+	w.total++
+	return true, nil
+}
+
+// sweep forgets what has expired. A clock that was set back is no reason to wait
+// until it has caught up.
+func (w *window) sweep(now time.Time) {
+	if since := now.Sub(w.swept); since >= 0 && since < sweepEvery {
+		return
+	}
+	w.swept = now
+	for client, mine := range w.byClient {
+		for id, end := range mine {
+			if !now.Before(end) {
+				delete(mine, id)
+				w.total--
+			}
+		}
+		if len(mine) == 0 {
+			delete(w.byClient, client)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (s *Server) newGrant(ctx context.Context, p *process, sub string, granted [
 
 // extras are what may come with an RPT: refresh token and PCT.
 func (s *Server) extras(ctx context.Context, p *process, g *grant, answer *oauth.TokenResponse) ([]store.Op, error) {
-	if s.cfg.RefreshLifetime > 0 && holdsSafely(p.req) {
+	if s.cfg.RefreshLifetime > 0 && holdsSafely(p.req) && p.req.client.MayUse(oauth.GrantRefreshToken) {
 		answer.RefreshToken = s.startRefresh(g)
 	}
 	pct, ops, err := s.issuePCT(ctx, p)

@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,10 +166,5 @@ func (p Policy) coversAny(scopes []string) bool {
 	if len(scopes) == 0 {
 		return p.covers("")
 	}
-	for _, scope := range scopes {
-		if p.covers(scope) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(scopes, p.covers)
 }

@@ -41,6 +41,7 @@ func machineConfig(b *bench) { b.cfg.Rounds, b.cfg.RefreshLifetime = machineRoun
 // drive runs the machine many times on one server, each time with new resources,
 // tickets and policies.
 func drive(t *testing.T, b *bench) {
+	t.Helper()
 	rapid.Check(t, func(r *rapid.T) {
 		m := newMachine(b)
 		r.Repeat(m.actions())
@@ -71,6 +72,11 @@ type modelTicket struct {
 	made   time.Time
 	client string // bound to
 	round  int
+	// What came of it: when, by which client, and what.
+	at    time.Time
+	by    string
+	next  *modelTicket
+	token *modelToken
 }
 
 // modelToken is an RPT and what it may do.
@@ -222,16 +228,38 @@ func (m *machine) present(r *rapid.T) {
 		r.Fatalf("present by %s of %s with %s: %d %s, want %q", client, person, kind, res.status, res.text, want)
 	}
 	if want == "invalid_grant" {
+		m.replay(t, client)
 		return
 	}
-	t.spent = true
+	t.spent, t.at, t.by = true, m.b.clock(), client
 	switch want {
 	case "":
 		m.took(r, t, person, client, res)
 	case "need_info":
-		next := *t
-		next.text, next.client, next.spent, next.made, next.round = res.get("ticket"), client, false, m.b.clock(), t.round+1
-		m.tickets = append(m.tickets, &next)
+		t.next = &modelTicket{
+			text: res.get("ticket"), server: t.server, asked: t.asked, made: m.b.clock(), client: client, round: t.round + 1,
+		}
+		m.tickets = append(m.tickets, t.next)
+	}
+}
+
+// replay is CONFORMANCE A40: the same authenticated client presents a ticket again,
+// after the grace. Then what came of the ticket is worth nothing any more.
+func (m *machine) replay(t *modelTicket, client string) {
+	now := m.b.clock()
+	live := now.Before(t.made.Add(5*time.Minute)) && (t.client == "" || t.client == client)
+	if !live || t.by != client || client != "web" || now.Before(t.at.Add(10*time.Second)) {
+		return
+	}
+	for t != nil {
+		if t.token != nil {
+			t.token.dead = true
+		}
+		if t.next != nil && !t.next.spent {
+			t.next.spent = true
+			return
+		}
+		t = t.next
 	}
 }
 
@@ -304,6 +332,7 @@ func (m *machine) took(r *rapid.T, t *modelTicket, person, client string, res re
 		r.Fatalf("A25: refresh token %q of %s", token.refresh, client)
 	}
 	m.tokens = append(m.tokens, token)
+	t.token = token
 }
 
 func (m *machine) token(r *rapid.T) *modelToken {

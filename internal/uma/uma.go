@@ -1,19 +1,3 @@
-// Package uma is the engine of the UMA 2.0 authorization server: metadata,
-// PATs, resource registration, the permission endpoint and the token endpoint
-// with the UMA grant and refresh tokens, introspection and revocation. One file per
-// endpoint or grant. It knows nothing of
-// Caddy; caddyuma puts it there.
-//
-// A permission ticket is a sealed box and is stored nowhere. When it is
-// presented, the hash of its id is recorded as spent before anything else is
-// looked at, in a commit of its own; the outcome (grant, successor ticket,
-// denial) is recorded in a second one before the answer leaves:
-//
-//	issued ── presented ──> spent ──> granted    200, RPT
-//	                          ├─────> need_info  403, successor ticket
-//	                          └─────> denied     403 request_denied
-//
-// What cannot be recorded is not issued (503).
 package uma
 
 import (

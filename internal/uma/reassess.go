@@ -18,6 +18,13 @@ func (s *Server) stillGranted(ctx context.Context, g *grant) (bool, error) {
 	if g.rec.Revision == s.cfg.PolicyRevision {
 		return true, nil
 	}
+	// What is not registered now cannot be asked about. It goes for good, or it
+	// would be back with its scope under policies that never allowed it.
+	what, err := s.existing(ctx, g.rec, g.rec.Permissions)
+	if err != nil {
+		return false, err
+	}
+	g.rec.Permissions = what
 	granted, err := s.reassess(ctx, g)
 	if err != nil {
 		return false, err

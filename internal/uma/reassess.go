@@ -50,7 +50,7 @@ func (s *Server) reassess(ctx context.Context, g *grant) (bool, error) {
 	if err != nil {
 		return false, s.unavailable("decision", err)
 	}
-	if s.cfg.Finder.Rule(who.Email.Domain).Deny {
+	if s.cfg.Finder.Rule(who.Email.Domain).Deny || s.unpinned(who) {
 		return false, nil
 	}
 	q := question{

@@ -105,6 +105,10 @@ func TestUG_57_Unusable(t *testing.T) {
 			next := b.reload(func(c *uma.Config) { c.Clients = []clientauth.Client{{ID: "web", Public: true}} })
 			return next.token(map[string]string{"grant_type": oauth.GrantUMATicket, "ticket": next.fresh(), "pct": pct, "client_id": "web"})
 		}},
+		{"the client became public, and has a key", "need_info", func(b *bench, pct string) reply {
+			next := b.reload(func(c *uma.Config) { c.Clients = []clientauth.Client{{ID: "web", Public: true}} })
+			return next.bound(strangersKey, map[string]string{"grant_type": oauth.GrantUMATicket, "ticket": next.fresh(), "pct": pct, "client_id": "web"})
+		}},
 		{"switched off", "need_info", func(b *bench, pct string) reply {
 			next := b.reload(func(c *uma.Config) {
 				c.PCTLifetime, c.Policies = 0, []uma.Policy{{Name: "bob", From: from("bob@bob.example")}}

@@ -38,7 +38,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.PolicyRevision, err = revision(h.Policies); err != nil {
+	if cfg.PolicyRevision, err = revision(h.Policies, h.EmailDomains); err != nil {
 		return nil, err
 	}
 	if err := h.loadGuests(ctx, cfg.Policies); err != nil {

@@ -13,13 +13,14 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
 
-// revision identifies the policies. It is the hash of their canonical JSON, so
-// that it is the same on each node of a cluster and after every reload that
-// changes something else, and another one when a policy changes or its guest's
-// settings do. Of two policies that both match, the first decides: their order
-// counts.
-func revision(policies []Policy) (string, error) {
-	raw, err := json.Marshal(policies)
+// revision identifies what decides about people: the policies and, of the e-mail
+// domains, who is denied and whose issuer is pinned. It is the hash of their
+// canonical JSON, so that it is the same on each node of a cluster and after every
+// reload that changes something else, and another one when a policy changes or its
+// guest's settings do. Of two policies that both match, the first decides: their
+// order counts.
+func revision(policies []Policy, domains []EmailDomain) (string, error) {
+	raw, err := json.Marshal([]any{policies, welcome(domains)})
 	if err != nil {
 		return "", err
 	}
@@ -36,6 +37,20 @@ func revision(policies []Policy) (string, error) {
 	}
 	sum := sha256.Sum256(canonical)
 	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
+}
+
+// welcome is what of the e-mail domains can end a grant that is alive.
+func welcome(domains []EmailDomain) []EmailDomain {
+	var list []EmailDomain
+	for _, e := range domains {
+		switch {
+		case e.Deny:
+			list = append(list, EmailDomain{Domains: e.Domains, Deny: true})
+		case e.NoWebFinger:
+			list = append(list, EmailDomain{Domains: e.Domains, BaseURL: e.BaseURL, NoWebFinger: true})
+		}
+	}
+	return list
 }
 
 // loadGuests makes the guests of the policies. Caddy forgets their settings

@@ -152,7 +152,7 @@ func TestRevision(t *testing.T) {
 	}
 	of := func(policies []Policy) string {
 		t.Helper()
-		r, err := revision(policies)
+		r, err := revision(policies, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestRevisionHasNoLines(t *testing.T) {
 	revisionOf := func(before, after string) string {
 		t.Helper()
 		h := parse(t, "uma_server https://as.example.com {\n"+before+policy+after+"}")
-		r, err := revision(h.Policies)
+		r, err := revision(h.Policies, h.EmailDomains)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,5 +206,36 @@ func TestRevisionHasNoLines(t *testing.T) {
 	first := revisionOf("", "client app public\n")
 	if second := revisionOf("# a comment\nclient web {env.WEB}\ncontinuity warn\n", "lifetime rpt 1m\n"); second != first {
 		t.Error("an unrelated change makes another revision")
+	}
+}
+
+// UG-60: who is denied, and whose word is pinned, decides about live grants as the
+// policies do; where else the provider of a domain is asked does not.
+func TestRevisionOfEmailDomains(t *testing.T) {
+	of := func(block string) string {
+		t.Helper()
+		h := parse(t, "uma_server https://as.example.com {\n policy p {\n from bob.example\n }\n"+block+"}")
+		r, err := revision(h.Policies, h.EmailDomains)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	none := of("")
+	if got := of("email_domain bob.example https://127.0.0.1:1 {\n same_domain\n}\n"); got != none {
+		t.Error("a base URL makes another revision")
+	}
+	seen := map[string]bool{none: true}
+	for _, block := range []string{
+		"email_domain bob.example deny\n",
+		"email_domain *.bob.example deny\n",
+		"email_domain bob.example https://sts.bob.example {\n webfinger off\n}\n",
+		"email_domain bob.example https://sts2.bob.example {\n webfinger off\n}\n",
+	} {
+		r := of(block)
+		if seen[r] {
+			t.Errorf("%s makes no other revision", block)
+		}
+		seen[r] = true
 	}
 }

@@ -41,6 +41,9 @@ const (
 	maxText = 64 << 10
 )
 
+// Fits tells whether a plaintext of n bytes can be sealed.
+func Fits(n int) bool { return base64.RawURLEncoding.EncodedLen(minFrame+n) <= maxText }
+
 // Box seals and opens with the keys of one ring.
 type Box struct{ keys Keys }
 
@@ -49,7 +52,7 @@ func NewBox(keys Keys) *Box { return &Box{keys} }
 
 // Seal makes a box of plaintext, bound to the associated data in this order.
 func (b *Box) Seal(ctx context.Context, plaintext []byte, data ...string) (string, error) {
-	if base64.RawURLEncoding.EncodedLen(minFrame+len(plaintext)) > maxText {
+	if !Fits(len(plaintext)) {
 		return "", errTooLong // Open would refuse it
 	}
 	id, key, err := b.keys.Current(ctx)

@@ -75,6 +75,9 @@ func TestSeal_Length(t *testing.T) {
 	if text, err := b.Seal(t.Context(), make([]byte, most+1)); err == nil || text != "" {
 		t.Error("sealed")
 	}
+	if !seal.Fits(most) || seal.Fits(most+1) {
+		t.Error("Fits and Seal differ")
+	}
 }
 
 // SEC-28: a box opens only for what it was made for.

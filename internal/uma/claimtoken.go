@@ -63,10 +63,14 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	if verified.Issuer != found.Issuer {
 		return needs("the verified issuer is not the discovered one")
 	}
-	p.party = &party{
+	who := &party{
 		Issuer: verified.Issuer, Subject: verified.Subject, Email: verified.email,
 		Claims: verified.all, evidence: found.Evidence, key: signedBy(ctx, token, found.Keys), found: &found,
 	}
+	if !who.keepable(p.req.method, p.req.from.ip) {
+		return needs("the claims are too large to be kept")
+	}
+	p.party = who
 	return nil
 }
 

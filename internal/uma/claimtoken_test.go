@@ -1,11 +1,13 @@
 package uma_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/fakeop"
 	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -186,5 +188,42 @@ func TestSEC_25_NoListOfPeople(t *testing.T) {
 	}
 	if other := shape(b, "bob@evil.example"); !strings.Contains(other, "request_denied") {
 		t.Errorf("a domain that no policy names: %s", other)
+	}
+}
+
+// CA-22: claims that take more room when they are kept than in their token.
+func TestCA_22_ClaimsThatGrow(t *testing.T) {
+	grow := map[string]any{"x": strings.Repeat("<", 7<<10)}
+	numbers := make([]json.Number, 4<<10)
+	for i := range numbers {
+		numbers[i] = "1e20"
+	}
+	refusal := func(b *bench) {
+		b.cfg.Policies = []uma.Policy{{Name: "all", From: from("bob.example")}, {Name: "no", Deny: true, From: from("bob@bob.example")}}
+	}
+	for _, tc := range []struct {
+		name   string
+		edit   func(*bench)
+		claims map[string]any
+		status int
+		code   string
+	}{
+		{"granted", persisting, grow, 200, ""},
+		{"denied", refusal, grow, 403, "request_denied"},
+		{"need_info", staffOnly, grow, 403, "need_info"},
+		{"numbers, denied", refusal, map[string]any{"x": numbers}, 403, "need_info"},
+		{"numbers, granted", persisting, map[string]any{"x": numbers}, 403, "need_info"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, tc.edit)
+			ticket := b.fresh()
+			res := b.pushWeb(ticket, b.sign(b.claims(ticket, tc.claims)))
+			if res.status != tc.status || res.code() != tc.code {
+				t.Errorf("%d %s", res.status, res.code())
+			}
+			if d := b.decisions(); len(d) != 1 || d[0].Outcome == event.Failed {
+				t.Errorf("%+v", d)
+			}
+		})
 	}
 }

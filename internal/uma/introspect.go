@@ -53,7 +53,7 @@ func (s *Server) introspect(r *http.Request) (protected, map[string]any, error) 
 // server at this moment; nil for everything else.
 func (s *Server) describeTo(ctx context.Context, as protected, token string) (map[string]any, error) {
 	f, found, err := s.findRPT(ctx, token)
-	if err != nil || !found || !f.rpt.good(s.cfg.Now()) || !as.owns(f.resource()) {
+	if err != nil || !found || !f.rpt.good(s.cfg.Now()) || !as.owns(f.resource()) || !f.rec.Confirm.meets(as.rs.Require) {
 		return nil, err
 	}
 	if found, err = s.clientExists(ctx, f.rec.Client); err != nil || !found {

@@ -402,3 +402,16 @@ func TestSEC_28_IntrospectionOfTenants(t *testing.T) {
 		t.Errorf("revoked elsewhere: %d", got.status)
 	}
 }
+
+// SEC-14: a bearer RPT of the time before is worth nothing to a resource server that
+// demands bound ones now.
+func TestSEC_14_DemandedSince(t *testing.T) {
+	b := newBench(t)
+	rpt := b.ask(b.fresh()).get("access_token")
+	for demand, want := range map[uma.Binding]bool{uma.BindNone: true, uma.BindDPoP: false, uma.BindMTLS: false} {
+		next := b.reload(func(c *uma.Config) { c.ResourceServers[0].Require = demand })
+		if got := next.active(rpt); got != want {
+			t.Errorf("%q: %v", demand, got)
+		}
+	}
+}

@@ -44,7 +44,8 @@ func (s *Server) lookUp(ctx context.Context, p *process) error {
 }
 
 // ownResource reads a resource of this resource server and owner; another's is
-// as absent as one that never was.
+// as absent as one that never was. So is that of an owner whom the resource server
+// does not speak for any more (CONFORMANCE A41).
 func (s *Server) ownResource(ctx context.Context, id, server, owner string) (rec resourceRecord, found bool, err error) {
 	rec, _, err = load[resourceRecord](ctx, s, kindResource, id)
 	switch {
@@ -53,7 +54,8 @@ func (s *Server) ownResource(ctx context.Context, id, server, owner string) (rec
 	case err != nil:
 		return rec, false, s.unavailable("resource", err)
 	}
-	return rec, rec.ResourceServer == server && rec.Owner == owner, nil
+	mine := rec.ResourceServer == server && rec.Owner == owner
+	return rec, mine && s.servers[server].speaksFor(owner), nil
 }
 
 // request is the scope arithmetic of UMA Grant §3.3.4 for one resource: the

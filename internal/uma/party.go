@@ -67,12 +67,24 @@ type keptParty struct {
 	IP     string `json:"ip,omitempty"`
 }
 
-// keep seals a party under a box, bound to data.
-func (w *party) keep(ctx context.Context, box *seal.Box, method, ip string, data ...string) (string, error) {
-	plain, err := json.Marshal(keptParty{
+// plain is what keep seals.
+func (w *party) plain(method, ip string) ([]byte, error) {
+	return json.Marshal(keptParty{
 		Issuer: w.Issuer, Subject: w.Subject, Local: w.Email.Local, Domain: w.Email.Domain,
 		Claims: w.Claims, Evidence: w.evidence, Key: w.key, Method: method, IP: ip,
 	})
+}
+
+// keepable tells whether a party can be kept. A token may spell its claims shorter
+// than we do, and nobody is let in, or refused, without a record of it.
+func (w *party) keepable(method, ip string) bool {
+	plain, err := w.plain(method, ip)
+	return err == nil && seal.Fits(len(plain))
+}
+
+// keep seals a party under a box, bound to data.
+func (w *party) keep(ctx context.Context, box *seal.Box, method, ip string, data ...string) (string, error) {
+	plain, err := w.plain(method, ip)
 	if err != nil {
 		return "", err
 	}

@@ -81,7 +81,9 @@ func (s *Server) recallPCT(ctx context.Context, p *process) (*party, error) {
 }
 
 func (r pctRecord) usable(req *tokenRequest, now time.Time) bool {
-	return r.Client == req.client.ID && (r.Confirm.none() || r.Confirm == req.bound) && now.Before(time.Unix(r.Expires, 0))
+	// CONFORMANCE A25: for public clients only bound, also if it was confidential then.
+	free := r.Confirm.none() && !req.client.Public
+	return r.Client == req.client.ID && (free || r.Confirm == req.bound) && now.Before(time.Unix(r.Expires, 0))
 }
 
 // deletePCT gives the ops that delete a PCT by its hash.

@@ -105,6 +105,10 @@ func TestUG_57_Unusable(t *testing.T) {
 			next := b.reload(func(c *uma.Config) { c.Clients = []clientauth.Client{{ID: "web", Public: true}} })
 			return next.token(map[string]string{"grant_type": oauth.GrantUMATicket, "ticket": next.fresh(), "pct": pct, "client_id": "web"})
 		}},
+		{"the client became public, and has a key", "need_info", func(b *bench, pct string) reply {
+			next := b.reload(func(c *uma.Config) { c.Clients = []clientauth.Client{{ID: "web", Public: true}} })
+			return next.bound(strangersKey, map[string]string{"grant_type": oauth.GrantUMATicket, "ticket": next.fresh(), "pct": pct, "client_id": "web"})
+		}},
 		{"switched off", "need_info", func(b *bench, pct string) reply {
 			next := b.reload(func(c *uma.Config) {
 				c.PCTLifetime, c.Policies = 0, []uma.Policy{{Name: "bob", From: from("bob@bob.example")}}
@@ -170,5 +174,49 @@ func TestSEC_13_PCTFailsClosed(t *testing.T) {
 	b.faulty.FailBefore(func(c storetest.Call) bool { return c.Method == "Get" && c.Key.Kind == "pct" })
 	if res := b.withPCT(b.fresh(), pct); res.status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", res.status, res.text)
+	}
+}
+
+// UG-57, SEC-27: the word of an issuer that the administrator pinned counts no
+// longer than his pin, whatever was kept of it; a grant ends with it, too.
+func TestUG_57_PinnedThen(t *testing.T) {
+	pin := func(issuer string) func(*bench) {
+		return func(b *bench) {
+			b.domain = nil
+			if issuer != "" {
+				b.domain = []discovery.Domain{{Pattern: "bob.example", BaseURL: issuer, NoWebFinger: true}}
+			}
+		}
+	}
+	for _, tc := range []struct {
+		name        string
+		first, then string
+		want        bool
+	}{
+		{"the same pin", oldIssuer, oldIssuer, true},
+		{"pinned now, found then", "", oldIssuer, true},
+		{"another pin", oldIssuer, newIssuer, false},
+		{"another pin, found then", "", newIssuer, false},
+		{"no pin any more", oldIssuer, "", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, refreshing, persisting, pin(tc.first), func(b *bench) { b.cfg.PolicyRevision = "1" })
+			first := b.webGrant(b.fresh())
+			next := b.repin(func(b *bench) { pin(tc.then)(b); b.cfg.PolicyRevision = "2" })
+			res := next.withPCT(next.fresh(), first.get("pct"))
+			if (res.status == 200) != tc.want || !tc.want && res.code() != "need_info" {
+				t.Errorf("PCT: %d %s", res.status, res.code())
+			}
+			known := oldIssuer
+			if got := next.domainView("bob.example").known(); got != known {
+				t.Errorf("the domain is known with %s", got)
+			}
+			if got := next.active(first.get("access_token")); got != tc.want {
+				t.Errorf("RPT: %v", got)
+			}
+			if got := next.renew(first.get("refresh_token")); (got.status == 200) != tc.want {
+				t.Errorf("refresh: %d %s", got.status, got.code())
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
@@ -84,13 +85,27 @@ func (s *Server) recallClaims(ctx context.Context, p *process) (*party, error) {
 }
 
 // stillWelcome repeats, for claims that were verified earlier, what may have
-// changed since: the lists of domains, and the proof of the key that the claims
-// are bound to (CONFORMANCE DP-07).
+// changed since: the lists and pins of domains, and the proof of the key that the
+// claims are bound to (CONFORMANCE DP-07).
 func (s *Server) stillWelcome(p *process, who *party) error {
 	if s.cfg.Finder.Rule(who.Email.Domain).Deny {
 		return denied("the domain is denied")
 	}
+	if s.unpinned(who) {
+		return needs("the issuer is not the one that is pinned now, or was and is not any more")
+	}
 	return checkConfirmation(who.Claims, p.req.bound)
+}
+
+// unpinned tells whether a party's issuer has lost the administrator's word: he pins
+// another one now, or this one no longer. What a look-up would say now is not known
+// without one.
+func (s *Server) unpinned(who *party) bool {
+	rule := s.cfg.Finder.Rule(who.Email.Domain)
+	if rule.NoWebFinger {
+		return rule.BaseURL != who.Issuer
+	}
+	return who.evidence == discovery.ByPin
 }
 
 // keepClaims puts the claims of this round under a new secret of the successor

@@ -18,6 +18,13 @@ func (s *Server) stillGranted(ctx context.Context, g *grant) (bool, error) {
 	if g.rec.Revision == s.cfg.PolicyRevision {
 		return true, nil
 	}
+	// What is not registered now cannot be asked about. It goes for good, or it
+	// would be back with its scope under policies that never allowed it.
+	what, err := s.existing(ctx, g.rec, g.rec.Permissions)
+	if err != nil {
+		return false, err
+	}
+	g.rec.Permissions = what
 	granted, err := s.reassess(ctx, g)
 	if err != nil {
 		return false, err
@@ -43,7 +50,7 @@ func (s *Server) reassess(ctx context.Context, g *grant) (bool, error) {
 	if err != nil {
 		return false, s.unavailable("decision", err)
 	}
-	if s.cfg.Finder.Rule(who.Email.Domain).Deny {
+	if s.cfg.Finder.Rule(who.Email.Domain).Deny || s.unpinned(who) {
 		return false, nil
 	}
 	q := question{

@@ -283,3 +283,45 @@ func TestUG_60_Replay(t *testing.T) {
 		}
 	})
 }
+
+// UG-60: what could not be evaluated under the new policies, because its scope was
+// not registered at that moment, does not come back with the scope.
+func TestUG_60_ScopeThatComesBack(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		allow []string
+		want  map[string][]string
+	}{
+		{"denied now", []string{"get"}, map[string][]string{"x": {"get"}}},
+		{"allowed as before", []string{"get", "post"}, map[string][]string{"x": {"get"}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, refreshing, func(b *bench) { b.cfg.PolicyRevision = "1" })
+			pat := b.pat("api")
+			id := b.register(pat, "x", "", "get", "post")
+			res := b.webGrant(b.ticket(pat, id, "get", "post"))
+			offer := func(scopes string) {
+				t.Helper()
+				if res := b.call(pat, http.MethodPut, "resource/"+id, `{"resource_scopes":`+scopes+`}`); res.status != 200 {
+					t.Fatalf("%d %s", res.status, res.text)
+				}
+			}
+			offer(`["get"]`)
+			next := b.reload(func(c *uma.Config) {
+				c.PolicyRevision, c.Policies = "2", []uma.Policy{{Name: "bob", From: from("bob@bob.example"), Scopes: tc.allow}}
+			})
+			want := map[string][]string{id: tc.want["x"]}
+			if got := next.opens(res.get("access_token")); !cmp.Equal(got, want) {
+				t.Errorf("without the scope: %v", got)
+			}
+			offer(`["get","post"]`)
+			if got := next.opens(res.get("access_token")); !cmp.Equal(got, want) {
+				t.Errorf("the scope is there again: %v", got)
+			}
+			renewed := next.renew(res.get("refresh_token"))
+			if got := next.permissions(renewed); !cmp.Equal(got, want) {
+				t.Errorf("refreshed: %v", got)
+			}
+		})
+	}
+}

@@ -34,6 +34,11 @@ func (rs ResourceServer) audience() string {
 	return rs.URI
 }
 
+// speaksFor tells whether an owner's resources are its own now.
+func (rs ResourceServer) speaksFor(owner string) bool {
+	return rs.owner() == "*" || rs.owner() == owner
+}
+
 func (rs ResourceServer) owner() string {
 	if rs.Owner != "" {
 		return rs.Owner

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -33,8 +34,10 @@ func (s *Server) upgrade(ctx context.Context, p *process, sub string, granted []
 	if err != nil || len(what) == 0 {
 		return nil, granted, err
 	}
+	q := s.question(p, requested{})
+	q.budget = policy.NewBudget(policy.DefaultBudget)
 	for _, old := range what {
-		ok, err := s.allowedNow(ctx, s.question(p, requested{}), f.rec, old, p.askedScopes(old.ResourceID))
+		ok, err := s.allowedNow(ctx, q, f.rec, old, p.askedScopes(old.ResourceID))
 		if err != nil || !ok {
 			return nil, granted, err
 		}

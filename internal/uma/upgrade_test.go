@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/store/storetest"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
@@ -264,4 +265,26 @@ func TestSEC_13_UpgradeFailsClosed(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// SEC-26: what the conditions of one request may cost is bounded, an upgrade
+// included.
+func TestSEC_26_UpgradeHasABudget(t *testing.T) {
+	calls, unbounded := 0, 0
+	b := newUpgrading(t, func(b *bench) {
+		b.cfg.Policies[0].When = when(func(in *policy.Input) (bool, error) {
+			calls++
+			if in.Budget == nil {
+				unbounded++
+			}
+			return true, nil
+		})
+	})
+	old := b.webGrant(b.ticket(b.pat, b.one, "get"))
+	if res := b.webGrant(b.ticket(b.pat, b.two, "get"), map[string]string{"rpt": old.get("access_token")}); res.body["upgraded"] != true {
+		t.Error("no upgrade")
+	}
+	if calls != 3 || unbounded != 0 {
+		t.Errorf("%d evaluations, %d of them without a bound", calls, unbounded)
+	}
 }

@@ -51,10 +51,12 @@ type world struct {
 	t      *testing.T
 	port   string
 	dir    string
+	text   string // the Caddyfile
 	config map[string]any
 	client *http.Client
 	hits   *atomic.Int64 // requests that reached the backend
 	asked  int           // how often rqp wanted the user's access token
+	seen   credentials   // what must not be in the log
 }
 
 // example reads Caddyfile.example, with a port of this test and, instead of its
@@ -65,7 +67,7 @@ func example(t *testing.T, edits ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, port: freePort(t), dir: t.TempDir(), hits: new(atomic.Int64)}
+	w := &world{t: t, port: freePort(t), dir: t.TempDir(), hits: new(atomic.Int64), seen: credentials{}}
 	backend := w.backend()
 	pairs := append(slices.Clone(edits), // first: at the same place they win
 		`respond "Hello {http.auth.user.id}, this is the RS API"`, "reverse_proxy "+backend+" {\n\t\theader_up X-User {http.auth.user.id}\n\t}")
@@ -104,10 +106,41 @@ func (w *world) backend() string {
 // it. One Caddy per process: these tests do not run in parallel.
 func (w *world) load(input string) {
 	w.t.Helper()
+	w.adapt(input)
+	w.t.Cleanup(w.searchLog) // when Caddy has stopped
+	w.reload()
+	w.t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.client = w.newClient()
+	w.await()
+}
+
+// edit changes the Caddyfile and reloads.
+func (w *world) edit(pairs ...string) {
+	w.t.Helper()
+	text := w.text
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			w.t.Fatalf("the Caddyfile has no %q", pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	w.adapt(text)
+	w.reload()
+	w.await()
+}
+
+// adapt makes the configuration of a Caddyfile.
+func (w *world) adapt(input string) {
+	w.t.Helper()
 	body, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.text, w.config = input, nil
 	if err := json.Unmarshal(body, &w.config); err != nil {
 		w.t.Fatal(err)
 	}
@@ -123,15 +156,9 @@ func (w *world) load(input string) {
 		uma = map[string]any{}
 		apps["uma"] = uma
 	}
-	uma["store"] = map[string]any{"module": "bolt", "path": filepath.Join(w.dir, "uma.db")}
-	w.reload()
-	w.t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			w.t.Error(err)
-		}
-	})
-	w.client = w.newClient()
-	w.await()
+	if uma["store"] == nil {
+		uma["store"] = map[string]any{"module": "bolt", "path": filepath.Join(w.dir, "uma.db")}
+	}
 }
 
 // reload loads the configuration again, by force.
@@ -208,6 +235,7 @@ func (a answer) get(name string) string {
 
 func (w *world) do(r *http.Request) answer {
 	w.t.Helper()
+	w.seen.request(r)
 	res, err := w.client.Do(r)
 	if err != nil {
 		w.t.Fatal(err)
@@ -219,6 +247,7 @@ func (w *world) do(r *http.Request) answer {
 	}
 	a := answer{status: res.StatusCode, header: res.Header, text: string(data)}
 	_ = json.Unmarshal(data, &a.body)
+	w.seen.answer(a)
 	return a
 }
 

@@ -21,7 +21,7 @@ func TestGrants(t *testing.T) {
 		return a, a.get("access_token")
 	}
 
-	t.Run("OA-12 an opaque RPT", func(t *testing.T) {
+	t.Run("an opaque RPT", func(t *testing.T) {
 		_, rpt := fresh(one)
 		a := v.introspect(rpt)
 		groups, _ := a.body["groups"].([]any)
@@ -29,10 +29,10 @@ func TestGrants(t *testing.T) {
 			t.Errorf("%s", a.text)
 		}
 		if list := permissions(a); len(list) != 1 || list[one] != "read" || len(rpt) > 60 {
-			t.Errorf("UF-30: %v for %s", list, a.text)
+			t.Errorf("%v for %s", list, a.text)
 		}
 	})
-	t.Run("OA-11 neighbours", func(t *testing.T) {
+	t.Run("an opaque RPT's neighbours", func(t *testing.T) {
 		_, rpt := fresh(one)
 		api := *v
 		api.pat = v.world.pat("as", "api", apiSecret)
@@ -40,7 +40,7 @@ func TestGrants(t *testing.T) {
 			t.Error("another resource server, another token")
 		}
 	})
-	t.Run("UF-28 without a PAT", func(t *testing.T) {
+	t.Run("without a PAT", func(t *testing.T) {
 		_, rpt := fresh(one)
 		a := v.introspect(rpt, func(r *http.Request) { r.Header.Del("Authorization") })
 		if a.status != http.StatusUnauthorized || a.body["active"] != nil {
@@ -63,7 +63,7 @@ func TestGrants(t *testing.T) {
 			t.Error("a changed answer verifies")
 		}
 	})
-	t.Run("UG-53 OA-15 revocation by the client", func(t *testing.T) {
+	t.Run("OA-15 revocation by the client", func(t *testing.T) {
 		_, rpt := fresh(one)
 		v.revoke(rpt, basic("api", apiSecret))
 		if !v.active(rpt) {
@@ -73,7 +73,7 @@ func TestGrants(t *testing.T) {
 			t.Error("it is revoked and active")
 		}
 	})
-	t.Run("UF-02 a PAT that is revoked", func(t *testing.T) {
+	t.Run("a PAT that is revoked", func(t *testing.T) {
 		_, rpt := fresh(one)
 		old := v.pat
 		if v.revoke(old, basic("web", webSecret)); !v.active(rpt) {
@@ -99,7 +99,7 @@ func TestGrants(t *testing.T) {
 			t.Errorf("%s %v", a.text, all)
 		}
 	})
-	t.Run("UG-52 SEC-15 refresh tokens over a reload", func(t *testing.T) {
+	t.Run("SEC-15 refresh tokens over a reload", func(t *testing.T) {
 		a, _ := fresh(one)
 		first := a.get("refresh_token")
 		second := v.refresh(first)
@@ -119,7 +119,7 @@ func TestGrants(t *testing.T) {
 	})
 }
 
-// UG-18 UG-57: persisted claims are enough where a policy says so, for the client
+// Persisted claims are enough where a policy says so, for the client
 // that they were issued to.
 func TestUG_57_PCT(t *testing.T) {
 	v := withVault(t, "pct\n\t\t")
@@ -145,7 +145,7 @@ func TestUG_57_PCT(t *testing.T) {
 		a := v.redeem(v.ticket(id, "read"), "", map[string]string{"claim_token_format": "", "pct": pct})
 		v.refused(t, a, oauth.CodeNeedInfo)
 	})
-	t.Run("UG-53 revoked", func(t *testing.T) {
+	t.Run("revoked", func(t *testing.T) {
 		v.revoke(pct, basic("web", webSecret))
 		v.refused(t, v.asWeb(v.ticket(id, "read"), "", alone), oauth.CodeNeedInfo)
 	})

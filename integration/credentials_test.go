@@ -12,9 +12,12 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
-// credentials are all that went over the wire in a test, by value, with the name
-// of the parameter that held them. None of them may be in a log (SEC-22).
-type credentials map[string]string
+// credentials are all that went over the wire in a test. None of them may be in a
+// log (SEC-22).
+type credentials map[credential]bool
+
+// credential is a value and the name of the parameter that held it.
+type credential struct{ name, value string }
 
 // secretParams are parameters of forms and members of answers.
 var secretParams = []string{
@@ -25,7 +28,7 @@ var secretParams = []string{
 // add takes in what is long enough to be no word of a test's own.
 func (c credentials) add(name, value string) {
 	if len(value) >= 16 {
-		c[value] = name
+		c[credential{name, value}] = true
 	}
 }
 
@@ -67,23 +70,31 @@ func (c credentials) answer(a answer) {
 	}
 }
 
-// searchLog looks for every credential in the log of DEBUG. Caddy itself prints
-// the configuration there, literal secrets included.
+// searchLog looks for every credential in the log of DEBUG.
 func (w *world) searchLog() {
 	log, err := os.ReadFile(filepath.Join(w.dir, "log"))
 	if err != nil {
 		w.t.Error(err)
 		return
 	}
+	if found := w.seen.in(string(log)); found != "" {
+		w.t.Errorf("SEC-22: in the log: %s", found)
+	}
+}
+
+// in says where a credential stands in a log; "" = nowhere. Caddy itself prints the
+// configuration there, literal secrets included.
+func (c credentials) in(log string) string {
 	var text strings.Builder
-	for line := range strings.SplitSeq(string(log), "\n") {
+	for line := range strings.SplitSeq(log, "\n") {
 		if !strings.Contains(line, `"msg":"adjusted config"`) {
 			text.WriteString(line + "\n")
 		}
 	}
-	for value, name := range w.seen {
-		if i := strings.Index(text.String(), value); i >= 0 {
-			w.t.Errorf("SEC-22: %s in the log: …%.300s", name, text.String()[max(0, i-200):])
+	for secret := range c {
+		if i := strings.Index(text.String(), secret.value); i >= 0 {
+			return secret.name + ": …" + text.String()[max(0, i-200):min(text.Len(), i+300)]
 		}
 	}
+	return ""
 }

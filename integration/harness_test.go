@@ -172,6 +172,9 @@ func (w *world) reload() {
 	if err := caddy.Load(body, true); err != nil {
 		w.t.Fatal(err)
 	}
+	if w.client != nil { // a connection of before would still be served as before
+		w.client.CloseIdleConnections()
+	}
 }
 
 // newClient dials loopback for every host and trusts the internal CA alone. The

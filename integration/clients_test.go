@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -48,9 +49,7 @@ func TestOA_17_PrivateKeyJWT(t *testing.T) {
 		now := time.Now().Unix()
 		n++
 		claims := map[string]any{"iss": "signer", "sub": "signer", "aud": w.url("as", ""), "iat": now, "exp": now + 60, "jti": strconv.Itoa(n)}
-		for name, value := range edits {
-			claims[name] = value
-		}
+		maps.Copy(claims, edits)
 		return map[string]string{
 			"client_id": "", "client_assertion_type": oauth.AssertionTypeJWT, "client_assertion": k.Sign(map[string]any{"typ": typ}, claims),
 		}

@@ -36,6 +36,7 @@ func TestSEC_28_TwoAuthorizationServers(t *testing.T) {
 	for name, store := range map[string]func(*testing.T) string{
 		"bolt": func(*testing.T) string { return "" },
 		"postgres": func(t *testing.T) string {
+			t.Helper()
 			dsn := pgtest.DSN(t)
 			t.Setenv("UMA_TEST_DSN", dsn)
 			return "\t\tstore postgres {env.UMA_TEST_DSN} {\n\t\t\tschema " + pgtest.Schema(t, dsn) + "\n\t\t}\n"

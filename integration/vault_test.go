@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -112,9 +113,7 @@ func (v *vault) asWeb(ticket, claims string, edits map[string]string) answer {
 	if claims == "" {
 		form["claim_token_format"] = ""
 	}
-	for name, value := range edits {
-		form[name] = value
-	}
+	maps.Copy(form, edits)
 	return v.redeemAt(v.as, ticket, claims, form, basic("web", webSecret))
 }
 

@@ -142,8 +142,10 @@ func TestUG_57_PCT(t *testing.T) {
 		}
 	})
 	t.Run("UG-57 another client", func(t *testing.T) {
-		a := v.redeem(v.ticket(id, "read"), "", map[string]string{"claim_token_format": "", "pct": pct})
-		v.refused(t, a, oauth.CodeNeedInfo)
+		form := map[string]string{"claim_token_format": "", "pct": pct}
+		v.refused(t, v.redeem(v.ticket(id, "read"), "", form), oauth.CodeNeedInfo)
+		form["client_id"] = ""
+		v.refused(t, v.redeem(v.ticket(id, "read"), "", form, basic("desk", webSecret)), oauth.CodeNeedInfo)
 	})
 	t.Run("revoked", func(t *testing.T) {
 		v.revoke(pct, basic("web", webSecret))

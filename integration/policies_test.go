@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,11 @@ func (g *guest) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// guestAsked counts the questions.
+var guestAsked atomic.Int64
+
 func (g *guest) Evaluate(_ context.Context, in *policy.Input) (bool, error) {
+	guestAsked.Add(1)
 	return slices.Contains(g.Names, in.Email.Local), nil
 }
 
@@ -98,8 +103,12 @@ func TestGuest(t *testing.T) {
 		claims := v.claimsToken(v.login("mallory@bob.localhost", "mallory-demo"), v.url("vault", ""), ticket)
 		v.refused(t, v.asWeb(ticket, claims, nil), oauth.CodeRequestDenied)
 	})
-	if v.edit("evaluate guest bob", "evaluate guest bob carol"); !v.active(rpt) {
-		t.Error("another name ended Bob's grant")
+	before := guestAsked.Load()
+	if v.edit("rate_limit token off", "lifetime ticket 4m\n\t\trate_limit token off"); !v.active(rpt) || guestAsked.Load() != before {
+		t.Error("an unrelated change ended the grant, or the guest was asked again")
+	}
+	if v.edit("evaluate guest bob", "evaluate guest bob carol"); !v.active(rpt) || guestAsked.Load() == before {
+		t.Error("another name ended Bob's grant, or the guest was not asked")
 	}
 	if v.edit("evaluate guest bob carol", "evaluate guest carol"); v.active(rpt) {
 		t.Error("UG-60: the guest would not let him in any more")

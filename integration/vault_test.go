@@ -21,6 +21,7 @@ const (
 		}
 		client caddy-uma public
 		client web {env.UMA_TEST_WEB}
+		client desk {env.UMA_TEST_WEB}
 		rate_limit token off
 
 		`

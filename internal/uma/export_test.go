@@ -3,10 +3,14 @@ package uma
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
 // OpenTicket opens a ticket as a client would present it: whether it is one.
@@ -81,3 +85,41 @@ func ParseClientDocument(body []byte, id string) (clientauth.Client, error) {
 
 // ParseClientID tells whether an id may be the URL of a document.
 func ParseClientID(id string) (host string, ok bool) { return parseClientID(id) }
+
+// Seed gives the documents that a server has for the i-th resource and for one
+// live grant on it: resource, grant and decision, as the engine writes them. Ids
+// are in the order of i, or a million of them would take an hour to write.
+func (s *Server) Seed(ctx context.Context, i int, server string, sub string) (ops []store.Op, resource, rpt string, err error) {
+	id := func(kind byte) string { return fmt.Sprintf("%c%021d", kind, i) }
+	who := &party{
+		Issuer: "https://bob.example", Subject: sub, Email: oauth.Address{Local: sub, Domain: "bob.example"}, evidence: "webfinger",
+		Claims: map[string]any{"iss": "https://bob.example", "sub": sub, "email": sub + "@bob.example", "groups": []any{"staff"}},
+	}
+	what := []oauth.Permission{{ResourceID: id('r'), ResourceScopes: []string{"get"}}}
+	g := &grant{id: id('g'), rec: grantRecord{
+		version: version{currentVersion}, ResourceServer: server, Owner: server, Client: "app", Subject: "u-" + id('s'),
+		Permissions: what, Policy: "bob", DecisionID: id('d'), Revision: s.cfg.PolicyRevision,
+	}}
+	p := &process{
+		req: &tokenRequest{client: clientauth.Client{ID: "app"}, method: "POST"}, rs: s.servers[server], party: who,
+		ticket: ticket{ResourceServer: server, Owner: server}, challenge: oauth.TicketChallenge(g.id),
+	}
+	p.decision.DecisionID = g.rec.DecisionID
+	decision, err := s.recordDecision(ctx, p, event.Granted, what)
+	if err != nil {
+		return nil, "", "", err
+	}
+	answer, more, err := s.mint(ctx, g, what, nil, released(p.rs, who))
+	if err != nil {
+		return nil, "", "", err
+	}
+	grantOp, err := s.op(g)
+	if err != nil {
+		return nil, "", "", err
+	}
+	doc, err := s.doc(kindResource, id('r'), server, time.Time{}, resourceRecord{
+		version: version{currentVersion}, ResourceServer: server, Owner: server, Scopes: []string{"get", "post"},
+		Texts: map[string]string{"name": "photo " + id('n'), "type": "https://types.example/photo"},
+	})
+	return slices.Concat([]store.Op{store.Create(doc), grantOp}, decision, more), id('r'), answer.AccessToken, err
+}

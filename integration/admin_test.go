@@ -71,6 +71,16 @@ func TestExplainCommand(t *testing.T) {
 	dry := []string{"explain", "--claims", claims, "--resource-server", "api", "--resource", "RS API", "--scope", "get"}
 	expect(t, uma, 0, "Denied: mallory@bob.localhost", dry...)
 	expect(t, uma, 0, "is about other people", dry...)
+	dry[8] = "post"
+	expect(t, uma, 0, "Denied: mallory@bob.localhost", dry...)
+	if err := os.WriteFile(claims, []byte(`{"iss":"`+w.url("bob", "")+`","sub":"1","email":"bob@bob.localhost"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, uma, 0, "Denied: bob@bob.localhost", dry...) // he may get, not post
+	dry[8] = "get"
+	expect(t, uma, 0, "Granted: bob@bob.localhost", dry...)
+	expect(t, uma, 2, "belong together", "explain", "--claims", claims)
+	expect(t, uma, 2, "explain needs the id of a decision", "explain")
 	dry[4] = "nope"
 	expect(t, uma, 2, "there is no resource server 'nope'", dry...)
 }
@@ -90,10 +100,15 @@ func TestSEC_27_Administration(t *testing.T) {
 	want(1, "nothing is known of it", "domains", "forget", "carol.example")
 	want(2, "name the issuer to accept", "domains", "accept", "bob.localhost")
 	w.reload()
+	want(2, "issuer must be an https URL", "domains", "accept", "bob.localhost", "bob")
+	want(0, "Nobody has come with it so far", "domains", "accept", "bob.localhost", w.url("bobb", ""))
 	want(0, "is the known issuer of bob.localhost now", "domains", "accept", "bob.localhost", w.url("bob", ""))
 	w.admitBob()
 	want(0, "is forgotten, with 1 of its addresses", "domains", "forget", "bob.localhost")
 	w.admitBob()
 	want(0, "bob.localhost", "domains", "list", "--issuer", w.url("as", ""))
 	want(1, "no uma_server has this issuer", "domains", "list", "--issuer", "https://as.example")
+	w.config["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
+	w.reload()
+	want(3, "no Caddy answers", "domains", "list")
 }

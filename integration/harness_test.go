@@ -5,13 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +29,7 @@ import (
 const asCaddy = "UMA_TEST_AS_CADDY"
 
 func TestMain(m *testing.M) {
+	caddy.RegisterModule(new(guest))
 	if os.Getenv(asCaddy) != "" {
 		caddycmd.Main()
 		return
@@ -51,10 +49,12 @@ type world struct {
 	t      *testing.T
 	port   string
 	dir    string
+	text   string // the Caddyfile
 	config map[string]any
 	client *http.Client
 	hits   *atomic.Int64 // requests that reached the backend
 	asked  int           // how often rqp wanted the user's access token
+	seen   credentials   // what must not be in the log
 }
 
 // example reads Caddyfile.example, with a port of this test and, instead of its
@@ -65,7 +65,7 @@ func example(t *testing.T, edits ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, port: freePort(t), dir: t.TempDir(), hits: new(atomic.Int64)}
+	w := &world{t: t, port: freePort(t), dir: t.TempDir(), hits: new(atomic.Int64), seen: credentials{}}
 	backend := w.backend()
 	pairs := append(slices.Clone(edits), // first: at the same place they win
 		`respond "Hello {http.auth.user.id}, this is the RS API"`, "reverse_proxy "+backend+" {\n\t\theader_up X-User {http.auth.user.id}\n\t}")
@@ -104,10 +104,41 @@ func (w *world) backend() string {
 // it. One Caddy per process: these tests do not run in parallel.
 func (w *world) load(input string) {
 	w.t.Helper()
+	w.adapt(input)
+	w.t.Cleanup(w.searchLog) // when Caddy has stopped
+	w.reload()
+	w.t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.client = w.newClient()
+	w.await()
+}
+
+// edit changes the Caddyfile and reloads.
+func (w *world) edit(pairs ...string) {
+	w.t.Helper()
+	text := w.text
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			w.t.Fatalf("the Caddyfile has no %q", pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	w.adapt(text)
+	w.reload()
+	w.await()
+}
+
+// adapt makes the configuration of a Caddyfile.
+func (w *world) adapt(input string) {
+	w.t.Helper()
 	body, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.text, w.config = input, nil
 	if err := json.Unmarshal(body, &w.config); err != nil {
 		w.t.Fatal(err)
 	}
@@ -123,15 +154,9 @@ func (w *world) load(input string) {
 		uma = map[string]any{}
 		apps["uma"] = uma
 	}
-	uma["store"] = map[string]any{"module": "bolt", "path": filepath.Join(w.dir, "uma.db")}
-	w.reload()
-	w.t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			w.t.Error(err)
-		}
-	})
-	w.client = w.newClient()
-	w.await()
+	if uma["store"] == nil {
+		uma["store"] = map[string]any{"module": "bolt", "path": filepath.Join(w.dir, "uma.db")}
+	}
 }
 
 // reload loads the configuration again, by force.
@@ -143,6 +168,9 @@ func (w *world) reload() {
 	}
 	if err := caddy.Load(body, true); err != nil {
 		w.t.Fatal(err)
+	}
+	if w.client != nil { // a connection of before would still be served as before
+		w.client.CloseIdleConnections()
 	}
 }
 
@@ -193,69 +221,6 @@ func (w *world) url(host, path string) string {
 	return "https://" + host + ".localhost:" + w.port + path
 }
 
-// answer is a response that was read whole.
-type answer struct {
-	status int
-	header http.Header
-	text   string
-	body   map[string]any
-}
-
-func (a answer) get(name string) string {
-	s, _ := a.body[name].(string)
-	return s
-}
-
-func (w *world) do(r *http.Request) answer {
-	w.t.Helper()
-	res, err := w.client.Do(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	data, err := io.ReadAll(res.Body)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		w.t.Fatal(err)
-	}
-	a := answer{status: res.StatusCode, header: res.Header, text: string(data)}
-	_ = json.Unmarshal(data, &a.body)
-	return a
-}
-
-func (w *world) request(method, target, body string, header http.Header) answer {
-	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), method, target, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	maps.Copy(r.Header, header)
-	return w.do(r)
-}
-
-func (w *world) get(target string, header http.Header) answer {
-	w.t.Helper()
-	return w.request(http.MethodGet, target, "", header)
-}
-
-func (w *world) post(target string, form map[string]string, edits ...func(*http.Request)) answer {
-	w.t.Helper()
-	values := url.Values{}
-	for name, value := range form {
-		if value != "" {
-			values.Set(name, value)
-		}
-	}
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, target, strings.NewReader(values.Encode()))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for _, edit := range edits {
-		edit(r)
-	}
-	return w.do(r)
-}
-
 // freePort gives a port that was free a moment ago. Issuers have it in their
 // names, so it must be known before Caddy starts.
 func freePort(t *testing.T) string {
@@ -271,5 +236,3 @@ func freePort(t *testing.T) string {
 	}
 	return port
 }
-
-func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }

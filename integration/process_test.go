@@ -102,9 +102,12 @@ func TestREADME_UmaGet(t *testing.T) {
 		}
 	})
 	t.Run("UG-46 mallory is denied with a decision id", func(t *testing.T) {
-		out, trace, code := p.run("mallory-demo", "uma", "get", "--user", "mallory@bob.localhost", "--password-file", "-", url)
+		out, trace, code := p.run("mallory-demo", "uma", "get", "-v", "--user", "mallory@bob.localhost", "--password-file", "-", url)
 		if code != 1 || out != "" || !strings.Contains(trace, "request_denied") || !strings.Contains(trace, "decision ") {
 			t.Errorf("exit %d\n%s\n%s", code, out, trace)
+		}
+		if !strings.Contains(trace, "\n7. as.localhost:"+p.port+" -> client: request_denied\n") {
+			t.Errorf("step 7 is missing in\n%s", trace)
 		}
 	})
 	t.Run("a wrong password", func(t *testing.T) {

@@ -70,7 +70,12 @@ func (w *world) exchange(accessToken, resource, ticket string, edits map[string]
 // redeem does steps 6 and 7.
 func (w *world) redeem(ticket, claimsToken string, edits map[string]string, more ...func(*http.Request)) answer {
 	w.t.Helper()
-	meta := w.get(w.url("as", "/.well-known/uma2-configuration"), nil)
+	return w.redeemAt("as", ticket, claimsToken, edits, more...)
+}
+
+func (w *world) redeemAt(as, ticket, claimsToken string, edits map[string]string, more ...func(*http.Request)) answer {
+	w.t.Helper()
+	meta := w.get(w.url(as, "/.well-known/uma2-configuration"), nil)
 	form := map[string]string{
 		"grant_type": oauth.GrantUMATicket, "client_id": "caddy-uma", "ticket": ticket,
 		"claim_token": claimsToken, "claim_token_format": oauth.ClaimTokenFormatJWT,

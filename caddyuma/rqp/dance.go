@@ -56,12 +56,22 @@ func (c *Client) rounds(ctx context.Context, called, sts, ask *url.URL, t *targe
 		if err == nil {
 			return got, nil
 		}
+		c.traceRefusal(ask, err, next)
 		if next == "" || round >= c.cfg.MaxRounds {
 			return rpt{}, at(6, nameGrant, err)
 		}
-		if e, ok := errors.AsType[*StepError](err); ok {
-			c.trace(7, "%s -> client: %s, new ticket %s", ask.Host, e.Code, short(next))
-		}
 		ticket = next
+	}
+}
+
+// traceRefusal is step 7 where the authorization server says no.
+func (c *Client) traceRefusal(ask *url.URL, err error, next string) {
+	e, ok := errors.AsType[*StepError](err)
+	switch {
+	case !ok || e.Status == 0 || e.Code == CodeBadAnswer:
+	case next != "":
+		c.trace(7, "%s -> client: %s, new ticket %s", ask.Host, e.Code, short(next))
+	default:
+		c.trace(7, "%s -> client: %s", ask.Host, e.Code)
 	}
 }

@@ -3,7 +3,6 @@ package outbound
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -88,7 +87,7 @@ func (d dialer) first(ctx context.Context, network string, targets []string, por
 			failed = err
 		}
 	}
-	return nil, fmt.Errorf("dial: %w", failed)
+	return nil, failed // it says "dial tcp" itself
 }
 
 // control sees the address that is dialled, whoever looked it up.

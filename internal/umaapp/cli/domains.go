@@ -225,8 +225,12 @@ func acceptDomain(cmd *cobra.Command, a *adminOptions, args []string) error {
 		return unreadable(err)
 	}
 	for _, i := range d.Issuers {
-		if i.Known {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is the known issuer of %s now.\n", printable(i.Issuer), printable(d.Domain))
+		if !i.Known {
+			continue
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is the known issuer of %s now.\n", printable(i.Issuer), printable(d.Domain))
+		if i.First.IsZero() {
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "Nobody has come with it so far: see that it is spelt as the provider spells it.")
 		}
 	}
 	return err

@@ -114,7 +114,7 @@ func (x *explanation) facts() [][2]string {
 		{"subject", x.Person.Subject},
 		{"found by", x.Evidence},
 		{"owner", x.Owner},
-		{"policies", revision},
+		{"revision", revision},
 	}
 }
 

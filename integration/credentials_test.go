@@ -1,0 +1,100 @@
+package integration_test
+
+import (
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+)
+
+// credentials are all that went over the wire in a test. None of them may be in a
+// log (SEC-22).
+type credentials map[credential]bool
+
+// credential is a value and the name of the parameter that held it.
+type credential struct{ name, value string }
+
+// secretParams are parameters of forms and members of answers.
+var secretParams = []string{
+	"access_token", "refresh_token", "pct", "rpt", "ticket", "id_token", "claim_token", "pushed_claims", "subject_token",
+	"token", "client_secret", "client_assertion", "registration_access_token", "password", "code", "authorization_code", "code_verifier",
+}
+
+// add takes in what is long enough to be no word of a test's own.
+func (c credentials) add(name, value string) {
+	if len(value) >= 16 {
+		c[credential{name, value}] = true
+	}
+}
+
+func (c credentials) request(r *http.Request) {
+	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	c.add("Authorization "+scheme, rest)
+	if raw, err := base64.StdEncoding.DecodeString(rest); err == nil && scheme == "Basic" {
+		_, secret, _ := strings.Cut(string(raw), ":")
+		c.add("secret", secret)
+	}
+	c.add(oauth.HeaderDPoP, r.Header.Get(oauth.HeaderDPoP))
+	if r.GetBody == nil {
+		return
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return
+	}
+	text, _ := io.ReadAll(body)
+	form, err := url.ParseQuery(string(text))
+	if err != nil {
+		return
+	}
+	for _, name := range secretParams {
+		c.add(name, form.Get(name))
+	}
+}
+
+func (c credentials) answer(a answer) {
+	for _, name := range secretParams {
+		c.add(name, a.get(name))
+	}
+	challenges, err := oauth.ParseChallenges(a.header.Values("WWW-Authenticate"))
+	if err != nil {
+		return
+	}
+	for _, challenge := range challenges {
+		c.add("ticket", challenge.Get("ticket"))
+	}
+}
+
+// searchLog looks for every credential in the log of DEBUG.
+func (w *world) searchLog() {
+	log, err := os.ReadFile(filepath.Join(w.dir, "log"))
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	if found := w.seen.in(string(log)); found != "" {
+		w.t.Errorf("SEC-22: in the log: %s", found)
+	}
+}
+
+// in says where a credential stands in a log; "" = nowhere. Caddy itself prints the
+// configuration there, literal secrets included.
+func (c credentials) in(log string) string {
+	var text strings.Builder
+	for line := range strings.SplitSeq(log, "\n") {
+		if !strings.Contains(line, `"msg":"adjusted config"`) {
+			text.WriteString(line + "\n")
+		}
+	}
+	for secret := range c {
+		if i := strings.Index(text.String(), secret.value); i >= 0 {
+			return secret.name + ": …" + text.String()[max(0, i-200):min(text.Len(), i+300)]
+		}
+	}
+	return ""
+}

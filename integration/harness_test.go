@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,7 @@ type world struct {
 	dir    string
 	text   string // the Caddyfile
 	config map[string]any
+	loads  int // how often a configuration was loaded
 	client *http.Client
 	hits   *atomic.Int64 // requests that reached the backend
 	asked  int           // how often rqp wanted the user's access token
@@ -162,17 +164,49 @@ func (w *world) adapt(input string) {
 // reload loads the configuration again, by force.
 func (w *world) reload() {
 	w.t.Helper()
-	body, err := json.Marshal(w.config)
+	if err := caddy.Load(w.numbered(), true); err != nil {
+		w.t.Fatal(err)
+	}
+	if w.client != nil { // a connection of before, busy or not, would still be served as before
+		w.client.CloseIdleConnections()
+		w.client = w.newClient()
+	}
+}
+
+// numbered is the configuration with a page that tells how often it was loaded.
+func (w *world) numbered() []byte {
+	w.t.Helper()
+	w.loads++
+	text, err := json.Marshal(w.config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := caddy.Load(body, true); err != nil {
+	var config map[string]any
+	if err := json.Unmarshal(text, &config); err != nil {
 		w.t.Fatal(err)
 	}
-	if w.client != nil { // a connection of before would still be served as before
-		w.client.CloseIdleConnections()
+	page := map[string]any{
+		"match":    []any{map[string]any{"path": []string{loadsPage}}},
+		"handle":   []any{map[string]any{"handler": "static_response", "body": strconv.Itoa(w.loads)}},
+		"terminal": true,
 	}
+	apps, _ := config["apps"].(map[string]any)
+	web, _ := apps["http"].(map[string]any)
+	servers, _ := web["servers"].(map[string]any)
+	for _, server := range servers {
+		if server, ok := server.(map[string]any); ok {
+			routes, _ := server["routes"].([]any)
+			server["routes"] = append([]any{page}, routes...)
+		}
+	}
+	text, err = json.Marshal(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return text
 }
+
+const loadsPage = "/.test/loads"
 
 // newClient dials loopback for every host and trusts the internal CA alone. The
 // root is there as soon as the configuration is loaded.
@@ -198,23 +232,41 @@ func (w *world) newClient() *http.Client {
 	}
 }
 
-// await waits for the certificates: they are made asynchronously after load.
+// await waits for the certificates, which are made asynchronously after load, and
+// until the servers of the configuration before have let go of the port: for a
+// moment new connections may still get to them.
 func (w *world) await() {
 	w.t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for _, host := range []string{"as", "bob", "api"} {
-		for {
-			res, err := w.client.Get(w.url(host, "/.well-known/openid-configuration"))
-			if err == nil {
-				_ = res.Body.Close()
-				break
+		for good := 0; good < 4; {
+			err := w.answers(host)
+			if good++; err == nil {
+				continue
 			}
+			good = 0
 			if time.Now().After(deadline) {
 				w.t.Fatalf("%s does not answer: %v", host, err)
 			}
 			time.Sleep(20 * time.Millisecond) // polling a real server: there is no clock to inject
 		}
 	}
+}
+
+// answers asks, on a connection of its own, which configuration serves a host.
+func (w *world) answers(host string) error {
+	client := w.newClient()
+	defer client.CloseIdleConnections()
+	res, err := client.Get(w.url(host, loadsPage))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && string(body) != strconv.Itoa(w.loads) {
+		err = fmt.Errorf("answered by configuration %q, not %d", body, w.loads)
+	}
+	return err
 }
 
 func (w *world) url(host, path string) string {

@@ -3,6 +3,7 @@ package uma_test
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -14,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
-// UMA_SCALE are the sizes that BenchmarkScale compares; the full run is
+// defaultSizes are what BenchmarkScale compares when UMA_SCALE names no sizes; the
+// full run is
 //
 //	UMA_SCALE=1000,100000,1000000 go test ./internal/uma -run '^$' -bench Scale -benchtime 1x -timeout 60m
 const defaultSizes = "1000,20000"
@@ -37,29 +40,35 @@ func BenchmarkScale(b *testing.B) {
 	for _, kind := range []string{"bolt", "postgres"} {
 		b.Run(kind, func(b *testing.B) {
 			for range b.N {
-				compareSizes(b, kind, sizes, 20, 15)
+				// Not by b.Log: go test cuts it off.
+				_, _ = io.WriteString(os.Stdout, compareSizes(b, kind, sizes, 20, 15))
 			}
 		})
 	}
 }
 
 // TestScale keeps the benchmark from rotting.
-func TestScale(t *testing.T) { compareSizes(t, "bolt", []int{10, 300}, 1, 2) }
+func TestScale(t *testing.T) { t.Log(compareSizes(t, "bolt", []int{10, 300}, 1, 2)) }
 
 // world is a server with many resources and grants.
 type world struct {
 	*bench
+	kind  string
 	size  int
+	disk  int64 // bytes that the documents take
 	pat   string
 	spent map[string][]time.Duration
 }
 
-func compareSizes(t testing.TB, kind string, sizes []int, rounds, calls int) {
+// compareSizes gives what it measured, as tables.
+func compareSizes(t testing.TB, kind string, sizes []int, rounds, calls int) string {
 	t.Helper()
 	var worlds []*world
+	var said strings.Builder
 	for _, n := range sizes {
+		start := time.Now()
 		w := newWorld(t, kind, n)
-		t.Logf("%s with %d resources and grants: %s, %s", kind, n, memory(), w.disk())
+		fmt.Fprintf(&said, "\n%s, %d resources and grants: %s, %d MiB on disk, made in %v", kind, n, memory(), w.disk>>20, time.Since(start).Round(time.Second))
 		w.readAll()
 		worlds = append(worlds, w)
 	}
@@ -70,16 +79,28 @@ func compareSizes(t testing.TB, kind string, sizes []int, rounds, calls int) {
 			}
 		}
 	}
-	table := "\n| call | store | resources and grants | median | p99 | to the smallest |\n|---|---|---|---|---|---|"
+	said.WriteString(table(worlds))
+	for _, w := range worlds {
+		w.listAll(&said)
+	}
+	for _, w := range worlds {
+		w.sweepAll(&said)
+		w.reopen(&said)
+	}
+	return said.String() + "\n\n"
+}
+
+func table(worlds []*world) string {
+	text := "\n\n| call | store | resources and grants | median | p99 | to the smallest |\n|---|---|---|---|---|---|"
 	for _, op := range slices.Sorted(maps.Keys(worlds[0].spent)) {
 		base := median(worlds[0].spent[op])
 		for _, w := range worlds {
 			m := median(w.spent[op])
-			table += fmt.Sprintf("\n| %s | %s | %d | %v | %v | %.2f |", op, kind, w.size, m.Round(time.Microsecond),
+			text += fmt.Sprintf("\n| %s | %s | %d | %v | %v | %.2f |", op, w.kind, w.size, m.Round(time.Microsecond),
 				percentile(w.spent[op], 99).Round(time.Microsecond), float64(m)/float64(base))
 		}
 	}
-	t.Log(table) // one text: go test cuts off a longer list of lines
+	return text + "\n"
 }
 
 func median(d []time.Duration) time.Duration { return percentile(d, 50) }
@@ -98,11 +119,12 @@ func memory() string {
 
 func newWorld(t testing.TB, kind string, n int) *world {
 	t.Helper()
-	edits := []func(*bench){}
+	edits := []func(*bench){refreshing}
 	if kind == "postgres" {
 		edits = append(edits, onPostgres)
 	}
-	w := &world{bench: newBench(t, edits...), size: n, spent: map[string][]time.Duration{}}
+	w := &world{bench: newBench(t, edits...), kind: kind, size: n, spent: map[string][]time.Duration{}}
+	before := w.onDisk()
 	var ops []store.Op
 	for i := range n {
 		more, _, _, err := w.server.Seed(t.Context(), i, "api", "bob-"+strconv.Itoa(i))
@@ -116,6 +138,7 @@ func newWorld(t testing.TB, kind string, n int) *world {
 			ops = ops[:0]
 		}
 	}
+	w.disk = w.onDisk() - before
 	w.pat = w.bench.pat("api")
 	return w
 }
@@ -137,15 +160,6 @@ func (w *world) readAll() {
 			after = docs[len(docs)-1].ID
 		}
 	}
-}
-
-// disk is how large the store's file is; the documents of PostgreSQL are elsewhere.
-func (w *world) disk() string {
-	info, err := os.Stat(w.path)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return fmt.Sprintf("%d MiB of file", info.Size()>>20)
 }
 
 // timed takes the time of one call, which must succeed.
@@ -171,8 +185,11 @@ func (w *world) measure() {
 	ticket := w.timed("permission request", http.StatusCreated, func() reply {
 		return w.call(w.pat, http.MethodPost, "permission", permission)
 	}).get("ticket")
-	claims := w.sign(w.bench.claims(ticket, nil))
-	w.timed("ticket to RPT", http.StatusOK, func() reply { return w.present(ticket, claims) })
+	form := map[string]string{
+		"ticket": ticket, "claim_token": w.sign(w.bench.claims(ticket, nil)), "claim_token_format": oauth.ClaimTokenFormatJWT,
+	}
+	refresh := w.timed("ticket to RPT", http.StatusOK, func() reply { return w.asWeb(form) }).get("refresh_token")
+	w.timed("refresh", http.StatusOK, func() reply { return w.renew(refresh) })
 	w.timed("introspection", http.StatusOK, func() reply {
 		return w.send("introspect", map[string]string{"token": rpt}, bearer(w.pat))
 	})

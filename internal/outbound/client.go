@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -44,14 +45,15 @@ func (t *strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = resp.Body.Close()
 		return nil, temporary(errEncoded)
 	}
-	resp.Body = &capped{ReadCloser: resp.Body, left: maxAnswer}
+	resp.Body = &capped{ReadCloser: resp.Body, left: maxAnswer, gaveUp: r.Context().Err}
 	return resp, nil
 }
 
 // capped is a body that ends in an error where it gets too large.
 type capped struct {
 	io.ReadCloser
-	left int64
+	left   int64
+	gaveUp func() error
 }
 
 // Read implements io.Reader.
@@ -65,6 +67,10 @@ func (c *capped) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	if c.left -= int64(n); c.left < 0 {
 		return n - 1, temporary(errTooLarge)
+	}
+	// A server may end a body in good form when it sees us give up.
+	if gone := c.gaveUp(); errors.Is(err, io.EOF) && gone != nil {
+		return n, temporary(gone)
 	}
 	return n, err
 }

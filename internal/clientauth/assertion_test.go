@@ -250,6 +250,25 @@ func TestOA_18_Replay(t *testing.T) {
 			t.Errorf("after %v more: %v", after, err)
 		}
 	}
+	t.Run("a clock that is set back opens nothing", func(t *testing.T) {
+		b := newBench(t)
+		old := key.Sign(nil, b.good(map[string]any{"jti": "old"}))
+		if err := b.try(t, client, "web", old); err != nil {
+			t.Fatal(err)
+		}
+		b.pass(10 * time.Minute)
+		if err := b.try(t, client, "web", key.Sign(nil, b.good(nil))); err != nil { // the old one is forgotten
+			t.Fatal(err)
+		}
+		b.pass(-10 * time.Minute)
+		if err := b.try(t, client, "web", old); code(err) != "invalid_client" {
+			t.Errorf("%v", err)
+		}
+		b.pass(10 * time.Minute)
+		if err := b.try(t, client, "web", key.Sign(nil, b.good(nil))); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	})
 	t.Run("the same jti in another assertion", func(t *testing.T) {
 		if err := b.try(t, client, "web", key.Sign(nil, b.good(map[string]any{"jti": "once"}))); code(err) != "invalid_client" {
 			t.Errorf("%v", err)

@@ -210,6 +210,41 @@ func TestMethodIsHeld(t *testing.T) {
 	}
 }
 
+// A connection may outlive the certificate that its handshake was verified with
+// (RFC 5280 §4.1.2.5); a self-signed one is good as long as the key is registered
+// (RFC 8705 §2.2).
+func TestCertificateExpires(t *testing.T) {
+	key := newKey(t)
+	cert := certificate(t, key, subject)
+	byDN := clientauth.Client{ID: "web", Credentials: clientauth.Credentials{TLSSubject: subjectDN}}
+	byKey := clientauth.Client{ID: "web", Credentials: clientauth.Credentials{
+		JWKS: josetest.JWKS(josetest.Key{KID: "k1", Alg: "ES256", Private: key}.JWK(nil)), TLSSelfSigned: true,
+	}}
+	for name, tc := range map[string]struct {
+		client clientauth.Client
+		after  time.Duration
+		ok     bool
+	}{
+		"subject, in time":     {byDN, time.Hour, true},
+		"subject, not yet":     {byDN, -time.Second, false},
+		"subject, expired":     {byDN, time.Hour + time.Second, false},
+		"self-signed, expired": {byKey, time.Hour + time.Second, true},
+		"self-signed, not yet": {byKey, -time.Second, true},
+		"self-signed, in time": {byKey, time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.pass(tc.after)
+			_, err := b.Authenticate(t.Context(), tc.client, clientauth.Request{
+				Credentials: oauth.Credentials{ClientID: "web", Method: oauth.AuthNone}, TLS: state(tc.client.TLSSubject != "", cert),
+			})
+			if (err == nil) != tc.ok || !tc.ok && code(err) != "invalid_client" {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // What a real TLS layer says: it verifies only if it was told to, and the name in
 // a certificate that nobody verified counts for nothing.
 func TestCertificatesOverTLS(t *testing.T) {

@@ -35,6 +35,7 @@ type window struct {
 	byClient map[string]map[[sha256.Size]byte]time.Time
 	total    int
 	swept    time.Time
+	gone     time.Time // the latest end of those that were forgotten
 }
 
 // sweepEvery is how often expired ones are looked for.
@@ -54,9 +55,13 @@ func (w *window) use(client, jti string, until, now time.Time) (bool, error) {
 	w.sweep(now)
 	id := sha256.Sum256([]byte(jti))
 	mine := w.byClient[client]
-	if end, known := mine[id]; known && now.Before(end) {
+	end, known := mine[id]
+	if known && now.Before(end) || !until.After(w.gone) {
+		// A clock that is set back must not open what was forgotten.
 		return false, nil
-	} else if known {
+	}
+	if known {
+		w.gone = later(w.gone, end)
 		mine[id] = until
 		return true, nil
 	}
@@ -84,10 +89,18 @@ func (w *window) sweep(now time.Time) {
 			if !now.Before(end) {
 				delete(mine, id)
 				w.total--
+				w.gone = later(w.gone, end)
 			}
 		}
 		if len(mine) == 0 {
 			delete(w.byClient, client)
 		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -66,8 +66,15 @@ type member struct {
 	Alg    string   `json:"alg"`
 	KeyOps []string `json:"key_ops"`
 	E      any      `json:"e"`
-	D      any      `json:"d"`
-	K      any      `json:"k"`
+
+	D   any `json:"d"`
+	P   any `json:"p"`
+	Q   any `json:"q"`
+	DP  any `json:"dp"`
+	DQ  any `json:"dq"`
+	QI  any `json:"qi"`
+	Oth any `json:"oth"`
+	K   any `json:"k"`
 }
 
 func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
@@ -88,8 +95,12 @@ func parseKey(raw []byte) (key PublicKey, usable bool, err error) {
 	return PublicKey{KID: m.KID, Alg: m.Alg, Key: public}, true, nil
 }
 
-// secret tells whether this is, or holds, a key that nobody else may have.
-func (m member) secret() bool { return m.D != nil || m.K != nil || m.KTY == "oct" }
+// secret tells whether this is, or holds, a key that nobody else may have. A prime
+// or an exponent of RSA gives the rest away (RFC 7518 §6.3.2).
+func (m member) secret() bool {
+	parts := []any{m.D, m.P, m.Q, m.DP, m.DQ, m.QI, m.Oth, m.K}
+	return m.KTY == "oct" || slices.ContainsFunc(parts, func(part any) bool { return part != nil })
+}
 
 // public reads the key itself, if it may verify signatures and is strong.
 func (m member) public(raw []byte) (crypto.PublicKey, bool) {

@@ -50,6 +50,9 @@ func CheckTime(word string, d time.Duration) error {
 	return nil
 }
 
+// maxRounds is how many need_info answers a process may get at most.
+const maxRounds = 100
+
 // maxJWKSURI is more than any URL of keys needs.
 const maxJWKSURI = 2048
 
@@ -58,6 +61,9 @@ func (c *Config) checkScalars() error {
 	case ContinuityDefault, ContinuityDeny, ContinuityWarn, ContinuityOff:
 	default:
 		return fmt.Errorf("continuity '%s' is unknown; write deny, warn or off", c.Continuity)
+	}
+	if c.Rounds < 0 || c.Rounds > maxRounds { // 0 = the default
+		return fmt.Errorf("need_info_rounds must be a number from 1 to %d", maxRounds)
 	}
 	for _, d := range []struct {
 		word  string

@@ -74,6 +74,10 @@ func TestCheck(t *testing.T) {
 		{"accept_pct with pct", func(c *uma.Config) { c.Policies[0].AcceptPCT, c.PCTLifetime = true, time.Hour }, ""},
 		{"deny in shadow", func(c *uma.Config) { c.Policies[0].Deny, c.Policies[0].Shadow = true, true }, ""},
 
+		{"the most rounds", func(c *uma.Config) { c.Rounds = 100 }, ""},
+		{"too many rounds", func(c *uma.Config) { c.Rounds = 101 }, "need_info_rounds must be a number from 1 to 100"},
+		{"a negative number of rounds", func(c *uma.Config) { c.Rounds = -1 }, "need_info_rounds must be a number from 1 to 100"},
+
 		{"continuity", func(c *uma.Config) { c.Continuity = uma.ContinuityOff }, ""},
 		{"unknown continuity", func(c *uma.Config) { c.Continuity = "none" }, "continuity 'none' is unknown"},
 		{"a year", func(c *uma.Config) { c.RefreshLifetime = 365 * 24 * time.Hour }, ""},

@@ -64,7 +64,7 @@ func (s *Store) upgrade(ctx context.Context, db *sql.DB, p *goose.Provider) erro
 	}
 	defer func() { _ = conn.Close() }()
 	// The lock ends with the session, whatever happens to us.
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockNumber(s.schema)); err != nil {
+	if _, err := conn.ExecContext(ctx, "SELECT pg_catalog.pg_advisory_lock($1::bigint)", lockNumber(s.schema)); err != nil {
 		return err
 	}
 	if err := makeSchema(ctx, conn, s.schema); err != nil {

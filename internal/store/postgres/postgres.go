@@ -31,7 +31,10 @@ func statementsFor(schema string) statements {
 		get:       in(fields + `WHERE key = $2 AND ` + live),
 		list:      in(fields + `WHERE sha256(tenant || '\x00'::bytea || kind) = $2` + page),
 		listIndex: in(fields + `WHERE sha256(tenant || '\x00'::bytea || kind || '\x00'::bytea || idx) = $2 AND idx <> ''` + page),
-		commit:    in(`SELECT SCHEMA.commit_ops($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
+		// The types say which function is meant: for a parameter without one the server
+		// would prefer a function with text that somebody else made.
+		commit: in(`SELECT SCHEMA.commit_ops($1::text, $2::timestamptz, $3::integer[], $4::integer[], $5::bytea[],
+				$6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[], $11::timestamptz[], $12::bytea[])`),
 		// Rows that another node is sweeping or changing are left to it.
 		sweep: in(`WITH due AS MATERIALIZED (
 				SELECT key FROM SCHEMA.doc WHERE expires <= coalesce($1::timestamptz, now())

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -33,7 +34,7 @@ func (a *Authenticator) verifyCertificate(ctx context.Context, client Client, st
 	if cert == nil {
 		return false, nil
 	}
-	if client.TLSSubject != "" && client.takes(oauth.AuthTLS) && isSubject(cert, client.TLSSubject, state) {
+	if client.TLSSubject != "" && client.takes(oauth.AuthTLS) && isSubject(cert, client.TLSSubject, state, a.cfg.Now()) {
 		return true, nil
 	}
 	if !client.TLSSelfSigned || !client.takes(oauth.AuthSelfSignedTLS) {
@@ -54,9 +55,10 @@ func (a *Authenticator) verifyCertificate(ctx context.Context, client Client, st
 
 // isSubject holds RFC 8705 §2.1: the TLS layer has built a chain to a CA that the
 // administrator trusts for clients, and the subject is the registered one.
-// Without the chain anybody could have written that name.
-func isSubject(cert *x509.Certificate, want string, state *tls.ConnectionState) bool {
-	if len(state.VerifiedChains) == 0 {
+// Without the chain anybody could have written that name. A connection may live
+// longer than the certificate that it began with.
+func isSubject(cert *x509.Certificate, want string, state *tls.ConnectionState, now time.Time) bool {
+	if len(state.VerifiedChains) == 0 || now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
 		return false
 	}
 	expected, err := ParseDN(want)

@@ -37,7 +37,8 @@ type Metadata struct {
 	ClaimsSupported                   []string `json:"claims_supported,omitempty"`
 
 	// TokenEndpointAuthSigningAlgs are those of client assertions (RFC 8414 §2).
-	TokenEndpointAuthSigningAlgs []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	TokenEndpointAuthSigningAlgs      []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	RevocationEndpointAuthSigningAlgs []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	// TLSBoundTokens says that tokens can be bound to certificates (RFC 8705 §3.3).
 	TLSBoundTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	// ClientDocuments is of draft-ietf-oauth-client-id-metadata-document §6.

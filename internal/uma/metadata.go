@@ -41,6 +41,8 @@ func (s *Server) metadata() oauth.Metadata {
 	m.IntrospectionEndpointAuthMethodsSupported = []string{"Bearer"}
 	m.IntrospectionSigningAlgValuesSupported = []string{s.cfg.IntrospectionKeys.Alg()}
 	m.RevocationEndpointAuthMethodsSupported = m.TokenEndpointAuthMethodsSupported
+	// RFC 8414 §2: it MUST be there if private_key_jwt is among them.
+	m.RevocationEndpointAuthSigningAlgs = m.TokenEndpointAuthSigningAlgs
 	if s.cfg.RefreshLifetime > 0 {
 		m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantRefreshToken)
 	}

@@ -251,6 +251,9 @@ func (w *world) await() {
 			time.Sleep(20 * time.Millisecond) // polling a real server: there is no clock to inject
 		}
 	}
+	// The configuration before may have accepted these connections in its last
+	// moment, and would serve what comes over them.
+	w.client.CloseIdleConnections()
 }
 
 // answers asks, on a connection of its own, which configuration serves a host.

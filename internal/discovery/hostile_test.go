@@ -71,8 +71,8 @@ func TestSEC_09_HostileProviders(t *testing.T) {
 				if n := op.Hits(path); n != 1 {
 					t.Errorf("%d requests there, want 1", n)
 				}
-				// One slow answer, and time for the machine.
-				if c.time > timeout+3*time.Second || c.alloc > 48<<20 || c.sent > 16<<20 || c.requests > 3 {
+				// One slow answer and not one for each token, on any machine.
+				if c.time > 20*timeout || c.alloc > 48<<20 || c.sent > 16<<20 || c.requests > 3 {
 					t.Errorf("20 tokens cost %+v", c)
 				}
 				t.Logf("20 tokens: %v, %d KiB allocated, %d requests, %d KiB sent", c.time.Round(time.Millisecond), c.alloc>>10, c.requests, c.sent>>10)
@@ -142,7 +142,9 @@ func TestSEC_09_TenThousandInventedDomains(t *testing.T) {
 	const n = 10_000
 	op, domains := hosts(t, n)
 	hang, release := make(chan struct{}, n), make(chan struct{})
-	w := newWorldWith(t, op, discovery.Config{}, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots})
+	// The strangers hang longer than Bob could wait for a place of theirs.
+	const timeout = 10 * time.Minute
+	w := newWorldWith(t, op, discovery.Config{}, outbound.Config{ConnectTo: op.ConnectTo(domains...), Roots: op.Roots, Timeout: timeout})
 	w.grant(bob)
 	w.pass(15 * time.Minute)
 	op.Misbehave(fakeop.WebFinger, func(rw http.ResponseWriter, r *http.Request) {
@@ -177,8 +179,10 @@ func TestSEC_09_TenThousandInventedDomains(t *testing.T) {
 			t.Errorf("Bob, in the middle of it: %v", err)
 		}
 		bobs := time.Since(start)
-		if bobs > 2*time.Second { // a stranger's request would hang for three
-			t.Errorf("Bob waited %v", bobs)
+		for _, path := range []string{fakeop.WebFinger, fakeop.JWKS} {
+			if n := op.Hits("bob.example" + path); n != 1 {
+				t.Errorf("%d requests for Bob at %s, want 1", n, path)
+			}
 		}
 		t.Logf("Bob's refresh in the middle of it: %v", bobs.Round(time.Millisecond))
 		close(release)

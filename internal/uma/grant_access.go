@@ -29,7 +29,11 @@ func (s *Server) grantAccess(ctx context.Context, req *tokenRequest) (*oauth.Tok
 		return nil, oauth.Errorf(oauth.CodeUnauthorizedClient, "this client is no resource server and has no scopes of its own")
 	}
 	scopes := req.client.Scopes
-	if asked := strings.Fields(req.form.Get("scope")); len(asked) > 0 {
+	asked, err := parseScope(req.form)
+	if err != nil {
+		return nil, err
+	}
+	if len(asked) > 0 {
 		if !allOf(asked, scopes) {
 			return nil, oauth.Errorf(oauth.CodeInvalidScope, "a scope is not registered for the client")
 		}

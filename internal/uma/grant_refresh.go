@@ -3,7 +3,6 @@ package uma
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -35,7 +34,11 @@ func (s *Server) refresh(ctx context.Context, req *tokenRequest, token string) (
 	if err != nil {
 		return nil, err
 	}
-	what, scopes, err := s.refreshed(ctx, g, strings.Fields(req.form.Get("scope")))
+	asked, err := parseScope(req.form)
+	if err != nil {
+		return nil, err
+	}
+	what, scopes, err := s.refreshed(ctx, g, asked)
 	if err != nil {
 		return nil, err
 	}

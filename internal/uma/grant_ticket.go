@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -86,8 +85,11 @@ func (s *Server) parseTicketRequest(req *tokenRequest) (*process, error) {
 	}
 	p := &process{
 		req: req, ticketText: req.form.Get("ticket"), claimToken: req.form.Get("claim_token"),
-		format: req.form.Get("claim_token_format"), scope: strings.Fields(req.form.Get("scope")),
-		pct: req.form.Get("pct"), rpt: req.form.Get("rpt"),
+		format: req.form.Get("claim_token_format"), pct: req.form.Get("pct"), rpt: req.form.Get("rpt"),
+	}
+	var err error
+	if p.scope, err = parseScope(req.form); err != nil {
+		return nil, err
 	}
 	if p.ticketText == "" {
 		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "ticket is missing")

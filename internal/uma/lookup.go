@@ -3,6 +3,7 @@ package uma
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -70,12 +71,29 @@ func (p *process) request(want ticketPermission, rec resourceRecord) requested {
 		if inTicket {
 			kept++
 		}
-		if inTicket || slices.Contains(p.scope, scope) && slices.Contains(p.req.client.Scopes, scope) {
+		if inTicket || slices.Contains(p.req.client.Scopes, scope) && slices.Contains(p.scope, scope) {
 			r.scopes = append(r.scopes, scope)
 		}
 	}
 	r.lost = kept < len(want.Scopes)
 	return r
+}
+
+// parseScope reads the parameter scope (RFC 6749 §3.3). Each one counts once, and
+// more than a resource can offer are refused: they are compared with every scope of
+// every resource, which a body full of them would make a long work.
+func parseScope(form oauth.Form) ([]string, error) {
+	var scopes []string
+	seen := map[string]bool{}
+	for scope := range strings.FieldsSeq(form.Get("scope")) {
+		if !seen[scope] {
+			seen[scope], scopes = true, append(scopes, scope)
+		}
+		if len(scopes) > maxScopes {
+			return nil, oauth.Errorf(oauth.CodeInvalidScope, "at most %d scopes may be asked for", maxScopes)
+		}
+	}
+	return scopes, nil
 }
 
 // checkScope: a scope that no resource of the ticket offers is an error (UMA

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,5 +141,27 @@ func TestUG_34_Partial(t *testing.T) {
 				t.Errorf("%v, want %v", got, tc.want)
 			}
 		})
+	}
+}
+
+// SEC-18: a body full of scopes is not compared with everything.
+func TestUG_42_TooManyScopes(t *testing.T) {
+	b := newBench(t)
+	ticket := b.fresh()
+	list := func(n int) string {
+		var names []string
+		for i := range n {
+			names = append(names, "s"+strconv.Itoa(i))
+		}
+		return strings.Join(names, " ")
+	}
+	present := func(scope string) reply {
+		return b.present(ticket, b.sign(b.claims(ticket, nil)), map[string]string{"scope": scope})
+	}
+	if res := present(list(257)); res.code() != "invalid_scope" {
+		t.Fatalf("%d %s", res.status, res.text)
+	}
+	if res := present(strings.Repeat("get ", 10_000)); res.status != http.StatusOK { // one scope; and the ticket was usable still
+		t.Errorf("%d %s", res.status, res.text)
 	}
 }

@@ -70,7 +70,7 @@ func (p *process) request(want ticketPermission, rec resourceRecord) requested {
 		if inTicket {
 			kept++
 		}
-		if inTicket || slices.Contains(p.scope, scope) && slices.Contains(p.req.client.Scopes, scope) {
+		if inTicket || slices.Contains(p.req.client.Scopes, scope) && slices.Contains(p.scope, scope) {
 			r.scopes = append(r.scopes, scope)
 		}
 	}

@@ -81,3 +81,9 @@ func ParseClientDocument(body []byte, id string) (clientauth.Client, error) {
 
 // ParseClientID tells whether an id may be the URL of a document.
 func ParseClientID(id string) (host string, ok bool) { return parseClientID(id) }
+
+// TicketHash is the id under which a ticket is remembered when it is spent.
+func (s *Server) TicketHash(ctx context.Context, text, client string) (string, error) {
+	t, err := s.openTicket(ctx, text, client)
+	return hashID(t.ID), err
+}

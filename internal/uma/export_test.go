@@ -123,3 +123,9 @@ func (s *Server) Seed(ctx context.Context, i int, server string, sub string) (op
 	})
 	return slices.Concat([]store.Op{store.Create(doc), grantOp}, decision, more), id('r'), answer.AccessToken, err
 }
+
+// TicketHash is the id under which a ticket is remembered when it is spent.
+func (s *Server) TicketHash(ctx context.Context, text, client string) (string, error) {
+	t, err := s.openTicket(ctx, text, client)
+	return hashID(t.ID), err
+}

@@ -14,7 +14,7 @@ import (
 const (
 	sweepEvery  = time.Minute
 	sweepBatch  = 500
-	sweepRounds = 20
+	sweepRounds = 200
 )
 
 // sweeper removes expired documents while the app runs.

@@ -106,3 +106,13 @@ func recall(ctx context.Context, box *seal.Box, text string, data ...string) (*p
 		Claims: k.Claims, evidence: k.Evidence, key: k.Key,
 	}, k, nil
 }
+
+// secretBox seals for one kind of record under a secret that somebody else holds:
+// a successor ticket, or the client with its PCT. The record is found by its hash.
+func (s *Server) secretBox(kind, secret string) (*seal.Box, []string, error) {
+	keys, err := seal.FromSecret(secret, kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	return seal.NewBox(keys), []string{kind, s.cfg.Issuer, hashID(secret)}, nil
+}

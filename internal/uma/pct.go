@@ -32,7 +32,7 @@ func (s *Server) issuePCT(ctx context.Context, p *process) (token string, ops []
 		return "", nil, nil
 	}
 	token = prefixPCT + randomText(32)
-	box, data, err := s.pctBox(token)
+	box, data, err := s.secretBox(kindPCT, token)
 	if err != nil {
 		return "", nil, err
 	}
@@ -65,7 +65,7 @@ func (s *Server) recallPCT(ctx context.Context, p *process) (*party, error) {
 	if !rec.usable(p.req, s.cfg.Now()) {
 		return nil, nil //nolint:nilnil // not for this request
 	}
-	box, data, err := s.pctBox(p.pct)
+	box, data, err := s.secretBox(kindPCT, p.pct)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +96,4 @@ func (s *Server) deletePCT(ctx context.Context, hash string) ([]store.Op, error)
 		return nil, s.unavailable("PCT", err)
 	}
 	return []store.Op{store.Delete(doc.Key, doc.Rev)}, nil
-}
-
-func (s *Server) pctBox(token string) (*seal.Box, []string, error) {
-	keys, err := seal.FromSecret(token, "pct")
-	if err != nil {
-		return nil, nil, err
-	}
-	return seal.NewBox(keys), []string{"pct", s.cfg.Issuer, hashID(token)}, nil
 }

@@ -50,16 +50,17 @@ func (s *Server) claimsOf(ctx context.Context, p *process) (err error) {
 	return needs("no claims token")
 }
 
-// mayKeep tells whether claims are kept for the client of this request: one that
-// authenticates, or that proves the DPoP key of the process's first request. For
-// any other the next ticket would be a bearer token for somebody's claims.
-func (p *process) mayKeep() bool {
-	return !p.req.client.Public || p.ticket.Key != "" && p.req.bound.JKT == p.ticket.Key
+// mayKeep tells whether claims are kept for the client of this request, under a
+// ticket: for one that authenticates, or that proves the DPoP key of the process's
+// first request. For any other the ticket would be a bearer token for somebody's
+// claims.
+func (p *process) mayKeep(t *ticket) bool {
+	return !p.req.client.Public || t.Key != "" && p.req.bound.JKT == t.Key
 }
 
 // recallClaims gives the claims kept since the round before, or nothing.
 func (s *Server) recallClaims(ctx context.Context, p *process) (*party, error) {
-	if p.ticket.Secret == "" || !p.mayKeep() {
+	if p.ticket.Secret == "" || !p.mayKeep(&p.ticket) {
 		return nil, nil //nolint:nilnil // nothing is kept
 	}
 	rec, doc, err := load[processRecord](ctx, s, kindProcess, hashID(p.ticket.Secret))
@@ -69,7 +70,7 @@ func (s *Server) recallClaims(ctx context.Context, p *process) (*party, error) {
 	if err != nil {
 		return nil, s.unavailable("process", err)
 	}
-	box, data, err := s.processBox(p.ticket.Secret)
+	box, data, err := s.secretBox(kindProcess, p.ticket.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (s *Server) keepClaims(ctx context.Context, p *process, next *ticket) ([]st
 	if p.kept != nil {
 		ops = append(ops, store.Delete(p.kept.Key, p.kept.Rev))
 	}
-	if !p.mayKeepNext(next) || p.party != nil && p.party.source == fromPCT {
+	if !p.mayKeep(next) || p.party != nil && p.party.source == fromPCT {
 		return ops, nil
 	}
 	if p.party == nil { // a token that is not acceptable does not replace what was
@@ -123,7 +124,7 @@ func (s *Server) keepClaims(ctx context.Context, p *process, next *ticket) ([]st
 		return ops, nil
 	}
 	next.Secret = randomText(32)
-	box, data, err := s.processBox(next.Secret)
+	box, data, err := s.secretBox(kindProcess, next.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -136,17 +137,4 @@ func (s *Server) keepClaims(ctx context.Context, p *process, next *ticket) ([]st
 		version: version{currentVersion}, Client: next.Client, Party: sealed,
 	})
 	return append(ops, store.Create(doc)), err
-}
-
-// mayKeepNext is mayKeep for the round that comes.
-func (p *process) mayKeepNext(next *ticket) bool {
-	return !p.req.client.Public || next.Key != "" && p.req.bound.JKT == next.Key
-}
-
-func (s *Server) processBox(secret string) (*seal.Box, []string, error) {
-	keys, err := seal.FromSecret(secret, "process")
-	if err != nil {
-		return nil, nil, err
-	}
-	return seal.NewBox(keys), []string{"process", s.cfg.Issuer, hashID(secret)}, nil
 }

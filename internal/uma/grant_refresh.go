@@ -2,7 +2,6 @@ package uma
 
 import (
 	"context"
-	"slices"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -121,8 +120,6 @@ func (s *Server) refreshed(ctx context.Context, g *grant, scopes []string) ([]oa
 	if len(scopes) == 0 {
 		return what, nil, nil
 	}
-	slices.Sort(scopes)
-	scopes = slices.Compact(scopes)
 	for _, scope := range scopes {
 		if len(narrow(g.rec.Permissions, []string{scope})) == 0 {
 			return nil, nil, oauth.Errorf(oauth.CodeInvalidScope, "a scope was not granted")

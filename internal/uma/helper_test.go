@@ -208,19 +208,7 @@ func (b *bench) permissions(res reply) map[string][]string {
 	if res.status != http.StatusOK {
 		b.t.Fatalf("no RPT: %d %s", res.status, res.text)
 	}
-	all := map[string][]string{}
-	list, _ := payload(b.t, res.get("access_token"))["permissions"].([]any)
-	for _, entry := range list {
-		p, _ := entry.(map[string]any)
-		id, _ := p["resource_id"].(string)
-		scopes, _ := p["resource_scopes"].([]any)
-		all[id] = []string{}
-		for _, scope := range scopes {
-			text, _ := scope.(string)
-			all[id] = append(all[id], text)
-		}
-	}
-	return all
+	return scopesIn(payload(b.t, res.get("access_token"))["permissions"])
 }
 
 // ask presents a ticket together with a good claims token of bob.

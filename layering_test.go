@@ -51,7 +51,7 @@ var (
 
 // engines are separate trust domains. They meet, in code as on the wire, only
 // through HTTP messages; not even their tests import another one.
-var engines = []string{"internal/uma", "internal/sts", "internal/op", "internal/rs"}
+var engines = []string{"internal/uma", "internal/sts", "internal/op", "internal/rs", "internal/upstream", "internal/wrap"}
 
 // everything may be imported by the packages that show the whole.
 var everything = []string{"*"}
@@ -84,11 +84,15 @@ var packages = map[string]pkg{
 	"internal/uma": {ours: low, foreign: []string{zap, lru, xSync}},
 	"internal/sts": {ours: low, foreign: []string{zap, lru, xSync}},
 	"internal/op": {
-		ours:    []string{"internal/oauth", "internal/event", "internal/seal", "internal/limit", "internal/jose", "internal/store", "internal/clientauth"},
-		foreign: []string{"github.com/zitadel/oidc/v3", goJose, zap},
+		ours:    []string{"internal/oauth", "internal/event", "internal/seal", "internal/limit", "internal/jose", "internal/store", "internal/clientauth", "internal/dpop"},
+		foreign: []string{zap},
 	},
-	"internal/rs":  {ours: low, foreign: []string{zap, lru, xSync}},
-	"caddyuma/rqp": {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},
+	// Where the users of a security token service come from: other people's
+	// providers. Caddy-free, like the engine that they serve.
+	"internal/upstream": {ours: []string{"internal/oauth", "internal/jose", "internal/limit"}, foreign: []string{zap, lru, xSync}},
+	"internal/wrap":     {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{zap, xSync}},
+	"internal/rs":       {ours: low, foreign: []string{zap, lru, xSync}},
+	"caddyuma/rqp":      {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},
 
 	"internal/umaapp": {ours: low, foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang"}},
 	"internal/umaapp/cli": {
@@ -97,7 +101,7 @@ var packages = map[string]pkg{
 	},
 
 	"caddyuma":          {ours: adapter("internal/uma"), foreign: []string{caddyserver, zap}},
-	"caddysts":          {ours: adapter("internal/sts", "internal/op"), foreign: []string{caddyserver, zap}},
+	"caddysts":          {ours: adapter("internal/sts", "internal/op", "internal/upstream", "internal/wrap"), foreign: []string{caddyserver, zap}},
 	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap, "golang.org/x/net/http/httpguts"}},
 	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/store", "internal/store/postgres"}, foreign: []string{caddyserver, zap}},
 

@@ -1,6 +1,7 @@
 package caddysts
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,47 +11,74 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
-	"github.com/caddy-uma/caddy-uma/internal/op"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
-// service is the engine together with the provider: one issuer.
+// source is where users come from: one of the placements (DESIGN §4).
+type source struct {
+	// resolve finds the user of an access token.
+	resolve func(context.Context, string) (oauth.Subject, error)
+
+	// The rest is nil where there is nothing of the kind: endpoints besides the
+	// engine's, further grants at the token endpoint, keys to publish with those of
+	// claims tokens, and members of the metadata.
+	endpoints umaapp.Endpoints
+	other     http.Handler
+	keys      func(context.Context) ([]jose.PublicKey, error)
+	extend    func(*oauth.Metadata)
+	consent   func(context.Context, oauth.Consent) (agreed bool, uri string, err error)
+}
+
+// source makes the one placement of the configuration.
+func (h *Handler) source(app *umaapp.App, authenticate authenticate) (source, error) {
+	return h.provider(app, authenticate)
+}
+
+// service is the engine together with the endpoints of the placement: one issuer.
 type service struct {
-	engine   *sts.Server
-	provider *op.Provider
+	engine *sts.Server
+	more   umaapp.Endpoints // nil = none
 }
 
 // Handles implements umaapp.Endpoints.
 func (s *service) Handles(path string) bool {
-	return s.engine.Handles(path) || s.provider.Handles(path)
+	return s.engine.Handles(path) || s.more != nil && s.more.Handles(path)
 }
 
 // ServeHTTP implements http.Handler. The engine owns the token endpoint.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.engine.Handles(r.URL.Path) {
-		s.engine.ServeHTTP(w, r)
+	if s.more != nil && !s.engine.Handles(r.URL.Path) {
+		s.more.ServeHTTP(w, r)
 		return
 	}
-	s.provider.ServeHTTP(w, r)
+	s.engine.ServeHTTP(w, r)
 }
 
 // build makes the service, or finds the one that an equal block made before
 // (one snippet on two sites).
 func (h *Handler) build(app *umaapp.App) (*service, error) {
-	provider, err := h.buildProvider(app)
+	fingerprint, err := json.Marshal(h) // before modules are loaded: Caddy forgets their settings then
 	if err != nil {
 		return nil, err
 	}
-	engine, err := h.buildEngine(app, provider)
+	cfg, err := h.settings(h.surroundings())
 	if err != nil {
 		return nil, err
 	}
-	fingerprint, err := json.Marshal(h)
+	if cfg.Authenticate, err = h.authenticator(app, cfg.Clients); err != nil {
+		return nil, err
+	}
+	from, err := h.source(app, cfg.Authenticate)
 	if err != nil {
 		return nil, err
 	}
-	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, provider: provider})
+	engine, err := h.engine(app, cfg, from)
+	if err != nil {
+		return nil, err
+	}
+	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, more: from.endpoints})
 	if err != nil {
 		return nil, err
 	}
@@ -61,86 +89,38 @@ func (h *Handler) build(app *umaapp.App) (*service, error) {
 	return shared, nil
 }
 
-func (h *Handler) buildEngine(app *umaapp.App, provider *op.Provider) (*sts.Server, error) {
-	cfg, err := h.settings(h.secret)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Server, error) {
 	// A claims token outlives its key by its lifetime and the verifier's leeway.
 	ring, err := h.ring(app, "claims", sts.MaxClaimsLifetime)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Claims, cfg.Resolve, cfg.Keys = ring, provider.Resolve, provider.Keys
-	cfg.Other, cfg.Extend = provider, provider.Extend
+	cfg.Claims, cfg.Resolve, cfg.Keys = ring, from.resolve, from.keys
+	cfg.Other, cfg.Extend, cfg.Consent = from.other, from.extend, from.consent
 	cfg.Exchanges = h.RateLimit.Exchange.Limiter(60, time.Minute)
 	cfg.Observe, cfg.Now, cfg.Log = app.Observe(), time.Now, h.log
 	return sts.New(cfg)
-}
-
-func (h *Handler) buildProvider(app *umaapp.App) (*op.Provider, error) {
-	access, session := or(h.Lifetime.AccessToken, defaultAccess), or(h.Provider.SessionLifetime, defaultSession)
-	// ID tokens live no longer than a session; sealed state of the provider
-	// (codes, cookies) neither.
-	tokens, err := h.ring(app, "id-token", max(access, session))
-	if err != nil {
-		return nil, err
-	}
-	secrets, err := h.ring(app, "op", max(access, session))
-	if err != nil {
-		return nil, err
-	}
-	users, err := h.users()
-	if err != nil {
-		return nil, err
-	}
-	clients, err := h.providerClients()
-	if err != nil {
-		return nil, err
-	}
-	return op.New(op.Config{
-		Issuer: h.Issuer, Users: users, Clients: clients, Store: app.Store(),
-		IDTokens: tokens, Secrets: secrets, Compare: compare,
-		AccessLifetime: access, SessionLife: session,
-		Logins: h.RateLimit.Login.Limiter(10, time.Minute), ClientIP: umaapp.ClientIP,
-		Observe: app.Observe(), Now: time.Now, Log: h.log,
-	})
 }
 
 func (h *Handler) ring(app *umaapp.App, purpose string, life time.Duration) (*jose.Ring, error) {
 	return app.Ring("sts", h.Issuer, purpose, life+or(h.Leeway, defaultLeeway))
 }
 
-func (h *Handler) users() ([]op.User, error) {
-	var users []op.User
-	for _, u := range h.Provider.Users {
-		hash, err := u.passwordHash()
-		if err != nil {
-			return nil, err
-		}
-		users = append(users, op.User{Email: u.Email, PasswordHash: hash, Claims: u.Claims})
-	}
-	return users, nil
+// surroundings is what a configuration points at.
+type surroundings struct {
+	// secret expands the text of a secret.
+	secret func(field, text string) (string, error)
 }
 
-func (h *Handler) providerClients() ([]op.Client, error) {
-	var clients []op.Client
-	for _, c := range h.clients() {
-		hashes, err := c.hashes(h.secret)
-		if err != nil {
-			return nil, err
-		}
-		clients = append(clients, op.Client{
-			ID: c.ClientID, Secrets: hashes, RedirectURIs: c.RedirectURIs,
-			FirstParty: c.FirstParty, Disabled: c.Disabled,
-		})
-	}
-	return clients, nil
+// nothing is looked at while a Caddyfile is adapted.
+func nothing() surroundings {
+	return surroundings{secret: func(_, text string) (string, error) { return text, nil }}
 }
 
-// secret expands a secret of a field.
-func (h *Handler) secret(field, text string) (string, error) {
-	return umaapp.Secret(directive, field, text, h.Issuer)
+func (h *Handler) surroundings() surroundings {
+	return surroundings{secret: func(field, text string) (string, error) {
+		return umaapp.Secret(directive, field, text, h.Issuer)
+	}}
 }
 
 // warn logs what is allowed and perhaps not meant.

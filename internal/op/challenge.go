@@ -56,16 +56,12 @@ func (p *Provider) challengeClient(r *http.Request) (*Client, oauth.Form, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	creds, err := oauth.ParseCredentials(r.Header, form)
+	found, err := p.cfg.Authenticate(r, form)
 	if err != nil {
 		return nil, nil, err
 	}
-	found, err := p.auth.Authenticate(creds)
-	if err != nil {
-		return nil, nil, err
-	}
-	client := p.clients[found.ID]
-	if !client.FirstParty {
+	client, ok := p.client(found.ID)
+	if !ok || !client.FirstParty {
 		return nil, nil, oauth.Errorf(oauth.CodeUnauthorizedClient, "the client is not a first-party client")
 	}
 	return client, form, nil

@@ -43,7 +43,7 @@ func (p *Provider) findCode(ctx context.Context, req presented) (*codeRecord, st
 		return nil, doc, p.replayed(ctx, req.code)
 	case err != nil:
 		return nil, doc, p.unavailable("authorization code", err)
-	case !record.fits(req) || p.users[record.User] == nil:
+	case !record.fits(req) || p.user(record.User) == nil:
 		return nil, doc, p.burn(ctx, doc)
 	}
 	return record, doc, nil

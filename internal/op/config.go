@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
@@ -29,22 +29,26 @@ type User struct {
 // Client is an application that users log in with.
 type Client struct {
 	ID           string
-	Secrets      [][32]byte // clientauth.HashSecret; empty = public
-	RedirectURIs []string   // http loopback URIs without a port match any (RFC 8252 §7.3)
-	FirstParty   bool       // may use the authorization challenge endpoint
+	Public       bool     // it does not authenticate
+	RedirectURIs []string // http loopback URIs without a port match any (RFC 8252 §7.3)
+	FirstParty   bool     // may use the authorization challenge endpoint
 	Disabled     bool
 }
 
-// Config describes an embedded provider. Store, IDTokens, Secrets, Compare,
-// ClientIP and Now are required.
+// Config describes an embedded provider. Authenticate, Store, IDTokens, Secrets,
+// Compare, ClientIP and Now are required.
 type Config struct {
 	// Issuer is that of the STS around it.
-	Issuer   string
-	Users    []User
-	Clients  []Client
-	Store    store.Store
-	IDTokens *jose.Ring // purpose id-token
-	Secrets  *jose.Ring // purpose op: 32-byte secrets
+	Issuer string
+	// Users may be replaced later by SetUsers.
+	Users   []User
+	Clients []Client
+	// Authenticate finds the client of a request among Clients; a method of
+	// clientauth.Table.
+	Authenticate func(*http.Request, oauth.Form) (clientauth.Client, error)
+	Store        store.Store
+	IDTokens     *jose.Ring // purpose id-token
+	Secrets      *jose.Ring // purpose op: 32-byte secrets
 	// Compare is injected: Caddy's own hash types (argon2id, bcrypt) satisfy it.
 	Compare        func(hash, password []byte) (bool, error)
 	AccessLifetime time.Duration  // 10m
@@ -64,8 +68,8 @@ const (
 
 // complete fills defaults and refuses what is missing.
 func (c *Config) complete() error {
-	if c.Store == nil || c.IDTokens == nil || c.Secrets == nil || c.Compare == nil || c.ClientIP == nil || c.Now == nil {
-		return errors.New("op: Store, IDTokens, Secrets, Compare, ClientIP and Now are required")
+	if c.Authenticate == nil || c.Store == nil || c.IDTokens == nil || c.Secrets == nil || c.Compare == nil || c.ClientIP == nil || c.Now == nil {
+		return errors.New("op: Authenticate, Store, IDTokens, Secrets, Compare, ClientIP and Now are required")
 	}
 	if c.AccessLifetime < 0 || c.SessionLife < 0 {
 		return errors.New("op: a lifetime is negative")
@@ -85,36 +89,9 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// user is a User with what follows from it.
-type user struct {
-	User
-	name string // the address in lower case
-	id   string // sub
-}
-
-// setUsers takes the users. Two spellings of one address would be two people
-// with one name, so they are refused.
-func (p *Provider) setUsers(users []User) error {
-	p.users = make(map[string]*user, len(users))
-	for _, u := range users {
-		name := strings.ToLower(u.Email)
-		if name == "" || u.PasswordHash == "" {
-			return fmt.Errorf("user '%s' needs an e-mail address and a password hash", u.Email)
-		}
-		if _, twice := p.users[name]; twice {
-			return fmt.Errorf("user '%s' is declared twice", u.Email)
-		}
-		known := &user{User: u, name: name, id: p.subjectID(name)}
-		p.users[name] = known
-		p.everyone = append(p.everyone, known)
-	}
-	return nil
-}
-
 // setClients takes the clients and checks their redirect URIs.
 func (p *Provider) setClients(clients []Client) error {
 	p.clients = make(map[string]*Client, len(clients))
-	p.auth = make(clientauth.Clients, len(clients))
 	for _, c := range clients {
 		if _, twice := p.clients[c.ID]; twice || c.ID == "" {
 			return fmt.Errorf("client '%s' is declared twice or has no id", c.ID)
@@ -126,9 +103,6 @@ func (p *Provider) setClients(clients []Client) error {
 		}
 		c.RedirectURIs = slices.Clone(c.RedirectURIs)
 		p.clients[c.ID] = &c
-		p.auth[c.ID] = clientauth.Client{
-			ID: c.ID, Public: len(c.Secrets) == 0, Credentials: clientauth.Credentials{Secrets: c.Secrets}, Disabled: c.Disabled,
-		}
 	}
 	return nil
 }

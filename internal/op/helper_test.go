@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"html"
 	"io"
 	"net/http"
@@ -103,18 +104,21 @@ func newBench(t testing.TB, change func(*op.Config)) *bench {
 			{Email: "eve@bob.example", PasswordHash: "hash-eve"},
 		},
 		Clients: []op.Client{
-			{ID: "app", RedirectURIs: []string{callback, callback + "?x=1"}},
-			{ID: "native", RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]/cb"}, FirstParty: true},
-			{ID: "web", RedirectURIs: []string{callback}, Secrets: [][32]byte{clientauth.HashSecret(webKey)}},
-			{ID: "ours", RedirectURIs: []string{callback}, Secrets: [][32]byte{clientauth.HashSecret(webKey)}, FirstParty: true},
-			{ID: "webparty", Secrets: [][32]byte{clientauth.HashSecret(webKey)}, FirstParty: true},
-			{ID: "old", RedirectURIs: []string{callback}, Disabled: true},
+			{ID: "app", Public: true, RedirectURIs: []string{callback, callback + "?x=1"}},
+			{ID: "native", Public: true, RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]/cb"}, FirstParty: true},
+			{ID: "web", RedirectURIs: []string{callback}},
+			{ID: "ours", RedirectURIs: []string{callback}, FirstParty: true},
+			{ID: "webparty", FirstParty: true},
+			{ID: "old", Public: true, RedirectURIs: []string{callback}, Disabled: true},
 		},
 		Store: b.store, IDTokens: b.idTokens, Secrets: b.ring("op"), Compare: b.compare,
 		ClientIP: func(*http.Request) string { return b.source() }, Observe: b.observe, Now: b.clock,
 	}
 	if change != nil {
 		change(&b.cfg)
+	}
+	if b.cfg.Authenticate == nil {
+		b.cfg.Authenticate = authenticate(t, b.cfg.Clients, b.clock)
 	}
 	if b.provider, err = op.New(b.cfg); err != nil {
 		t.Fatal(err)
@@ -354,4 +358,28 @@ func (b *bench) second(change func(*op.Config)) *op.Provider {
 		b.t.Fatal(err)
 	}
 	return p
+}
+
+// authenticate makes the table of clients; webKey is the secret of all that are
+// not public.
+func authenticate(t testing.TB, clients []op.Client, now func() time.Time) func(*http.Request, oauth.Form) (clientauth.Client, error) {
+	t.Helper()
+	keys := jose.NewCache(jose.CacheConfig{
+		Fetch: func(context.Context, string) ([]byte, error) { return nil, errors.New("nothing is fetched here") }, Now: now,
+	})
+	auth, err := clientauth.NewAuthenticator(clientauth.Config{
+		Issuer: issuer, Keys: keys, Now: now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := clientauth.Clients{}
+	for _, c := range clients {
+		client := clientauth.Client{ID: c.ID, Public: c.Public, Disabled: c.Disabled}
+		if !c.Public {
+			client.Secrets = [][32]byte{clientauth.HashSecret(webKey)}
+		}
+		known[c.ID] = client
+	}
+	return clientauth.NewTable(known, auth).Authenticate
 }

@@ -18,12 +18,12 @@ var profile = []string{
 
 // idToken makes the ID token (OpenID Connect Core §2), if the scope asks for one.
 // It is no subject token: Resolve knows access tokens alone.
-func (p *Provider) idToken(ctx context.Context, code *codeRecord) (string, error) {
-	granted := strings.Fields(code.Scope)
+func (p *Provider) idToken(ctx context.Context, g grant, nonce string) (string, error) {
+	granted := strings.Fields(g.Scope)
 	if !slices.Contains(granted, "openid") {
 		return "", nil
 	}
-	u, now := p.users[code.User], p.cfg.Now()
+	u, now := p.user(g.User), p.cfg.Now()
 	claims := map[string]any{}
 	if slices.Contains(granted, "profile") {
 		for _, name := range profile {
@@ -36,10 +36,10 @@ func (p *Provider) idToken(ctx context.Context, code *codeRecord) (string, error
 	if slices.Contains(granted, "email") {
 		claims["email"], claims["email_verified"] = u.Email, true
 	}
-	if code.Nonce != "" {
-		claims["nonce"] = code.Nonce
+	if nonce != "" {
+		claims["nonce"] = nonce
 	}
-	claims["iss"], claims["sub"], claims["aud"] = p.cfg.Issuer, u.id, code.Client
-	claims["iat"], claims["exp"], claims["auth_time"] = now.Unix(), now.Add(idTokenLife).Unix(), code.AuthTime
+	claims["iss"], claims["sub"], claims["aud"] = p.cfg.Issuer, u.id, g.Client
+	claims["iat"], claims["exp"], claims["auth_time"] = now.Unix(), now.Add(idTokenLife).Unix(), g.AuthTime
 	return p.cfg.IDTokens.Sign(ctx, "JWT", claims)
 }

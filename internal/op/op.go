@@ -16,10 +16,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
@@ -33,10 +33,8 @@ type Provider struct {
 	cfg       Config
 	issuerURL *url.URL
 	tenant    string
-	users     map[string]*user // by lower-cased e-mail address
-	everyone  []*user
+	people    atomic.Pointer[directory]
 	clients   map[string]*Client
-	auth      clientauth.Clients
 	box       *seal.Box
 	comparing chan struct{} // a place for each password comparison
 	seed      maphash.Seed
@@ -59,7 +57,7 @@ func New(cfg Config) (*Provider, error) {
 		box: seal.NewBox(cfg.Secrets), seed: maphash.MakeSeed(),
 		comparing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
-	if err := p.setUsers(cfg.Users); err != nil {
+	if err := p.SetUsers(cfg.Users); err != nil {
 		return nil, err
 	}
 	if err := p.setClients(cfg.Clients); err != nil {

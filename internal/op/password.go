@@ -27,7 +27,7 @@ func (p *Provider) authenticate(r *http.Request, name, password string) (*user, 
 	if wait, ok := p.mayTry(r, name); !ok {
 		return nil, oauth.TooMany(wait)
 	}
-	u := p.users[name]
+	u := p.user(name)
 	ok, err := p.compare(r.Context(), p.hashFor(u, name), password)
 	if err != nil {
 		return u, err
@@ -67,13 +67,14 @@ func (p *Provider) source(r *http.Request) string { return limit.Source(p.cfg.Cl
 // of the users, always the same one for the same name, so that the comparison
 // takes as long as for a user.
 func (p *Provider) hashFor(u *user, name string) string {
+	everyone := p.people.Load().everyone
 	switch {
 	case u != nil:
 		return u.PasswordHash
-	case len(p.everyone) == 0:
+	case len(everyone) == 0:
 		return ""
 	}
-	return p.everyone[maphash.String(p.seed, name)%uint64(len(p.everyone))].PasswordHash
+	return everyone[maphash.String(p.seed, name)%uint64(len(everyone))].PasswordHash
 }
 
 // compare takes its turn: hashes cost much memory and time by design. A broken

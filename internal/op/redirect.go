@@ -44,7 +44,7 @@ func (c *Client) accepts(uri string) bool {
 // public client at loopback or with a private scheme could be any program on the
 // device (RFC 8252 §8.6).
 func (c *Client) assured(uri string) bool {
-	return len(c.Secrets) > 0 || strings.HasPrefix(uri, "https://")
+	return !c.Public || strings.HasPrefix(uri, "https://")
 }
 
 // onAnyPort: a native application cannot know its port beforehand, so for http

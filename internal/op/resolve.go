@@ -33,7 +33,7 @@ func (p *Provider) Resolve(ctx context.Context, token string) (oauth.Subject, er
 	if err != nil {
 		return oauth.Subject{}, fmt.Errorf("op: reading an access token: %w", err)
 	}
-	u := p.users[record.User]
+	u := p.user(record.User)
 	if u == nil {
 		return oauth.Subject{}, notSubject(errUser)
 	}
@@ -42,7 +42,7 @@ func (p *Provider) Resolve(ctx context.Context, token string) (oauth.Subject, er
 	}
 	return oauth.Subject{
 		Issuer: p.cfg.Issuer, ID: u.id, ClientID: record.Client, Email: u.Email, EmailVerified: true,
-		Claims: maps.Clone(u.Claims), Audience: []string{p.cfg.Issuer}, Expires: doc.Expires,
+		Claims: maps.Clone(u.Claims), Audience: []string{p.cfg.Issuer}, Self: p.cfg.Issuer, Expires: doc.Expires,
 	}, nil
 }
 

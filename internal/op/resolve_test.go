@@ -25,7 +25,7 @@ func TestResolve(t *testing.T) {
 	want := oauth.Subject{
 		Issuer: issuer, ID: got.ID, ClientID: "app", Email: "Bob@Bob.example", EmailVerified: true,
 		Claims:   map[string]any{"name": "Bob", "groups": []string{"staff"}},
-		Audience: []string{issuer}, Expires: b.clock().Add(10 * time.Minute).UTC(),
+		Audience: []string{issuer}, Self: issuer, Expires: b.clock().Add(10 * time.Minute).UTC(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

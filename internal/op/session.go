@@ -66,7 +66,7 @@ func (p *Provider) session(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.doc, s.user = doc, p.users[s.record.User]
+	s.doc, s.user = doc, p.user(s.record.User)
 	if s.user == nil || s.record.Password != passwordMark(s.user) {
 		return nil, nil
 	}

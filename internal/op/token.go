@@ -1,20 +1,35 @@
 package op
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
-// token answers the authorization_code grant (RFC 6749 §4.1.3). The STS owns the
-// path; every grant but its own comes here.
+// tokenRequest is a token request of a client that was authenticated.
+type tokenRequest struct {
+	client string
+	form   oauth.Form
+}
+
+// grantTypes are those of the token endpoint.
+func (p *Provider) grantTypes() map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error) {
+	return map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error){
+		oauth.GrantAuthorizationCode: p.redeem,
+	}
+}
+
+// token is the token endpoint (RFC 6749 §3.2). The STS owns the path; every grant
+// but its own comes here.
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodPost) { // RFC 6749 §3.2
+	if !allow(w, r, http.MethodPost) {
 		return
 	}
-	answer, err := p.redeem(r)
+	answer, err := p.answer(r)
 	if err != nil {
 		oauth.WriteError(w, err)
 		return
@@ -22,69 +37,69 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	oauth.WriteJSON(w, http.StatusOK, answer)
 }
 
-// redeem changes a code into tokens.
-func (p *Provider) redeem(r *http.Request) (*oauth.TokenResponse, error) {
+func (p *Provider) answer(r *http.Request) (*oauth.TokenResponse, error) {
 	form, err := oauth.ParseForm(r, oauth.MaxForm)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkGrant(form); err != nil {
-		return nil, err
+	if form.Get("grant_type") == "" {
+		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "grant_type is missing")
 	}
-	creds, err := oauth.ParseCredentials(r.Header, form)
+	grant, ok := p.grantTypes()[form.Get("grant_type")]
+	if !ok {
+		return nil, oauth.Errorf(oauth.CodeUnsupportedGrantType, "the grant_type is not supported")
+	}
+	client, err := p.cfg.Authenticate(r, form)
 	if err != nil {
 		return nil, err
 	}
-	client, err := p.auth.Authenticate(creds)
-	if err != nil {
-		return nil, err
-	}
-	if form.Get("code") == "" {
+	return grant(r.Context(), tokenRequest{client: client.ID, form: form})
+}
+
+// redeem is the authorization_code grant (RFC 6749 §4.1.3). The tokens are made
+// first; then, in one commit, the code is spent and the access token recorded: of
+// two who present one code, one gets an answer.
+func (p *Provider) redeem(ctx context.Context, req tokenRequest) (*oauth.TokenResponse, error) {
+	if req.form.Get("code") == "" {
 		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "code is missing")
 	}
-	return p.issue(r, presented{
-		code: form.Get("code"), client: client.ID,
-		redirect: form.Get("redirect_uri"), verifier: form.Get("code_verifier"),
-	})
-}
-
-func checkGrant(form oauth.Form) error {
-	switch form.Get("grant_type") {
-	case "":
-		return oauth.Errorf(oauth.CodeInvalidRequest, "grant_type is missing")
-	case oauth.GrantAuthorizationCode:
-		return nil
+	shown := presented{
+		code: req.form.Get("code"), client: req.client,
+		redirect: req.form.Get("redirect_uri"), verifier: req.form.Get("code_verifier"),
 	}
-	return oauth.Errorf(oauth.CodeUnsupportedGrantType, "the grant_type is not supported")
-}
-
-// issue makes the tokens first and then, in one commit, spends the code and
-// records the access token: of two who present one code, one gets an answer.
-func (p *Provider) issue(r *http.Request, req presented) (*oauth.TokenResponse, error) {
-	ctx := r.Context()
-	code, spent, err := p.findCode(ctx, req)
+	code, spent, err := p.findCode(ctx, shown)
 	if err != nil {
 		return nil, err
 	}
-	idToken, err := p.idToken(ctx, code)
-	if err != nil {
-		return nil, p.unavailable("ID token", err)
-	}
-	access := secret()
-	doc, err := p.doc(kindAccessToken, access, hashID(req.code), p.cfg.Now().Add(p.cfg.AccessLifetime),
-		tokenRecord{version{currentVersion}, code.grant})
+	answer, ops, err := p.mint(ctx, code.grant, code.Nonce, hashID(shown.code))
 	if err != nil {
 		return nil, err
 	}
-	err = p.commit(ctx, store.Delete(spent.Key, spent.Rev), store.Create(doc))
+	err = p.commit(ctx, append(ops, store.Delete(spent.Key, spent.Rev))...)
 	if errors.Is(err, store.ErrConflict) {
-		return nil, p.replayed(ctx, req.code)
+		return nil, p.replayed(ctx, shown.code)
 	}
 	if err != nil {
 		return nil, p.unavailable("access token", err)
 	}
+	return answer, nil
+}
+
+// mint makes the tokens of a grant and the ops that record them. origin is what
+// they come of, as a hash: all of one origin can be revoked together.
+func (p *Provider) mint(ctx context.Context, g grant, nonce, origin string) (*oauth.TokenResponse, []store.Op, error) {
+	idToken, err := p.idToken(ctx, g, nonce)
+	if err != nil {
+		return nil, nil, p.unavailable("ID token", err)
+	}
+	access := secret()
+	doc, err := p.doc(kindAccessToken, access, origin, p.cfg.Now().Add(p.cfg.AccessLifetime),
+		tokenRecord{version{currentVersion}, g})
+	if err != nil {
+		return nil, nil, err
+	}
 	return &oauth.TokenResponse{
-		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(p.cfg.AccessLifetime.Seconds()),
-		Scope: code.Scope, IDToken: idToken,
-	}, nil
+		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(p.cfg.AccessLifetime / time.Second),
+		Scope: g.Scope, IDToken: idToken,
+	}, []store.Op{store.Create(doc)}, nil
 }

@@ -66,10 +66,17 @@ type Config struct {
 	// ClaimsLifetime of claims tokens; default 2m, at most 5m.
 	ClaimsLifetime time.Duration
 
+	// Authenticate finds the client of a token request among Clients; a method of
+	// clientauth.Table. Required.
+	Authenticate func(*http.Request, oauth.Form) (clientauth.Client, error)
 	// Resolve validates a subject token and says whom it speaks of.
 	// oauth.ErrSubjectToken (wrapped): not a live access token of a user; any
 	// other error: it could not be found out. Required.
 	Resolve func(ctx context.Context, token string) (oauth.Subject, error)
+	// Consent tells whether a user has agreed; it is asked for targets that demand
+	// it. uri is where he can be asked. nil = nobody can be asked, so no target may
+	// demand it.
+	Consent func(ctx context.Context, asked oauth.Consent) (agreed bool, uri string, err error)
 	// Claims signs claims tokens. Required.
 	Claims ClaimKeys
 	// Keys lists further keys for the JWKS (ID tokens of the provider).
@@ -97,8 +104,8 @@ func (c Config) Check() error { return new(Server).configure(c) }
 
 // connect fills defaults of the functions and refuses missing ones.
 func (s *Server) connect() error {
-	if s.resolve == nil || s.claims == nil || s.now == nil {
-		return errors.New("sts: Resolve, Claims and Now are required")
+	if s.authenticate == nil || s.resolve == nil || s.claims == nil || s.now == nil {
+		return errors.New("sts: Authenticate, Resolve, Claims and Now are required")
 	}
 	if s.observe == nil {
 		s.observe = event.None
@@ -156,8 +163,8 @@ func (s *Server) setClients(clients []Client) error {
 		if _, twice := s.clients[c.ID]; twice || c.ID == "" {
 			return fmt.Errorf("client '%s' is declared twice or has no id", c.ID)
 		}
-		if c.Public == (len(c.Secrets) > 0) {
-			return fmt.Errorf("client '%s' must be either public or have a secret", c.ID)
+		if c.Public != c.Empty() {
+			return fmt.Errorf("client '%s' must be either public or have credentials", c.ID)
 		}
 		s.clients[c.ID] = c.Client
 		if len(c.Targets) == 0 {

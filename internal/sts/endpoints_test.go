@@ -302,7 +302,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"bad domain", "email_domain '@bob.example'", func(c *sts.Config) { c.EmailDomains = []string{"@bob.example"} }},
 		{"no client", "no client", func(c *sts.Config) { c.Clients = nil }},
 		{"client twice", "twice", func(c *sts.Config) { c.Clients = append(c.Clients, c.Clients[0]) }},
-		{"client without credentials", "public or have a secret", func(c *sts.Config) { c.Clients[0].Public = false }},
+		{"client without credentials", "public or have credentials", func(c *sts.Config) { c.Clients[0].Public = false }},
 		{"no resolver", "required", func(c *sts.Config) { c.Resolve = nil }},
 		{"no ring", "required", func(c *sts.Config) { c.Claims = nil }},
 		{"no clock", "required", func(c *sts.Config) { c.Now = nil }},
@@ -327,7 +327,7 @@ func FuzzWebFinger(f *testing.F) {
 	server, err := sts.New(sts.Config{
 		Issuer: issuer, EmailDomains: []string{"bob.example"}, Clients: newClients(),
 		Resolve: func(context.Context, string) (oauth.Subject, error) { return oauth.Subject{}, oauth.ErrSubjectToken },
-		Claims:  noKeys{}, Now: clock,
+		Claims:  noKeys{}, Now: clock, Authenticate: nobody,
 	})
 	if err != nil {
 		f.Fatal(err)

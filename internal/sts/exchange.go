@@ -17,7 +17,7 @@ import (
 func (s *Server) exchange(w http.ResponseWriter, r *http.Request, form oauth.Form) {
 	ctx := r.Context()
 	ev := event.Exchange{Issuer: s.issuer}
-	response, err := s.process(ctx, r.Header, form, &ev)
+	response, err := s.process(r, form, &ev)
 	s.tell(ctx, ev, err)
 	if err != nil {
 		oauth.WriteError(w, err)
@@ -27,8 +27,9 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, form oauth.For
 }
 
 // process is step 4 of the protocol. ev collects what is known so far.
-func (s *Server) process(ctx context.Context, h http.Header, form oauth.Form, ev *event.Exchange) (*oauth.TokenResponse, error) {
-	client, err := s.authenticate(h, form)
+func (s *Server) process(r *http.Request, form oauth.Form, ev *event.Exchange) (*oauth.TokenResponse, error) {
+	ctx := r.Context()
+	client, err := s.authenticate(r, form)
 	if err != nil {
 		return nil, err
 	}
@@ -53,14 +54,6 @@ func (s *Server) process(ctx context.Context, h http.Header, form oauth.Form, ev
 		return nil, err
 	}
 	return s.issue(ctx, req, user, release)
-}
-
-func (s *Server) authenticate(h http.Header, form oauth.Form) (clientauth.Client, error) {
-	creds, err := oauth.ParseCredentials(h, form)
-	if err != nil {
-		return clientauth.Client{}, err
-	}
-	return s.clients.Authenticate(creds)
 }
 
 // exchangeRequest is a well-formed token exchange.
@@ -174,7 +167,7 @@ func (s *Server) checkSubject(client clientauth.Client, subject oauth.Subject) e
 		return errExpired
 	case subject.ClientID != client.ID:
 		return errPresenter
-	case !slices.Contains(subject.Audience, s.issuer):
+	case subject.Self == "" || !slices.Contains(subject.Audience, subject.Self):
 		return errAudience
 	case client.Public && len(subject.Audience) != 1:
 		// The client_id of a public client is public text: another audience of

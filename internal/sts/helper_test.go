@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -67,12 +68,33 @@ func newBench(t *testing.T, change func(*bench)) *bench {
 	if change != nil {
 		change(b)
 	}
+	if b.cfg.Authenticate == nil {
+		b.cfg.Authenticate = b.authenticate(t)
+	}
 	server, err := sts.New(b.cfg)
 	if err != nil {
 		t.Fatalf("New() = %v", err)
 	}
 	b.server = server
 	return b
+}
+
+// authenticate makes the table of clients.
+func (b *bench) authenticate(t *testing.T) func(*http.Request, oauth.Form) (clientauth.Client, error) {
+	t.Helper()
+	now := func() time.Time { return b.now }
+	keys := jose.NewCache(jose.CacheConfig{
+		Fetch: func(context.Context, string) ([]byte, error) { return nil, errors.New("nothing is fetched here") }, Now: now,
+	})
+	auth, err := clientauth.NewAuthenticator(clientauth.Config{Issuer: issuer, Keys: keys, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := clientauth.Clients{}
+	for _, c := range b.cfg.Clients {
+		known[c.ID] = c.Client
+	}
+	return clientauth.NewTable(known, auth).Authenticate
 }
 
 func newRing(t *testing.T, b *bench) *jose.Ring {
@@ -91,7 +113,7 @@ func (b *bench) bob(client string) oauth.Subject {
 	return oauth.Subject{
 		Issuer: issuer, ID: "bob-id", ClientID: client, Email: "bob@bob.example", EmailVerified: true,
 		Claims:   map[string]any{"name": "Bob", "groups": []string{"staff"}, "salary": 12},
-		Audience: []string{issuer}, Expires: b.now.Add(10 * time.Minute),
+		Audience: []string{issuer}, Self: issuer, Expires: b.now.Add(10 * time.Minute),
 	}
 }
 
@@ -199,6 +221,11 @@ func (b *bench) wantError(t *testing.T, w *httptest.ResponseRecorder, status int
 
 func basic(id, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
+}
+
+// nobody is a table without clients.
+func nobody(*http.Request, oauth.Form) (clientauth.Client, error) {
+	return clientauth.Client{}, clientauth.Invalid(oauth.AuthNone)
 }
 
 // noKeys never signs.

@@ -43,6 +43,8 @@ type Server struct {
 	denied    []pattern
 	lifetime  time.Duration
 
+	authenticate func(*http.Request, oauth.Form) (clientauth.Client, error)
+
 	resolve   func(ctx context.Context, token string) (oauth.Subject, error)
 	claims    ClaimKeys
 	keys      func(ctx context.Context) ([]jose.PublicKey, error)
@@ -60,7 +62,7 @@ type Server struct {
 // New checks cfg and makes a Server. It neither reads nor makes a key.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
-		issuer: cfg.Issuer, resolve: cfg.Resolve, claims: cfg.Claims, keys: cfg.Keys,
+		issuer: cfg.Issuer, authenticate: cfg.Authenticate, resolve: cfg.Resolve, claims: cfg.Claims, keys: cfg.Keys,
 		other: cfg.Other, exchanges: cfg.Exchanges, cors: !cfg.NoCORS,
 		observe: cfg.Observe, now: cfg.Now, log: cfg.Log,
 	}

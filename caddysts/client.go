@@ -1,0 +1,183 @@
+package caddysts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/sts"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+)
+
+// Client is a client that may exchange tokens.
+type Client struct {
+	// The client_id.
+	ClientID string `json:"client_id,omitempty"`
+	// A public client has no secret.
+	Public bool `json:"public,omitempty"`
+	// The secrets, several during a rotation: placeholders `{env.X}` or
+	// `{file./path}`, or literal text.
+	ClientSecrets []string `json:"client_secrets,omitempty"`
+	// Where the login page may send the browser back to. A loopback URI without
+	// a port matches every port.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	// Whether the client may log users in at the authorization challenge
+	// endpoint, that is, see their passwords.
+	FirstParty bool `json:"first_party,omitempty"`
+	// URI prefixes and logical names that narrow `targets` for this client.
+	Targets []string `json:"targets,omitempty"`
+	// A disabled client is refused.
+	Disabled bool `json:"disabled,omitempty"`
+}
+
+// clients are those of the configuration, or the default one.
+func (h *Handler) clients() []Client {
+	if len(h.Clients) > 0 {
+		return h.Clients
+	}
+	return []Client{{ClientID: defaultClient, Public: true, RedirectURIs: []string{defaultRedirect}}}
+}
+
+// parseClient reads
+//
+//	client <client_id> [public|<client_secret>] {
+//		client_secret <secret...>
+//		redirect_uri  <uris...>
+//		first_party
+//		target        <uri_prefix|name...>
+//		disabled
+//	}
+func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.Errf("uma_sts: write: client <client_id> [public|<client_secret>]")
+	}
+	c := Client{ClientID: args[0]}
+	for _, other := range h.Clients {
+		if other.ClientID == c.ClientID {
+			return d.Errf("uma_sts: client '%s' is declared twice", c.ClientID)
+		}
+	}
+	switch {
+	case len(args) == 2 && args[1] == "public":
+		c.Public = true
+	case len(args) == 2:
+		c.ClientSecrets = []string{args[1]}
+	}
+	first := *d
+	if err := c.words().Read(d); err != nil {
+		return err
+	}
+	if err := c.check(); err != nil {
+		return first.Errf("uma_sts: %w", err)
+	}
+	h.Clients = append(h.Clients, c)
+	return nil
+}
+
+func (c *Client) words() umaapp.Words {
+	return umaapp.Words{
+		Directive: directive,
+		Known: map[string]read{
+			"client_secret": umaapp.List(&c.ClientSecrets),
+			"redirect_uri":  umaapp.List(&c.RedirectURIs),
+			"first_party":   umaapp.Flag(&c.FirstParty),
+			"target":        targets(&c.Targets, false),
+			"disabled":      umaapp.Flag(&c.Disabled),
+		},
+		Order: []string{"client_secret", "redirect_uri", "first_party", "target", "disabled"},
+		Later: []string{"jwks_uri", "jwks_file", "may_act"},
+	}
+}
+
+func (c *Client) check() error {
+	switch {
+	case c.ClientID == "":
+		return errors.New("a client has no client_id")
+	case c.Public && len(c.ClientSecrets) > 0:
+		return fmt.Errorf("client '%s' is public and has a secret: remove one of them", c.ClientID)
+	case !c.Public && len(c.ClientSecrets) == 0:
+		return fmt.Errorf("client '%s' has no credentials: add a secret, or write 'client %s public'", c.ClientID, c.ClientID)
+	}
+	return nil
+}
+
+// settings are those of the engine.
+func (c *Client) settings(from surroundings) (sts.Client, error) {
+	if err := c.check(); err != nil {
+		return sts.Client{}, err
+	}
+	hashes, err := c.hashes(from)
+	return sts.Client{
+		Client:  clientauth.Client{ID: c.ClientID, Public: c.Public, Credentials: clientauth.Credentials{Secrets: hashes}, Disabled: c.Disabled},
+		Targets: c.Targets,
+	}, err
+}
+
+// hashes are what is kept of the client's secrets.
+func (c *Client) hashes(from surroundings) ([][32]byte, error) {
+	var hashes [][32]byte
+	for _, text := range c.ClientSecrets {
+		plain, err := from.secret("client_secret of "+c.ClientID, text)
+		if err != nil {
+			return nil, err
+		}
+		hashes = append(hashes, clientauth.HashSecret(plain))
+	}
+	return hashes, nil
+}
+
+// authenticate finds the client of a token request.
+type authenticate = func(*http.Request, oauth.Form) (clientauth.Client, error)
+
+// authenticator makes the table of clients, which service and provider share.
+func (h *Handler) authenticator(app *umaapp.App, clients []sts.Client) (authenticate, error) {
+	used, err := umaapp.Keep(app, fmt.Sprintf("sts %q assertions", h.Issuer), func() *clientauth.Window {
+		return clientauth.NewWindow(0)
+	})
+	if err != nil {
+		return nil, err
+	}
+	auth, err := clientauth.NewAuthenticator(clientauth.Config{
+		Issuer: h.Issuer, Keys: clientKeys(app), Leeway: or(h.Leeway, defaultLeeway), Used: used, Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	known := make(clientauth.Clients, len(clients))
+	for _, c := range clients {
+		known[c.ID] = c.Client
+	}
+	return clientauth.NewTable(known, auth).Authenticate, nil
+}
+
+// maxKeySet is the largest key set in bytes (CONFORMANCE §1).
+const maxKeySet = 256 << 10
+
+// clientKeys keeps the key sets that clients name by jwks_uri. The configuration
+// has named them, but behind a name anything may stand.
+func clientKeys(app *umaapp.App) *jose.Cache {
+	strict := outbound.NewStrict(app.Outbound())
+	_, maxAge, pause := app.Cache()
+	return jose.NewCache(jose.CacheConfig{
+		Fetch: func(ctx context.Context, uri string) ([]byte, error) {
+			res, err := strict.Get(ctx, outbound.Request{URL: uri, Accept: "application/jwk-set+json, application/json", MaxBody: maxKeySet})
+			if err != nil {
+				return nil, err
+			}
+			if res.Status != http.StatusOK {
+				return nil, fmt.Errorf("%w: status %d", outbound.ErrTemporary, res.Status)
+			}
+			return res.Body, nil
+		},
+		MaxAge: maxAge, Pause: pause, Now: time.Now,
+	})
+}

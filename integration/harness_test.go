@@ -36,7 +36,11 @@ func TestMain(m *testing.M) {
 		return
 	}
 	http.DefaultTransport = noNetwork{} // what is not told where to go goes nowhere
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, dir := range leftovers {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 type noNetwork struct{}

@@ -110,7 +110,6 @@ func (f *Front) unpublished(w http.ResponseWriter, err error) error {
 	if m, ok := errors.AsType[errMisconfigured](err); ok {
 		answer.Description = m.text
 	}
-	clear(w.Header())
 	oauth.WriteError(w, answer)
 	return nil
 }

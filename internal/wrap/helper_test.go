@@ -38,6 +38,7 @@ type fakeOP struct {
 	metadata string // "" = 503
 	keys     string
 	header   http.Header // of documents, besides Content-Type
+	packed   bool        // the key set says that it is compressed
 	asked    int         // requests for metadata
 	seen     []*http.Request
 	bodies   []string
@@ -68,7 +69,7 @@ func (o *fakeOP) requests() ([]*http.Request, []string) {
 
 func (o *fakeOP) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	o.mu.Lock()
-	metadata, keys, serve := o.metadata, o.keys, o.serve
+	metadata, keys, packed, serve := o.metadata, o.keys, o.packed, o.serve
 	for name, values := range o.header {
 		w.Header()[name] = values
 	}
@@ -78,7 +79,13 @@ func (o *fakeOP) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 		o.set(func(o *fakeOP) { o.asked++ })
 		document(w, metadata)
 		return nil
+	case "/.well-known/oauth-authorization-server/dex":
+		http.NotFound(w, r)
+		return nil
 	case theirKeys:
+		if packed {
+			w.Header().Set("Content-Encoding", "gzip")
+		}
 		document(w, keys)
 		return nil
 	}

@@ -56,14 +56,13 @@ func clean(r *http.Request, body []byte) error {
 	return nil
 }
 
-// inHeader looks at all fields: cookies are parameters, too, for some languages.
+// inHeader looks at all fields: cookies are parameters, too, for some languages. A
+// header longer than a form may be is not gone through.
 func inHeader(h http.Header) bool {
+	length := 0
 	for name, values := range h {
-		if mentionsExchange(name) {
-			return true
-		}
-		for _, v := range values {
-			if mentionsExchange(v) {
+		for _, text := range append([]string{name}, values...) {
+			if length += len(text); length > oauth.MaxForm || mentionsExchange(text) {
 				return true
 			}
 		}

@@ -101,6 +101,7 @@ func smuggled() []request {
 		{"in the query and the form", theirToken + "?grant_type=" + urn, form, goodForm, nil},
 		{"in a path parameter", theirToken + ";grant_type=" + urn, form, "a=b", nil},
 		{"in a cookie", theirToken, form, "a=b", header("Cookie", "grant_type="+urn)},
+		{"behind a long header", theirToken, form, "a=b", header("X", strings.Repeat("x", oauth.MaxForm+1))},
 		{"by GET", theirToken + "?" + goodForm, "", "", func(r *http.Request) { r.Method = http.MethodGet }},
 		{"by PUT", theirToken, form, goodForm, func(r *http.Request) { r.Method = http.MethodPut }},
 		{"by a method of its own", theirToken, form, goodForm, func(r *http.Request) { r.Method = "BREW" }},

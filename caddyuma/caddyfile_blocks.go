@@ -18,7 +18,7 @@ func (h *Handler) parseResourceServer(d *caddyfile.Dispenser) error {
 	if len(args) == 3 {
 		credentials(args[2], "local", &rs.Local, &rs.ClientSecrets)
 	}
-	err := rs.Credentials.add(umaapp.Words{
+	err := rs.Credentials.Words(umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"audience":       umaapp.Text(directive, &rs.Audience),
@@ -43,7 +43,7 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 	if len(args) == 2 {
 		credentials(args[1], "public", &c.Public, &c.ClientSecrets)
 	}
-	err := c.Credentials.add(umaapp.Words{
+	err := c.Credentials.Words(umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"scope":      umaapp.List(&c.Scopes),

@@ -26,7 +26,7 @@ func release() cel.ReleaseInput {
 	}
 }
 
-func evaluate(t *testing.T, expression string, in cel.ReleaseInput) (bool, error) {
+func decide(t *testing.T, expression string, in cel.ReleaseInput) (bool, error) {
 	t.Helper()
 	r, err := cel.CompileRelease(expression)
 	if err != nil {
@@ -55,7 +55,7 @@ func TestRelease(t *testing.T) {
 		{`now < timestamp("2026-11-24T09:30:00Z")`, false},
 		{`!has(claims.nickname)`, true},
 	} {
-		if got, err := evaluate(t, tc.expression, release()); err != nil || got != tc.want {
+		if got, err := decide(t, tc.expression, release()); err != nil || got != tc.want {
 			t.Errorf("%s = %v, %v, want %v", tc.expression, got, err, tc.want)
 		}
 	}
@@ -75,7 +75,7 @@ func TestRelease_Error(t *testing.T) {
 		{`claims.text == ""`, cel.ErrCost},
 		{`claims.map(c, c).size() > 0`, cel.ErrCost},
 	} {
-		got, err := evaluate(t, tc.expression, release())
+		got, err := decide(t, tc.expression, release())
 		if got || err == nil || tc.want != nil && !errors.Is(err, tc.want) {
 			t.Errorf("%s = %v, %v, want %v", tc.expression, got, err, tc.want)
 		}

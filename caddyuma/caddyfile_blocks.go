@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-uma/caddy-uma/internal/cel"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
@@ -112,25 +113,12 @@ func (p *Policy) parseFrom(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseWhen reads the rest of the line, or one back-quoted text, as CEL and
-// compiles it at once, so that a mistake names file, line and column.
+// parseWhen reads the condition and compiles it at once.
 func (p *Policy) parseWhen(d *caddyfile.Dispenser) error {
-	if p.When != "" {
-		return d.Errf("policy '%s': when is set twice; join the conditions with &&", p.Name)
-	}
-	line := d.Line()
-	args := d.RemainingArgsRaw()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	p.When = strings.Join(args, " ")
-	if len(args) == 1 {
-		p.When = strings.Trim(p.When, "`")
-	}
-	if _, _, err := compile(p.When); err != nil {
-		return fmt.Errorf("policy '%s', %s:%d: %w", p.Name, d.File(), line, err)
-	}
-	return nil
+	return umaapp.When(d, fmt.Sprintf("policy '%s'", p.Name), &p.When, func(text string) error {
+		_, _, err := cel.Compile(text)
+		return err
+	})
 }
 
 func (h *Handler) parseEmailDomain(d *caddyfile.Dispenser) error {

@@ -152,22 +152,12 @@ func (p Policy) condition() (policy.Policy, error) {
 	if p.When == "" {
 		return nil, nil
 	}
-	when, usesClaims, err := compile(p.When)
+	when, usesClaims, err := cel.Compile(p.When)
 	if err != nil {
-		return nil, err
+		return nil, umaapp.Caret(err)
 	}
 	if usesClaims && p.FromAnyone {
 		return nil, errors.New("claims.* is what any stranger's provider says about him; name domains or addresses in 'from'")
 	}
 	return when, nil
-}
-
-// compile gives compile errors with their caret line.
-func compile(expression string) (policy.Policy, bool, error) {
-	when, usesClaims, err := cel.Compile(expression)
-	var e *cel.Error
-	if errors.As(err, &e) && e.Snippet != "" {
-		err = fmt.Errorf("%w\n%s", err, e.Snippet)
-	}
-	return when, usesClaims, err
 }

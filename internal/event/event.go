@@ -54,8 +54,8 @@ type Exchange struct {
 	// (may_act); "" = its own.
 	IssuedTo string
 	Person   Person
-	Outcome                                   Outcome
-	Reason                                    string
+	Outcome  Outcome
+	Reason   string
 }
 
 // Name implements Event.

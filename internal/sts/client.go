@@ -26,10 +26,10 @@ func (s *Server) setClients(clients []Client) error {
 	s.narrowed = make(map[string][]pattern)
 	s.mayAct = make(map[string]bool)
 	for _, c := range clients {
-		if _, twice := s.clients[c.ID]; twice || c.ID == "" {
-			return fmt.Errorf("client '%s' is declared twice or has no id", c.ID)
+		if _, twice := s.clients[c.ID]; twice {
+			return fmt.Errorf("client '%s' is declared twice", c.ID)
 		}
-		if err := c.check(); err != nil {
+		if err := c.Check(); err != nil {
 			return err
 		}
 		s.clients[c.ID], s.mayAct[c.ID] = c.Client, c.MayAct
@@ -48,7 +48,12 @@ func (s *Server) setClients(clients []Client) error {
 	return nil
 }
 
-func (c Client) check() error {
+// Check tells what is wrong with a client that is written down.
+func (c Client) Check() error {
+	if c.ID == "" {
+		return errors.New("a client has no client_id")
+	}
+
 	if has := c.Kind(); c.Public && has != "" {
 		return fmt.Errorf("client '%s' is public and has %s: remove one of them", c.ID, has)
 	}

@@ -26,7 +26,7 @@ func FuzzTokenEndpoint(f *testing.F) {
 	f.Add("", "multipart/form-data; boundary=b", "", "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b--\r\n")
 	op := newOP()
 	front := newFront(f, func(c *Config) {
-		c.Exchange = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+		c.Exchange = func(string) http.Handler { return http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) }
 	})
 	know(f, front, op)
 	f.Fuzz(func(t *testing.T, query, contentType, encoding, body string) {

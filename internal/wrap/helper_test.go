@@ -20,7 +20,6 @@ const (
 	theirIssuer = "https://sso.bob.example/dex"
 	theirToken  = "/dex/token"
 	theirKeys   = "/dex/keys"
-	ourToken    = "/claims/sts/token"
 	exchanged   = "answered by us"
 	formType    = "application/x-www-form-urlencoded"
 	goodForm    = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=x"
@@ -129,19 +128,21 @@ func (c *clock) add(d time.Duration) {
 func newClock() *clock { return &clock{t: time.Unix(1_800_000_000, 0)} }
 
 // exchange answers as our token endpoint would, and checks what it gets.
-func exchange(t testing.TB) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		form, err := oauth.ParseForm(r, oauth.MaxForm)
-		if err != nil || form.Get("grant_type") != oauth.GrantTokenExchange || r.URL.Path != ourToken || r.URL.RawQuery != "" {
-			t.Errorf("the engine got %s, %v, %v", r.URL, form, err)
-		}
-		_, _ = io.WriteString(w, exchanged)
-	})
+func exchange(t testing.TB) func(string) http.Handler {
+	return func(endpoint string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			form, err := oauth.ParseForm(r, oauth.MaxForm)
+			if err != nil || form.Get("grant_type") != oauth.GrantTokenExchange || r.URL.RawQuery != "" || !strings.HasPrefix(endpoint, theirIssuer+"/token") {
+				t.Errorf("the engine at %s got %s, %v, %v", endpoint, r.URL, form, err)
+			}
+			_, _ = io.WriteString(w, exchanged)
+		})
+	}
 }
 
 func newFront(t testing.TB, change func(*Config)) *Front {
 	t.Helper()
-	cfg := Config{Provider: theirIssuer, Exchange: exchange(t), TokenPath: ourToken, Now: newClock().now}
+	cfg := Config{Provider: theirIssuer, Exchange: exchange(t), Now: newClock().now}
 	if change != nil {
 		change(&cfg)
 	}

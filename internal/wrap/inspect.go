@@ -83,10 +83,10 @@ func isExchange(r *http.Request, body []byte) bool {
 
 // ours is an exchange as our own token endpoint takes it. Parameters come from
 // the body alone.
-func (f *Front) ours(r *http.Request, body []byte) *http.Request {
+func ours(r *http.Request, body []byte) *http.Request {
 	c := r.Clone(r.Context())
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	c.URL.Path, c.URL.RawPath, c.URL.RawQuery, c.URL.ForceQuery = f.tokenPath, "", "", false
+	c.URL.RawQuery, c.URL.ForceQuery = "", false
 	c.Form, c.PostForm, c.MultipartForm = nil, nil, nil
 	return c
 }

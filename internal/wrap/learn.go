@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 // provider is what we must know of the provider. Paths are "" when the endpoint
 // is on another host: what goes there does not pass us.
 type provider struct {
+	tokenURL           string
 	token, sloppyToken string
 	keys               string
 	// signs are the algorithms of its ID tokens.
@@ -191,6 +193,7 @@ func (l *learner) understand(body []byte) (*provider, error) {
 		return nil, fmt.Errorf("jwks_uri: %w", err)
 	}
 	p.sloppyToken = sloppy(p.token)
+	p.tokenURL, _, _ = strings.Cut(d.TokenEndpoint, "?") // RFC 9449 §4.3: htu is without it
 	return p, nil
 }
 

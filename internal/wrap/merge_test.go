@@ -265,15 +265,14 @@ func TestFirstRequestForKeys(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"issuer":     func(c *Config) { c.Provider = "http://x.example" },
-		"exchange":   func(c *Config) { c.Exchange = nil },
-		"token path": func(c *Config) { c.TokenPath = "" },
-		"clock":      func(c *Config) { c.Now = nil },
-		"keys":       func(c *Config) { merging("ES256")(c); c.Merge.Keys = nil },
-		"algorithm":  func(c *Config) { merging("ES256")(c); c.Merge.Algorithm = "" },
-		"metadata":   func(c *Config) { merging("ES256")(c); c.Merge.Metadata = nil },
+		"issuer":    func(c *Config) { c.Provider = "http://x.example" },
+		"exchange":  func(c *Config) { c.Exchange = nil },
+		"clock":     func(c *Config) { c.Now = nil },
+		"keys":      func(c *Config) { merging("ES256")(c); c.Merge.Keys = nil },
+		"algorithm": func(c *Config) { merging("ES256")(c); c.Merge.Algorithm = "" },
+		"metadata":  func(c *Config) { merging("ES256")(c); c.Merge.Metadata = nil },
 	} {
-		cfg := Config{Provider: theirIssuer, Exchange: exchange(t), TokenPath: ourToken, Now: newClock().now}
+		cfg := Config{Provider: theirIssuer, Exchange: exchange(t), Now: newClock().now}
 		if _, err := New(cfg); err != nil {
 			t.Fatal(err)
 		}

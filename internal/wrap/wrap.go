@@ -41,10 +41,9 @@ type Next interface {
 type Config struct {
 	// Provider is the issuer identifier of the provider. Required.
 	Provider string
-	// Exchange is our own token endpoint, and TokenPath the path it knows itself
-	// by. It is called for exchanges alone. Required.
-	Exchange  http.Handler
-	TokenPath string
+	// Exchange is our token endpoint at this URL, which is what the provider's
+	// metadata says. It gets exchanges alone. Required.
+	Exchange func(endpoint string) http.Handler
 	// Merge makes the provider and us one issuer; nil = two.
 	Merge *Merge
 	// Prepare gives a request of our own what the handlers behind expect in its
@@ -72,8 +71,7 @@ type Merge struct {
 type Front struct {
 	issuer    string
 	issuerURL *url.URL
-	exchange  http.Handler
-	tokenPath string
+	exchange  func(endpoint string) http.Handler
 	merge     *Merge
 	documents map[string]bool // paths of the provider's metadata
 	learn     learner
@@ -86,8 +84,8 @@ func New(cfg Config) (*Front, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wrap: issuer '%s' %w", cfg.Provider, err)
 	}
-	if cfg.Exchange == nil || cfg.TokenPath == "" || cfg.Now == nil {
-		return nil, errors.New("wrap: Exchange, TokenPath and Now are required")
+	if cfg.Exchange == nil || cfg.Now == nil {
+		return nil, errors.New("wrap: Exchange and Now are required")
 	}
 	if m := cfg.Merge; m != nil && (m.Keys == nil || m.Algorithm == "" || m.Metadata == nil) {
 		return nil, errors.New("wrap: Keys, Algorithm and Metadata are required to merge")
@@ -96,8 +94,8 @@ func New(cfg Config) (*Front, error) {
 		cfg.Log = zap.NewNop()
 	}
 	f := &Front{
-		issuer: cfg.Provider, issuerURL: u, exchange: cfg.Exchange, tokenPath: cfg.TokenPath,
-		merge: cfg.Merge, documents: make(map[string]bool), log: cfg.Log,
+		issuer: cfg.Provider, issuerURL: u, exchange: cfg.Exchange, merge: cfg.Merge,
+		documents: make(map[string]bool), log: cfg.Log,
 	}
 	for _, name := range []string{oauth.WellKnownOpenID, oauth.WellKnownOAuth} {
 		appended, inserted := oauth.WellKnownPaths(u, name)
@@ -149,7 +147,7 @@ func (f *Front) token(p *provider, w http.ResponseWriter, r *http.Request, next 
 	case err == nil:
 		return next.ServeHTTP(w, r)
 	case errors.Is(err, errExchange) && r.URL.Path == p.token && isExchange(r, body):
-		return f.answer(p, w, f.ours(r, body))
+		return f.answer(p, w, ours(r, body))
 	default:
 		oauth.WriteError(w, err)
 		return nil
@@ -164,6 +162,6 @@ func (f *Front) answer(p *provider, w http.ResponseWriter, r *http.Request) erro
 			return f.unpublished(w, err)
 		}
 	}
-	f.exchange.ServeHTTP(w, r)
+	f.exchange(p.tokenURL).ServeHTTP(w, r)
 	return nil
 }

@@ -27,18 +27,21 @@ var added = map[string][]string{
 }
 
 // mergeMetadata adds what we answer at the provider's token endpoint. Everything
-// else stays the provider's.
+// else stays the provider's. What is known of the provider does not come from this
+// document: whoever asked for it may have had a say in it by fields of his header.
 func (f *Front) mergeMetadata(r *http.Request, next Next, theirs []byte) ([]byte, string, error) {
-	p, err := f.learn.understand(theirs)
+	document, err := f.learn.understand(theirs)
 	if err != nil {
 		return nil, "", err
 	}
-	if strings.Contains(r.URL.Path, oauth.WellKnownOpenID) {
-		f.learn.learned(p, nil)
-	} else if p, err = f.learn.wait(r, next); err != nil { // RFC 8414 knows nothing of ID tokens
+	p, err := f.learn.wait(r, next)
+	if err != nil {
 		return nil, "", err
 	}
-	if err := f.mergeable(p); err != nil {
+	if !strings.Contains(r.URL.Path, oauth.WellKnownOpenID) {
+		document = p // RFC 8414 knows nothing of ID tokens
+	}
+	if err := errors.Join(f.mergeable(document), f.mergeable(p)); err != nil {
 		return nil, "", err
 	}
 	var all, ours object

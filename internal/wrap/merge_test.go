@@ -215,6 +215,42 @@ func TestA28_NoTokenThatNobodyCanVerify(t *testing.T) {
 	}
 }
 
+// TestA28_NobodyTeaches: a document that somebody has asked for with fields of his
+// own does not change where the provider's token endpoint is.
+func TestA28_NobodyTeaches(t *testing.T) {
+	op := newOP()
+	f := newFront(t, merging("ES256"))
+	know(t, f, op)
+	r := get(openID)
+	r.Host = "evil.example"
+	serve(t, f, r, next(func(w http.ResponseWriter, r *http.Request) error {
+		if r.Host != "sso.bob.example" {
+			t.Errorf("the provider was asked as %s", r.Host)
+		}
+		document(w, strings.Replace(op.metadata, theirIssuer+"/token", "https://evil.example/token", 1))
+		return nil
+	}))
+	if w := serve(t, f, post(theirToken, formType, goodForm), op); w.Body.String() != exchanged {
+		t.Errorf("answer = %d %s", w.Code, w.Body)
+	}
+}
+
+// TestOneLine: a provider that cannot be merged does not fill the log.
+func TestOneLine(t *testing.T) {
+	logs, seen := observer.New(zap.ErrorLevel)
+	c := newClock()
+	f := newFront(t, func(cfg *Config) { merging("RS256")(cfg); cfg.Log, cfg.Now = zap.New(logs), c.now })
+	for i, want := range []int{1, 1, 2} {
+		if i == 2 {
+			c.add(logPause)
+		}
+		serve(t, f, get(openID), newOP())
+		if seen.Len() != want {
+			t.Errorf("%d lines after %d requests, want %d", seen.Len(), i+1, want)
+		}
+	}
+}
+
 // TestDocumentsOfOthers: nothing is touched without Merge, or by another method,
 // status or media type.
 func TestDocumentsOfOthers(t *testing.T) {

@@ -25,7 +25,7 @@ func (f *Front) publish(w http.ResponseWriter, r *http.Request, next Next, merge
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
 	to := newRecorder(w, stop)
-	if err := to.run(next, whole(r.WithContext(ctx))); err != nil {
+	if err := to.run(next, f.whole(r.WithContext(ctx))); err != nil {
 		return err
 	}
 	if !to.kept {
@@ -45,10 +45,11 @@ func (f *Front) publish(w http.ResponseWriter, r *http.Request, next Next, merge
 }
 
 // whole is r as a request for the whole document as it is: the answer to HEAD
-// needs its length too, and a 304 or a compressed body says nothing to us.
-func whole(r *http.Request) *http.Request {
+// needs its length too, and a 304 or a compressed body says nothing to us. The
+// provider learns its public name from the configuration.
+func (f *Front) whole(r *http.Request) *http.Request {
 	c := r.Clone(r.Context())
-	c.Method = http.MethodGet
+	c.Method, c.Host = http.MethodGet, f.issuerURL.Host
 	for _, name := range []string{
 		"Accept-Encoding", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
 	} {
@@ -105,11 +106,21 @@ func (e errMisconfigured) Error() string { return e.text }
 
 // unpublished: nothing partial leaves (CONFORMANCE A28).
 func (f *Front) unpublished(w http.ResponseWriter, err error) error {
-	f.log.Error("the documents of the OpenID provider and of uma_sts could not be merged", zap.String("op", f.issuer), zap.Error(err))
+	if f.mayLog() {
+		f.log.Error("the documents of the OpenID provider and of uma_sts could not be merged", zap.String("op", f.issuer), zap.Error(err))
+	}
 	answer := oauth.Unavailable(fmt.Errorf("merge_jwks: %w", err))
 	if m, ok := errors.AsType[errMisconfigured](err); ok {
 		answer.Description = m.text
 	}
 	oauth.WriteError(w, answer)
 	return nil
+}
+
+// logPause: anybody can ask for documents as often as he likes.
+const logPause = 10 * time.Second
+
+func (f *Front) mayLog() bool {
+	now, last := f.learn.now().UnixNano(), f.logged.Load()
+	return (last == 0 || now-last >= int64(logPause)) && f.logged.CompareAndSwap(last, now)
 }

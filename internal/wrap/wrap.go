@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -76,6 +77,7 @@ type Front struct {
 	documents map[string]bool // paths of the provider's metadata
 	learn     learner
 	log       *zap.Logger
+	logged    atomic.Int64 // when the last document could not be merged
 }
 
 // New checks cfg and makes a Front. It calls nobody.
@@ -105,13 +107,16 @@ func New(cfg Config) (*Front, error) {
 	return f, nil
 }
 
-// Publishes tells whether a path is one of the provider's metadata documents,
+// Merges tells whether the provider and we are one issuer.
+func (f *Front) Merges() bool { return f.merge != nil }
+
+// publishes tells whether a path is one of the provider's metadata documents,
 // which we answer together with it.
-func (f *Front) Publishes(path string) bool { return f.merge != nil && f.documents[path] }
+func (f *Front) publishes(path string) bool { return f.merge != nil && f.documents[path] }
 
 // ServeHTTP answers what is ours and hands everything else to next.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) error {
-	if f.Publishes(r.URL.Path) && readsDocument(r) {
+	if f.publishes(r.URL.Path) && readsDocument(r) {
 		return f.publish(w, r, next, f.mergeMetadata)
 	}
 	p, err := f.provider(r, next)

@@ -17,6 +17,9 @@ type read = func(*caddyfile.Dispenser) error
 //
 //	uma_sts [<matcher>] <issuer> {
 //		email_domain <domains...>
+//		upstream <op_issuer> [keycloak|entra|google|generic] {
+//			…
+//		}
 //		provider {
 //			user <email> <password_hash> {
 //				<claim> <values...>
@@ -74,6 +77,7 @@ func (h *Handler) words() umaapp.Words {
 		Directive: directive,
 		Known: map[string]read{
 			"email_domain": umaapp.List(&h.EmailDomains),
+			"upstream":     h.parseUpstream,
 			"provider":     h.parseProvider,
 			"client":       h.parseClient,
 			"target":       h.parseTarget,
@@ -85,10 +89,10 @@ func (h *Handler) words() umaapp.Words {
 			"cors":         umaapp.Off(directive, &h.NoCORS),
 		},
 		Order: []string{
-			"email_domain", "provider", "client", "target", "deny_target", "release",
+			"email_domain", "upstream", "provider", "client", "target", "deny_target", "release",
 			"lifetime", "rate_limit", "leeway", "cors",
 		},
-		Later: []string{"upstream", "wrap", "merge_jwks"},
+		Later: []string{"wrap", "merge_jwks"},
 	}
 }
 

@@ -37,7 +37,10 @@ type Handler struct {
 	// The e-mail domains whose addresses this server vouches for, and for which
 	// it answers WebFinger. Default: the host of the issuer.
 	EmailDomains []string `json:"email_domains,omitempty"`
-	// The embedded OpenID provider. Required for the time being.
+	// Other people's OpenID providers whose access tokens can be exchanged. One of
+	// `upstreams`, `wrap` and `provider` is required.
+	Upstreams []*Upstream `json:"upstreams,omitempty"`
+	// The embedded OpenID provider.
 	Provider *Provider `json:"provider,omitempty"`
 	// The clients that may exchange tokens. Default: the public client
 	// `caddy-uma` with the redirect URI `http://127.0.0.1/callback`.
@@ -83,7 +86,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return named(err)
 	}
-	service, err := h.build(app)
+	service, err := h.build(ctx, app)
 	if err != nil {
 		return named(err)
 	}

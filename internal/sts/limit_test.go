@@ -68,6 +68,8 @@ func TestSEC_18_LimitBeforeTheSubjectToken(t *testing.T) {
 		b.wantError(t, b.post(good("client_id", "nobody")), http.StatusTooManyRequests, oauth.CodeSlowDown)
 		b.mustIssue(t, webForm("subject_token", b.token("web")))
 		b.mustIssue(t, good())
+		ip = there
+		b.wantError(t, b.post(wrong), http.StatusUnauthorized, oauth.CodeInvalidClient)
 	})
 	t.Run("SEC-18 an IPv6 network is one source", func(t *testing.T) {
 		ip := "2001:db8::1"

@@ -1,8 +1,11 @@
 package integration_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/tls"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -139,4 +142,62 @@ func TestDP_08_BoundFromTheSTSToTheRPT(t *testing.T) {
 			t.Errorf("%d %s", a.status, a.text)
 		}
 	})
+}
+
+// loginAs logs bob in through a first-party client that shows a certificate.
+func (w *world) loginAs(client string) string {
+	w.t.Helper()
+	meta := w.get(w.url("bob", "/.well-known/openid-configuration"), nil)
+	code := w.post(meta.get("authorization_challenge_endpoint"), map[string]string{
+		"client_id": client, "response_type": "code", "username": "bob@bob.localhost", "password": "bob-demo",
+		"code_challenge": s256(verifier), "code_challenge_method": "S256",
+	})
+	token := w.post(meta.get("token_endpoint"), map[string]string{
+		"client_id": client, "grant_type": oauth.GrantAuthorizationCode, "code": code.get("authorization_code"), "code_verifier": verifier,
+	})
+	if token.status != http.StatusOK {
+		w.t.Fatalf("%s: %d %s, then %d %s", client, code.status, code.text, token.status, token.text)
+	}
+	return token.get("access_token")
+}
+
+// Certificates of clients at the STS, from Caddy's own TLS layer (RFC 8705 §2).
+func TestTX_10_CertificatesAtTheSTS(t *testing.T) {
+	ca := certificate(t, "ca", nil)
+	good, wrong, self := certificate(t, "bob-client", &ca), certificate(t, "eve-client", &ca), certificate(t, "self", nil)
+	dir := t.TempDir()
+	write(t, dir, "ca.pem", pemOf(ca))
+	keys := keyFile(t, josetest.Key{KID: "self", Alg: "ES256", Private: self.PrivateKey.(*ecdsa.PrivateKey)})
+	const site = "https://bob.localhost:{$UMA_PORT:8443} {\n\ttls internal\n"
+	asking := func(lines string) string {
+		return "https://bob.localhost:{$UMA_PORT:8443} {\n\ttls {\n\t\tissuer internal\n\t\tclient_auth {\n" + lines + "\t\t}\n\t}\n"
+	}
+	const more = "\n\t\t\tfirst_party\n\t\t\tredirect_uri http://127.0.0.1/callback\n\t\t}\n\t\t"
+	request := "\t\t\tmode request\n"
+	w := example(t, site, asking(request), stsClient,
+		"client named {\n\t\t\ttls_client_auth \"CN=bob-client,O=Bob\""+more+
+			"client selfsigned {\n\t\t\tself_signed_tls_client_auth\n\t\t\tjwks_file "+keys+more+stsClient)
+	ticket, _ := w.challenged(http.MethodGet, "/")
+	exchange := func(client, access string, shown *tls.Certificate) answer {
+		w.showing(shown)
+		return w.exchangeWith(nil, access, ticket, map[string]string{"client_id": client})
+	}
+	w.showing(&self)
+	access := w.loginAs("selfsigned")
+	if a := exchange("selfsigned", access, &self); a.status != http.StatusOK {
+		t.Errorf("self-signed: %d %s", a.status, a.text)
+	}
+	refusedClient(t, exchange("selfsigned", access, &good))
+	refusedClient(t, exchange("selfsigned", access, nil))
+	refusedClient(t, exchange("named", access, &good)) // nobody has checked it
+
+	w.showing(nil)
+	w.edit(asking(request), asking("\t\t\tmode verify_if_given\n\t\t\ttrust_pool file "+filepath.Join(dir, "ca.pem")+"\n"))
+	w.showing(&good)
+	access = w.loginAs("named")
+	if a := exchange("named", access, &good); a.status != http.StatusOK {
+		t.Errorf("by name: %d %s", a.status, a.text)
+	}
+	refusedClient(t, exchange("named", access, &wrong))
+	refusedClient(t, exchange("named", access, nil))
 }

@@ -156,3 +156,38 @@ func (r *Ring) kill(ctx context.Context, kid string) (int, error) {
 	r.keep(keys)
 	return i, nil
 }
+
+// Import adds the keys that lie in another storage, as they are, and says how
+// many were not here yet. Broken files are left out. Nodes know them after the
+// next look.
+func (r *Ring) Import(ctx context.Context, from Storage) (int, error) {
+	cfg := r.cfg
+	cfg.Storage = from
+	other, err := NewRing(cfg)
+	if err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := other.list(ctx); err != nil {
+		return 0, err
+	}
+	n := 0
+	err = r.locked(ctx, func(ctx context.Context) error {
+		all := slices.Clone(r.state.Load().keys)
+		for _, k := range other.state.Load().keys {
+			if slices.ContainsFunc(all, func(have *ringKey) bool { return have.kid == k.kid }) {
+				continue
+			}
+			if err := r.write(ctx, k); err != nil {
+				return err
+			}
+			all, n = append(all, k), n+1
+		}
+		r.keep(all)
+		return nil
+	})
+	return n, err
+}

@@ -492,3 +492,37 @@ func TestKeyInfoHoldsNoSecret(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// Keys of another storage come as they are: what they made stays good, the newest
+// key signs, and a retirement here is not undone.
+func TestSEC_11_Import(t *testing.T) {
+	clock, from, to := newHand(), josetest.NewStorage(), josetest.NewStorage()
+	before := newRing(t, ringConfig(from, clock.Now))
+	old, first := sign(t, before)
+	store(t, from, strings.ReplaceAll(from.Names()[0], first, strings.Repeat("A", 43)), []byte(`{}`)) // broken
+	clock.pass(time.Minute)
+	r := newRing(t, ringConfig(to, clock.Now))
+	_, second := sign(t, r)
+	if n, err := r.Import(t.Context(), from); n != 1 || err != nil {
+		t.Errorf("Import = %d, %v", n, err)
+	}
+	if err := verify(t, old, r); err != nil {
+		t.Error(err)
+	}
+	wantStates(t, newRing(t, ringConfig(to, clock.Now)), second+" signing", first+" verifying")
+	retire(t, r, first)
+	if n, err := r.Import(t.Context(), from); n != 0 || err != nil {
+		t.Errorf("Import again = %d, %v", n, err)
+	}
+	wantStates(t, r, second+" signing", first+" retired")
+	if _, kid := sign(t, before); kid != first {
+		t.Error("the other storage changed")
+	}
+	from.Break(errors.New("away"))
+	if n, err := r.Import(t.Context(), from); n != 0 || !errors.Is(err, jose.ErrKeySource) {
+		t.Errorf("Import from what cannot be read = %d, %v", n, err)
+	}
+	if n, err := r.Import(t.Context(), nil); n != 0 || err == nil {
+		t.Errorf("Import from nothing = %d, %v", n, err)
+	}
+}

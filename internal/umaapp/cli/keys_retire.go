@@ -29,10 +29,12 @@ func keysRetireCommand() *cobra.Command {
 For a key that somebody else may have. It verifies nothing from now on and is
 published no longer, and what was made with it is dead. If it was in use, the next
 key is used at once. The answer says by when whom that reaches. It cannot be undone.
-For a change without loss see 'rotate'. The subject key cannot be retired.
+For a change without loss see 'rotate'. The subject key cannot be retired. Before a
+KID that begins with - write --.
 ` + longKeysAdmin,
 		Example: `  caddy uma keys list
-  caddy uma keys retire --reason "backup was stolen" QK3e…`,
+  caddy uma keys retire --reason "backup was stolen" QK3e…
+  caddy uma keys retire --yes -- -7Hy…`,
 		Args: between(1, 1, "the kid of the key"),
 		RunE: func(cmd *cobra.Command, args []string) error { return finish(cmd, retireKey(cmd, o, args[0])) },
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -71,6 +72,7 @@ func TestKeysChanges(t *testing.T) {
 		{name: "rotate", args: []string{"rotate", "--issuer", "https://as.example", "--purpose", "rpt"}, body: `{"purpose":"rpt"}`, golden: "keys_rotate.txt"},
 		{name: "rotate one of several", args: []string{"rotate"}, body: `{}`, code: 2, stderr: "say which"},
 		{name: "retire", args: []string{"retire", "--yes", "--reason", "lost", "kid-1"}, body: `{"kid":"kid-1","reason":"lost"}`, golden: "keys_retire.txt"},
+		{name: "retire a kid like a flag", args: []string{"retire", "--yes", "--", "-7Hy"}, body: `{"kid":"-7Hy"}`, golden: "keys_retire.txt"},
 		{name: "retire as JSON", args: []string{"retire", "--yes", "--json", "kid-1"}, body: `{"kid":"kid-1"}`, golden: "keys_retire.json"},
 		{name: "retire a secret", args: []string{"retire", "--yes", "--issuer", "ticket", "kid-1"}, body: `{"kid":"kid-1"}`, golden: "keys_retire_secret.txt"},
 		{name: "retire what is not there", args: []string{"retire", "--yes", "--issuer", "none", "x"}, body: `{"kid":"x"}`, code: 1, stderr: "has this kid"},
@@ -84,7 +86,7 @@ func TestKeysChanges(t *testing.T) {
 			a.body = ""
 			args := append([]string{"keys"}, tc.args...)
 			if tc.name != "nonsense" {
-				args = append(args, "--address", a.address)
+				args = slices.Insert(args, 2, "--address", a.address)
 			}
 			code, stdout, stderr := caddyUMA(t, "y\n", "", args...)
 			if code != tc.code || a.body != tc.body || !strings.Contains(stderr, tc.stderr) {

@@ -223,7 +223,8 @@ func TestKeyCommandsRefused(t *testing.T) {
 		{"POST", "/uma/show/keys/..%2f..%2fchange/keys/rotate?issuer=" + alice, "", 404, ""},
 		{"POST", "/uma/show/keys/", "", 404, ""},
 	} {
-		status, text := 0, ""
+		var status int
+		var text string
 		if tc.method == "POST" {
 			status, text = a.post(tc.path, tc.body)
 		} else {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // ErrNeverRotates: the key of the purpose `subject` is for ever (DESIGN §8).
@@ -150,7 +148,6 @@ func (r *Ring) kill(ctx context.Context, kid string) (int, error) {
 	if err := r.write(ctx, &k); err != nil {
 		return i, err
 	}
-	r.cfg.Log.Warn("a key was retired", zap.String("folder", r.folder), zap.String("kid", kid))
 	keys := slices.Clone(now.keys)
 	keys[i] = &k
 	r.keep(keys)

@@ -48,7 +48,7 @@ type Config struct {
 
 // ErrOtherSecret says that the keys in the store were sealed with a key
 // encryption key that this node has not. Nothing is made or written then.
-var ErrOtherSecret = errors.New("the keys in the store are sealed with another key encryption key than those of 'keys store'; give this node the one of the other nodes (or, after a change, both: the new one first)")
+var ErrOtherSecret = errors.New("the keys in the store are sealed with another key encryption key than those of 'keys store'; give this node the one of the other nodes (while it is being changed, both)")
 
 // Storage is a jose.Storage.
 type Storage struct {

@@ -76,6 +76,7 @@ func TestProvision(t *testing.T) {
 		{"empty rate limit", plain + `,"rate_limit":{"login":{}}`, "rate_limit login"},
 		{"target", plain + `,"targets":[{"names":["http://x"]}]`, "must be a canonical https URL"},
 		{"reserved claim", `"issuer":"https://bob.example","provider":{"users":[{"email":"bob@bob.example","password_hash":"` + bcryptHash + `","claims":{"aud":"x"}}]}`, "set by the server"},
+		{"missing users file", `"issuer":"https://bob.example","provider":{"users_file":"/nowhere/users.json"}`, "users file /nowhere/users.json: it does not exist"},
 		{"unknown field", plain + `,"upstream":{}`, "unknown field"},
 	}
 	for _, tt := range tests {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync/atomic"
 )
 
 // maxAnswer is the largest body that the client of NewStrictClient gives.
@@ -36,10 +35,10 @@ func (t *strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	tr := via.transport()
 	tr.DisableKeepAlives = true
 	tr.ResponseHeaderTimeout = hop(t.strict.timeout)
-	var connected atomic.Bool
-	resp, err := tr.RoundTrip(r.WithContext(traced(r.Context(), &connected)))
+	seen := new(trace)
+	resp, err := tr.RoundTrip(r.WithContext(seen.in(r.Context())))
 	if err != nil {
-		return nil, classify(err, connected.Load())
+		return nil, classify(err, seen.connected())
 	}
 	if encoded(resp) {
 		_ = resp.Body.Close()

@@ -62,6 +62,9 @@ type Request struct {
 	// the rules; done, if not nil, is called when the hop is over. Its error is
 	// found in that of Get.
 	Admit func(addr netip.Addr) (done func(), err error)
+	// Watch, if set, is told of each hop when it is over. What is refused before
+	// anything is asked is none.
+	Watch func(Hop)
 }
 
 // Response is the answer to a GET. The body is read for a 2xx only.

@@ -7,10 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -118,8 +116,16 @@ func check(u *url.URL) error {
 func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Response, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, hop(s.timeout))
 	defer cancel()
-	var connected atomic.Bool
-	req, err := newRequest(traced(ctx, &connected), u, r.Accept)
+	seen := &trace{hop: Hop{URL: u.String()}}
+	resp, location, err := s.exchange(seen.in(ctx), via, u, r, seen)
+	if r.Watch != nil {
+		r.Watch(seen.over(err))
+	}
+	return resp, location, err
+}
+
+func (s *Strict) exchange(ctx context.Context, via route, u *url.URL, r Request, seen *trace) (*Response, string, error) {
+	req, err := newRequest(ctx, u, r.Accept)
 	if err != nil {
 		return nil, "", blocked("not a URL")
 	}
@@ -131,9 +137,10 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 	tr.DisableKeepAlives = true
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
-		return nil, "", classify(err, connected.Load())
+		return nil, "", classify(err, seen.connected())
 	}
 	defer func() { _ = resp.Body.Close() }()
+	seen.answered(resp)
 	if location := resp.Header.Get("Location"); isRedirect(resp.StatusCode) && location != "" {
 		return nil, location, nil
 	}
@@ -143,13 +150,6 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 		return nil, "", temporary(ctx.Err())
 	}
 	return answer, "", err
-}
-
-// traced notes when the connection stands, TLS included.
-func traced(ctx context.Context, connected *atomic.Bool) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
 }
 
 // newRequest sends nothing that would tell one server about another: no

@@ -82,6 +82,13 @@ var (
 	ErrConnect   = errors.New("cannot connect")
 )
 
+// What is wrong with a body, together with ErrTemporary.
+var (
+	ErrEncoded  = errors.New("compressed without being asked")
+	ErrTooLarge = errors.New("body is too large")
+	ErrUnframed = errors.New("body without a length")
+)
+
 // Limits of every answer (SEC-08).
 const (
 	defaultTimeout = 5 * time.Second

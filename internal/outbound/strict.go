@@ -186,7 +186,7 @@ func read(resp *http.Response, limit int64) (*Response, error) {
 		return answer, nil
 	}
 	if encoded(resp) {
-		return nil, temporary(errEncoded)
+		return nil, temporary(ErrEncoded)
 	}
 	body, err := readBody(resp, limit)
 	if err != nil {
@@ -195,13 +195,6 @@ func read(resp *http.Response, limit int64) (*Response, error) {
 	answer.Body = body
 	return answer, nil
 }
-
-// What is wrong with a body.
-var (
-	errEncoded  = errors.New("compressed without being asked")
-	errTooLarge = errors.New("body is too large")
-	errUnframed = errors.New("body without a length")
-)
 
 func encoded(resp *http.Response) bool {
 	e := resp.Header.Get("Content-Encoding")
@@ -216,14 +209,14 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	// and crypto/tls takes a cut connection for an end: anybody on the way could
 	// shorten the answer.
 	if resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
-		return nil, errUnframed
+		return nil, ErrUnframed
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	if int64(len(body)) > limit {
-		return nil, errTooLarge
+		return nil, ErrTooLarge
 	}
 	return body, nil
 }

@@ -37,7 +37,7 @@ const (
 )
 
 func addCommands(cmd *cobra.Command, tty prompter) {
-	cmd.AddCommand(getCommand(tty), ticketChallengeCommand(), domainsCommand(), explainCommand())
+	cmd.AddCommand(getCommand(tty), ticketChallengeCommand(), domainsCommand(), explainCommand(), doctorCommand())
 	prepare(cmd.Commands())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

@@ -116,7 +116,7 @@ func (d *doctorOptions) client(domain string) (*outbound.Strict, error) {
 
 // examine looks the address up, and somebody who is not there.
 func examine(ctx context.Context, client *outbound.Strict, a oauth.Address) (*diagnosis, error) {
-	cfg := discovery.Config{Client: client, Now: now}
+	cfg := discovery.Config{Client: client, Now: time.Now}
 	report, err := discovery.Examine(ctx, cfg, a)
 	if err != nil {
 		return nil, err
@@ -130,6 +130,3 @@ func examine(ctx context.Context, client *outbound.Strict, a oauth.Address) (*di
 	}
 	return diagnose(a, report, nobody, other), nil
 }
-
-// now is the clock: a command of its own process has no other.
-func now() time.Time { return time.Now() } //nolint:forbidigo // see above

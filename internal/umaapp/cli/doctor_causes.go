@@ -138,7 +138,7 @@ func badCertificate(s *discovery.Step) (cause, bool) {
 
 func invalidCertificate(e x509.CertificateInvalidError, host string) cause {
 	whose := names(e.Cert)
-	if e.Reason == x509.Expired && now().Before(e.Cert.NotBefore) {
+	if e.Reason == x509.Expired && time.Now().Before(e.Cert.NotBefore) {
 		return cause{"certificate_early", fmt.Sprintf("the certificate of %s (for %s) is not valid before %s", host, whose, e.Cert.NotBefore.UTC().Format(time.DateTime)), "look at the clocks of both machines"}
 	}
 	if e.Reason == x509.Expired {

@@ -292,7 +292,7 @@ func (c *clinic) certified(t *testing.T, trusted bool, edit func(*x509.Certifica
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Bob's server"}, DNSNames: []string{"bob.example"},
-		NotBefore: now().Add(-time.Hour), NotAfter: now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
 	edit(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -323,8 +323,8 @@ func TestDoctorCertificates(t *testing.T) {
 	}{
 		{"right", true, func(*x509.Certificate) {}, "", ""},
 		{"another name", true, func(c *x509.Certificate) { c.DNSNames = []string{"www.alice.example"} }, "problem certificate_name", "not for bob.example but for www.alice.example"},
-		{"expired", true, func(c *x509.Certificate) { c.NotAfter = now().Add(-time.Minute) }, "problem certificate_expired", "has expired on "},
-		{"not yet", true, func(c *x509.Certificate) { c.NotBefore = now().Add(time.Minute) }, "problem certificate_early", "is not valid before"},
+		{"expired", true, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, "problem certificate_expired", "has expired on "},
+		{"not yet", true, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }, "problem certificate_early", "is not valid before"},
 		{"self-signed", false, func(*x509.Certificate) {}, "problem certificate_self_signed", "(for bob.example) is signed by itself"},
 	}
 	for _, tt := range tests {

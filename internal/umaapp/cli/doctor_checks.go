@@ -131,7 +131,7 @@ func (d *diagnosis) compare(s, other *discovery.Step, nobody oauth.Address) {
 		return
 	}
 	mine, theirs := s.Response, other.Response
-	how := ""
+	var how string
 	switch {
 	case mine.Status != theirs.Status:
 		how = fmt.Sprintf("%d for this address and %d for one that is not there", mine.Status, theirs.Status)

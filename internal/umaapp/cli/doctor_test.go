@@ -429,3 +429,24 @@ func TestDoctorCommand(t *testing.T) {
 		}
 	})
 }
+
+// FuzzDiagnose: whatever a stranger publishes, the doctor says something that
+// fits on a terminal.
+func FuzzDiagnose(f *testing.F) {
+	f.Add(200, "application/jrd+json", []byte(`{"links":[{"rel":"`+oauth.RelIssuer+`","href":"https://bob.example"},{"rel":1}]}`))
+	f.Add(200, "application/json", []byte(`{"issuer":"https://bob.example/","jwks_uri":"https://bob.example/jwks","grant_types_supported":[]}`))
+	f.Add(200, "application/json", []byte(fakeop.KeySet(2, 1024)))
+	f.Add(404, "text/html", []byte("<html>\x1b[31m"))
+	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
+		resp := &outbound.Response{Status: status, ContentType: contentType, Body: body}
+		r := discovery.Report{}
+		for _, ask := range []string{discovery.AskWebFinger, discovery.AskConfiguration, discovery.AskKeys} {
+			r.Steps = append(r.Steps, discovery.Step{Ask: ask, Hops: []outbound.Hop{{Status: status}}, Response: resp})
+		}
+		d := diagnose(bob, r, oauth.Address{}, discovery.Step{})
+		var text strings.Builder
+		if err := d.print(&text); err != nil || strings.ContainsRune(text.String(), '\x1b') || d.Summary == "" {
+			t.Errorf("%v: %q", err, text.String())
+		}
+	})
+}

@@ -32,6 +32,8 @@ type source struct {
 	keys      func(context.Context) ([]jose.PublicKey, error)
 	extend    func(*oauth.Metadata)
 	consent   func(context.Context, oauth.Consent) (agreed bool, uri string, err error)
+	// refresh is called before each request: it looks whether users have changed.
+	refresh func()
 }
 
 // source makes the one placement of the configuration.
@@ -54,8 +56,9 @@ func (h *Handler) loadTrust(ctx caddy.Context) error {
 
 // service is the engine together with the endpoints of the placement: one issuer.
 type service struct {
-	engine *sts.Server
-	more   umaapp.Endpoints // nil = none
+	engine  *sts.Server
+	more    umaapp.Endpoints // nil = none
+	refresh func()           // nil = nothing to do
 }
 
 // Handles implements umaapp.Endpoints.
@@ -65,6 +68,9 @@ func (s *service) Handles(path string) bool {
 
 // ServeHTTP implements http.Handler. The engine owns the token endpoint.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.refresh != nil {
+		s.refresh()
+	}
 	if s.more != nil && !s.engine.Handles(r.URL.Path) {
 		s.more.ServeHTTP(w, r)
 		return
@@ -97,7 +103,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, more: from.endpoints})
+	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, more: from.endpoints, refresh: from.refresh})
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type read = func(*caddyfile.Dispenser) error
 //			user <email> <password_hash> {
 //				<claim> <values...>
 //			}
+//			users            <file>
 //			session_lifetime <duration>
 //		}
 //		client <client_id> [public|<client_secret>] {

@@ -82,6 +82,7 @@ func TestProvision(t *testing.T) {
 		{"keys of a URI", plain + `,"clients":[{"client_id":"web","jwks_uri":"https://web.example/jwks","may_act":true,"dpop_bound":true}]`, ""},
 		{"public actor", plain + `,"clients":[{"client_id":"web","public":true,"may_act":true}]`, "may_act needs credentials"},
 		{"reserved claim", `"issuer":"https://bob.example","provider":{"users":[{"email":"bob@bob.example","password_hash":"` + bcryptHash + `","claims":{"aud":"x"}}]}`, "set by the server"},
+		{"missing users file", `"issuer":"https://bob.example","provider":{"users_file":"/nowhere/users.json"}`, "users file /nowhere/users.json: it does not exist"},
 		{"unknown field", plain + `,"upstream":{}`, "unknown field"},
 	}
 	for _, tt := range tests {

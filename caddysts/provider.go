@@ -3,6 +3,7 @@ package caddysts
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +16,18 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
-// Provider is the embedded OpenID provider: users from the configuration,
-// authorization code with PKCE and a login page.
+// Provider is the embedded OpenID provider: users from the configuration or from
+// a file, authorization code with PKCE and a login page.
 type Provider struct {
-	// The users. At least one.
+	// The users. At least one, unless there is `users_file`.
 	Users []User `json:"users,omitempty"`
+	// A JSON file with users besides those, read again when it has changed:
+	// `{"users": [{"email": "…", "password_hash": "…", "claims": {…}}]}`. A user
+	// with `"disabled": true` cannot log in and his tokens are worth nothing. It is
+	// best replaced by renaming another file. One that cannot be read or holds a
+	// mistake is an error at load; later it is logged, and the users stay as they
+	// were.
+	UsersFile string `json:"users_file,omitempty"`
 	// How long a browser stays logged in. Default: 12h.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
 }
@@ -42,6 +50,7 @@ type User struct {
 //		user <email> <password_hash> {
 //			<claim> <values...>
 //		}
+//		users <file>
 //		session_lifetime <duration>
 //	}
 func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
@@ -56,10 +65,11 @@ func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
 		Directive: directive,
 		Known: map[string]read{
 			"user":             h.Provider.parseUser,
+			"users":            umaapp.Text(directive, &h.Provider.UsersFile),
 			"session_lifetime": umaapp.Duration(directive, &h.Provider.SessionLifetime),
 		},
-		Order: []string{"user", "session_lifetime"},
-		Later: []string{"users", "consent", "device_flow", "passkeys"},
+		Order: []string{"user", "users", "session_lifetime"},
+		Later: []string{"consent", "device_flow", "passkeys"},
 	}.Read(d)
 }
 
@@ -125,8 +135,8 @@ func (p *Provider) check(domains []string) error {
 	if d := p.SessionLifetime; d != 0 && time.Duration(d) < time.Second {
 		return errors.New("session_lifetime must be at least 1s")
 	}
-	if len(p.Users) == 0 {
-		return errors.New("provider has no user")
+	if len(p.Users) == 0 && p.UsersFile == "" {
+		return errors.New("provider has no user; add a 'user', or 'users' with a file of them")
 	}
 	seen := make(map[string]bool)
 	for _, u := range p.Users {
@@ -147,11 +157,7 @@ func (u *User) check(domains []string) error {
 	if err != nil {
 		return fmt.Errorf("user '%s' is %w", u.Email, err)
 	}
-	known := false
-	for _, d := range domains {
-		known = known || strings.EqualFold(d, address.Domain)
-	}
-	if !known {
+	if !ofDomains(address, domains) {
 		return fmt.Errorf("user '%s': %s is not an email_domain of this server (%s)", u.Email, address.Domain, strings.Join(domains, ", "))
 	}
 	for name := range u.Claims {
@@ -163,6 +169,10 @@ func (u *User) check(domains []string) error {
 		return nil
 	}
 	return checkHash(u.Email, u.PasswordHash)
+}
+
+func ofDomains(a oauth.Address, domains []string) bool {
+	return slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, a.Domain) })
 }
 
 // provider makes the embedded provider.
@@ -178,12 +188,16 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	if err != nil {
 		return source{}, err
 	}
-	users, err := h.users()
+	own, err := h.users()
+	if err != nil {
+		return source{}, err
+	}
+	users, err := h.usersFile(own)
 	if err != nil {
 		return source{}, err
 	}
 	p, err := op.New(op.Config{
-		Issuer: h.Issuer, Users: users, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
+		Issuer: h.Issuer, Users: users.all, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
 		IDTokens: tokens, Secrets: secrets, Compare: compare,
 		AccessLifetime: access, SessionLife: session,
 		Logins: h.RateLimit.Login.Limiter(10, time.Minute), ClientIP: umaapp.ClientIP,
@@ -192,7 +206,8 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	if err != nil {
 		return source{}, err
 	}
-	return source{resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend}, nil
+	users.set = p.SetUsers
+	return source{resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend, refresh: users.refresh}, nil
 }
 
 func (h *Handler) users() ([]op.User, error) {

@@ -37,7 +37,7 @@ const (
 )
 
 func addCommands(cmd *cobra.Command, tty prompter) {
-	cmd.AddCommand(getCommand(tty), ticketChallengeCommand(), domainsCommand(), explainCommand(), keysCommand())
+	cmd.AddCommand(getCommand(tty), ticketChallengeCommand(), domainsCommand(), explainCommand(), doctorCommand(), keysCommand())
 	prepare(cmd.Commands())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

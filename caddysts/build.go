@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/wrap"
 )
 
 // source is where users come from: one of the placements (DESIGN §4).
@@ -35,6 +36,10 @@ type source struct {
 
 // source makes the one placement of the configuration.
 func (h *Handler) source(app *umaapp.App, authenticate authenticate) (source, error) {
+	if h.Wrap != nil {
+		u := h.wrapped()
+		return h.upstreams(app, []*Upstream{&u})
+	}
 	return h.provider(app, authenticate)
 }
 
@@ -42,10 +47,15 @@ func (h *Handler) source(app *umaapp.App, authenticate authenticate) (source, er
 type service struct {
 	engine *sts.Server
 	more   umaapp.Endpoints // nil = none
+	front  *wrap.Front      // nil = there is no provider behind
 }
 
-// Handles implements umaapp.Endpoints.
+// Handles implements umaapp.Endpoints. What is merged with a provider behind is at
+// its places; WebFinger is ours alone.
 func (s *service) Handles(path string) bool {
+	if s.front != nil && s.front.Merges() {
+		return path == "/.well-known/"+oauth.WellKnownFinger
+	}
 	return s.engine.Handles(path) || s.more != nil && s.more.Handles(path)
 }
 
@@ -80,7 +90,11 @@ func (h *Handler) build(app *umaapp.App) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, more: from.endpoints})
+	front, err := h.front(app, engine)
+	if err != nil {
+		return nil, err
+	}
+	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, more: from.endpoints, front: front})
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +106,7 @@ func (h *Handler) build(app *umaapp.App) (*service, error) {
 }
 
 func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Server, error) {
-	// A claims token outlives its key by its lifetime and the verifier's leeway.
-	ring, err := h.ring(app, "claims", sts.MaxClaimsLifetime)
+	ring, err := h.claimsRing(app)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +142,12 @@ func (h *Handler) fillMemories(app *umaapp.App, cfg *sts.Config) (err error) {
 		return dpop.NewReplays(0, time.Now)
 	})
 	return err
+}
+
+// claimsRing signs claims tokens. One outlives its key by its lifetime and the
+// verifier's leeway.
+func (h *Handler) claimsRing(app *umaapp.App) (*jose.Ring, error) {
+	return h.ring(app, "claims", sts.MaxClaimsLifetime)
 }
 
 func (h *Handler) ring(app *umaapp.App, purpose string, life time.Duration) (*jose.Ring, error) {

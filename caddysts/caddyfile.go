@@ -17,6 +17,10 @@ type read = func(*caddyfile.Dispenser) error
 //
 //	uma_sts [<matcher>] <issuer> {
 //		email_domain <domains...>
+//		wrap [<op_issuer>] [keycloak|entra|google|generic] {
+//			…
+//		}
+//		merge_jwks
 //		provider {
 //			user <email> <password_hash> {
 //				<claim> <values...>
@@ -74,7 +78,9 @@ func (h *Handler) words() umaapp.Words {
 		Directive: directive,
 		Known: map[string]read{
 			"email_domain": umaapp.List(&h.EmailDomains),
-			"provider":     h.parseProvider,
+			"provider":     h.placement("provider", h.parseProvider),
+			"wrap":         h.placement("wrap", h.parseWrap),
+			"merge_jwks":   umaapp.Flag(&h.MergeJWKS),
 			"client":       h.parseClient,
 			"target":       h.parseTarget,
 			"deny_target":  targets(&h.DenyTargets, false),
@@ -85,10 +91,10 @@ func (h *Handler) words() umaapp.Words {
 			"cors":         umaapp.Off(directive, &h.NoCORS),
 		},
 		Order: []string{
-			"email_domain", "provider", "client", "target", "deny_target", "release",
+			"email_domain", "wrap", "merge_jwks", "provider", "client", "target", "deny_target", "release",
 			"lifetime", "rate_limit", "leeway", "cors",
 		},
-		Later: []string{"upstream", "wrap", "merge_jwks"},
+		Later: []string{"upstream"},
 	}
 }
 

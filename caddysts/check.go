@@ -37,14 +37,22 @@ func (h *Handler) check() error {
 
 // checkPlacement wants exactly one answer to where users come from.
 func (h *Handler) checkPlacement() error {
-	if h.Provider == nil {
+	switch {
+	case h.Provider != nil && h.Wrap != nil:
+		return errors.New("choose one of upstream, wrap, provider")
+	case h.Provider == nil && h.Wrap == nil:
 		return errors.New("say where users come from: add a 'provider' block")
+	case h.MergeJWKS && h.Wrap == nil:
+		return errMergeAlone
 	}
 	return nil
 }
 
 // checkSource checks what the placement alone has.
 func (h *Handler) checkSource(domains []string) error {
+	if h.Wrap != nil {
+		return h.checkWrap(domains)
+	}
 	return h.Provider.check(domains)
 }
 

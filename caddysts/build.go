@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
@@ -40,7 +41,23 @@ func (h *Handler) source(app *umaapp.App, authenticate authenticate) (source, er
 		u := h.wrapped()
 		return h.upstreams(app, []*Upstream{&u})
 	}
+	if len(h.Upstreams) > 0 {
+		return h.upstreams(app, h.Upstreams)
+	}
 	return h.provider(app, authenticate)
+}
+
+// loadTrust loads the sets of CAs of upstreams.
+func (h *Handler) loadTrust(ctx caddy.Context) error {
+	if h.Wrap != nil {
+		return h.Wrap.loadTrust(ctx)
+	}
+	for _, u := range h.Upstreams {
+		if err := u.loadTrust(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // service is the engine together with the endpoints of the placement: one issuer.
@@ -70,9 +87,12 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // build makes the service, or finds the one that an equal block made before
 // (one snippet on two sites).
-func (h *Handler) build(app *umaapp.App) (*service, error) {
+func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	fingerprint, err := json.Marshal(h) // before modules are loaded: Caddy forgets their settings then
 	if err != nil {
+		return nil, err
+	}
+	if err := h.loadTrust(ctx); err != nil {
 		return nil, err
 	}
 	cfg, err := h.settings(h.surroundings())

@@ -17,6 +17,9 @@ type read = func(*caddyfile.Dispenser) error
 //
 //	uma_sts [<matcher>] <issuer> {
 //		email_domain <domains...>
+//		upstream <op_issuer> [keycloak|entra|google|generic] {
+//			…
+//		}
 //		wrap [<op_issuer>] [keycloak|entra|google|generic] {
 //			…
 //		}
@@ -78,9 +81,10 @@ func (h *Handler) words() umaapp.Words {
 		Directive: directive,
 		Known: map[string]read{
 			"email_domain": umaapp.List(&h.EmailDomains),
-			"provider":     h.placement("provider", h.parseProvider),
+			"upstream":     h.placement("upstream", h.parseUpstream),
 			"wrap":         h.placement("wrap", h.parseWrap),
 			"merge_jwks":   umaapp.Flag(&h.MergeJWKS),
+			"provider":     h.placement("provider", h.parseProvider),
 			"client":       h.parseClient,
 			"target":       h.parseTarget,
 			"deny_target":  targets(&h.DenyTargets, false),
@@ -91,10 +95,9 @@ func (h *Handler) words() umaapp.Words {
 			"cors":         umaapp.Off(directive, &h.NoCORS),
 		},
 		Order: []string{
-			"email_domain", "wrap", "merge_jwks", "provider", "client", "target", "deny_target", "release",
+			"email_domain", "upstream", "wrap", "merge_jwks", "provider", "client", "target", "deny_target", "release",
 			"lifetime", "rate_limit", "leeway", "cors",
 		},
-		Later: []string{"upstream"},
 	}
 }
 

@@ -37,11 +37,17 @@ func (h *Handler) check() error {
 
 // checkPlacement wants exactly one answer to where users come from.
 func (h *Handler) checkPlacement() error {
+	placements := 0
+	for _, there := range []bool{len(h.Upstreams) > 0, h.Wrap != nil, h.Provider != nil} {
+		if there {
+			placements++
+		}
+	}
 	switch {
-	case h.Provider != nil && h.Wrap != nil:
+	case placements == 0:
+		return errors.New("say where users come from: add upstream, wrap or provider")
+	case placements > 1:
 		return errors.New("choose one of upstream, wrap, provider")
-	case h.Provider == nil && h.Wrap == nil:
-		return errors.New("say where users come from: add a 'provider' block")
 	case h.MergeJWKS && h.Wrap == nil:
 		return errMergeAlone
 	}
@@ -52,6 +58,9 @@ func (h *Handler) checkPlacement() error {
 func (h *Handler) checkSource(domains []string) error {
 	if h.Wrap != nil {
 		return h.checkWrap(domains)
+	}
+	if len(h.Upstreams) > 0 {
+		return h.checkUpstreams(h.Upstreams, domains)
 	}
 	return h.Provider.check(domains)
 }

@@ -37,7 +37,10 @@ type Handler struct {
 	// The e-mail domains whose addresses this server vouches for, and for which
 	// it answers WebFinger. Default: the host of the issuer.
 	EmailDomains []string `json:"email_domains,omitempty"`
-	// The embedded OpenID provider. Required for the time being.
+	// Other people's OpenID providers whose access tokens can be exchanged. One of
+	// `upstreams`, `wrap` and `provider` is required.
+	Upstreams []*Upstream `json:"upstreams,omitempty"`
+	// The embedded OpenID provider.
 	Provider *Provider `json:"provider,omitempty"`
 	// The OpenID provider that the next handler, usually `reverse_proxy`, leads to.
 	// Its issuer is on the host of ours, and another one unless `merge_jwks` is
@@ -96,7 +99,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return named(err)
 	}
-	if h.service, err = h.build(app); err != nil {
+	if h.service, err = h.build(ctx, app); err != nil {
 		return named(err)
 	}
 	h.gate = umaapp.NewGate(h.service, h.Issuer, h.log)

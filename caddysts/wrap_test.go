@@ -20,6 +20,7 @@ const wrapped = `"issuer":"https://sso.bob.example/claims","email_domains":["bob
 // dex is a provider as the next handler. It asks for what Caddy's own handlers
 // look for in a request, and says who was asked.
 func dex(t *testing.T) caddyhttp.Handler {
+	t.Helper()
 	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		if r.URL.Path != "/dex/.well-known/openid-configuration" {
 			_, err := io.WriteString(w, "dex answers")

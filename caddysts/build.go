@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/wrap"
 )
 
 // source is where users come from: one of the placements (DESIGN §4).
@@ -38,6 +39,10 @@ type source struct {
 
 // source makes the one placement of the configuration.
 func (h *Handler) source(app *umaapp.App, authenticate authenticate) (source, error) {
+	if h.Wrap != nil {
+		u := h.wrapped()
+		return h.upstreams(app, []*Upstream{&u})
+	}
 	if len(h.Upstreams) > 0 {
 		return h.upstreams(app, h.Upstreams)
 	}
@@ -46,6 +51,9 @@ func (h *Handler) source(app *umaapp.App, authenticate authenticate) (source, er
 
 // loadTrust loads the sets of CAs of upstreams.
 func (h *Handler) loadTrust(ctx caddy.Context) error {
+	if h.Wrap != nil {
+		return h.Wrap.loadTrust(ctx)
+	}
 	for _, u := range h.Upstreams {
 		if err := u.loadTrust(ctx); err != nil {
 			return err
@@ -58,11 +66,16 @@ func (h *Handler) loadTrust(ctx caddy.Context) error {
 type service struct {
 	engine  *sts.Server
 	more    umaapp.Endpoints // nil = none
+	front   *wrap.Front      // nil = there is no provider behind
 	refresh func()           // nil = nothing to do
 }
 
-// Handles implements umaapp.Endpoints.
+// Handles implements umaapp.Endpoints. What is merged with a provider behind is at
+// its places; WebFinger is ours alone.
 func (s *service) Handles(path string) bool {
+	if s.front != nil && s.front.Merges() {
+		return path == "/.well-known/"+oauth.WellKnownFinger
+	}
 	return s.engine.Handles(path) || s.more != nil && s.more.Handles(path)
 }
 
@@ -103,7 +116,12 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, more: from.endpoints, refresh: from.refresh})
+	front, err := h.front(app, engine)
+	if err != nil {
+		return nil, err
+	}
+	made := &service{engine: engine, more: from.endpoints, front: front, refresh: from.refresh}
+	first, err := app.RegisterSTS(h.Issuer, fingerprint, made)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +133,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 }
 
 func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Server, error) {
-	// A claims token outlives its key by its lifetime and the verifier's leeway.
-	ring, err := h.ring(app, "claims", sts.MaxClaimsLifetime)
+	ring, err := h.claimsRing(app)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +169,12 @@ func (h *Handler) fillMemories(app *umaapp.App, cfg *sts.Config) (err error) {
 		return dpop.NewReplays(0, time.Now)
 	})
 	return err
+}
+
+// claimsRing signs claims tokens. One outlives its key by its lifetime and the
+// verifier's leeway.
+func (h *Handler) claimsRing(app *umaapp.App) (*jose.Ring, error) {
+	return h.ring(app, "claims", sts.MaxClaimsLifetime)
 }
 
 func (h *Handler) ring(app *umaapp.App, purpose string, life time.Duration) (*jose.Ring, error) {

@@ -91,7 +91,7 @@ func lenient(query, contentType, body string) map[string][]string {
 	}
 	found["json"] = jsonStrings(body)
 	found["utf-16"] = jsonStrings(fromUTF16(body))
-	for _, pair := range strings.Split(fromUTF16(body), "&") {
+	for pair := range strings.SplitSeq(fromUTF16(body), "&") {
 		_, v, _ := strings.Cut(pair, "=")
 		found["utf-16"] = append(found["utf-16"], v, sloppyDecode(v))
 	}

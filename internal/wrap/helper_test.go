@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -69,9 +70,7 @@ func (o *fakeOP) requests() ([]*http.Request, []string) {
 func (o *fakeOP) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	o.mu.Lock()
 	metadata, keys, packed, serve := o.metadata, o.keys, o.packed, o.serve
-	for name, values := range o.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), o.header)
 	o.mu.Unlock()
 	switch r.URL.Path {
 	case "/dex/.well-known/openid-configuration":
@@ -129,6 +128,7 @@ func newClock() *clock { return &clock{t: time.Unix(1_800_000_000, 0)} }
 
 // exchange answers as our token endpoint would, and checks what it gets.
 func exchange(t testing.TB) func(string) http.Handler {
+	t.Helper()
 	return func(endpoint string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			form, err := oauth.ParseForm(r, oauth.MaxForm)

@@ -101,8 +101,8 @@ func (l *learner) wait(of *http.Request, next Next) (*provider, error) {
 
 // start asks the provider, once for all who want to know.
 func (l *learner) start(of *http.Request, next Next) <-chan singleflight.Result {
-	of = of.WithContext(of.Context()) // handlers change their requests in place
-	return l.group.DoChan("", func() (any, error) {
+	of = of.WithContext(of.Context())               // handlers change their requests in place
+	return l.group.DoChan("", func() (any, error) { //nolint:contextcheck // the end of one request is not the end of the question
 		p, err := l.ask(of, next)
 		l.learned(p, err)
 		return nil, nil

@@ -2,6 +2,7 @@ package wrap
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -221,8 +222,8 @@ func TestPanics(t *testing.T) {
 	}
 	f := newFront(t, merging("ES256"))
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler {
-			t.Errorf("an answer that the provider breaks off went on: %v", p)
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+			t.Errorf("an answer that the provider breaks off went on: %v", err)
 		}
 	}()
 	_ = f.ServeHTTP(httptest.NewRecorder(), get(theirKeys+"?"), next(func(w http.ResponseWriter, r *http.Request) error {

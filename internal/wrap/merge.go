@@ -155,10 +155,10 @@ func kids(keys []json.RawMessage) (map[string]bool, error) {
 // relying party of it takes a claims token for an ID token.
 func (f *Front) mergeable(p *provider) error {
 	if p.token == "" || p.keys == "" {
-		return errMisconfigured{"merge_jwks needs token endpoint and keys of the OpenID provider on the host of its issuer"}
+		return misconfiguredError{"merge_jwks needs token endpoint and keys of the OpenID provider on the host of its issuer"}
 	}
 	if p.signsWith(f.merge.Algorithm) {
-		return errMisconfigured{fmt.Sprintf("merge_jwks: the OpenID provider signs ID tokens with %s, so claims tokens must not: set the global option 'algorithm' to one that it does not use", f.merge.Algorithm)}
+		return misconfiguredError{fmt.Sprintf("merge_jwks: the OpenID provider signs ID tokens with %s, so claims tokens must not: set the global option 'algorithm' to one that it does not use", f.merge.Algorithm)}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -193,7 +194,7 @@ func TestErrorsAreHandedOn(t *testing.T) {
 		get(theirKeys), get("/dex/.well-known/openid-configuration"),
 	} {
 		w := httptest.NewRecorder()
-		if err := f.ServeHTTP(w, r, down); err != context.DeadlineExceeded || w.Body.Len() > 0 {
+		if err := f.ServeHTTP(w, r, down); !errors.Is(err, context.DeadlineExceeded) || w.Body.Len() > 0 {
 			t.Errorf("%s: error %v, body %q", r.URL, err, w.Body)
 		}
 	}

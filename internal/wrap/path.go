@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -39,10 +40,8 @@ func (p *provider) isToken(r *http.Request) bool {
 		return true
 	}
 	for _, name := range []string{"X-Original-Url", "X-Rewrite-Url"} {
-		for _, value := range r.Header[name] {
-			if p.names(value) {
-				return true
-			}
+		if slices.ContainsFunc(r.Header[name], p.names) {
+			return true
 		}
 	}
 	return false

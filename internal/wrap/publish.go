@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -62,9 +63,7 @@ func (f *Front) whole(r *http.Request) *http.Request {
 // speak of its own body.
 func describe(h, theirs http.Header, merged []byte, cacheControl string) {
 	clear(h)
-	for name, values := range theirs {
-		h[name] = values
-	}
+	maps.Copy(h, theirs)
 	for _, name := range []string{
 		"Content-Length", "Transfer-Encoding", "Trailer", "Last-Modified", "Expires", "Accept-Ranges",
 		"Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Signature", "Signature-Input",
@@ -97,12 +96,12 @@ const (
 	keysCache     = "public, max-age=300"
 )
 
-// errMisconfigured is a cause that the administrator must remove; its text is for
+// misconfiguredError is a cause that the administrator must remove; its text is for
 // him, and may be shown to everybody.
-type errMisconfigured struct{ text string }
+type misconfiguredError struct{ text string }
 
 // Error implements error.
-func (e errMisconfigured) Error() string { return e.text }
+func (e misconfiguredError) Error() string { return e.text }
 
 // unpublished: nothing partial leaves (CONFORMANCE A28).
 func (f *Front) unpublished(w http.ResponseWriter, err error) error {
@@ -110,7 +109,7 @@ func (f *Front) unpublished(w http.ResponseWriter, err error) error {
 		f.log.Error("the documents of the OpenID provider and of uma_sts could not be merged", zap.String("op", f.issuer), zap.Error(err))
 	}
 	answer := oauth.Unavailable(fmt.Errorf("merge_jwks: %w", err))
-	if m, ok := errors.AsType[errMisconfigured](err); ok {
+	if m, ok := errors.AsType[misconfiguredError](err); ok {
 		answer.Description = m.text
 	}
 	oauth.WriteError(w, answer)

@@ -93,7 +93,7 @@ func (c *recorder) run(next Next, r *http.Request) (err error) {
 		}
 		if p != nil && c.err == nil {
 			c.err = errRecording
-			if p == http.ErrAbortHandler {
+			if err, _ := p.(error); errors.Is(err, http.ErrAbortHandler) {
 				c.err = errAborted
 			}
 		}

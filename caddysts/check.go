@@ -3,6 +3,9 @@ package caddysts
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -49,7 +52,29 @@ func (h *Handler) checkPlacement() error {
 	case 1:
 		return nil
 	}
-	return errors.New("choose one of upstream, wrap, provider")
+	return errors.New("choose one of upstream, wrap, provider" + h.placed())
+}
+
+// place remembers the first line of a placement.
+func (h *Handler) place(word string, line int) {
+	if h.lines == nil {
+		h.lines = make(map[string]int)
+	}
+	if h.lines[word] == 0 {
+		h.lines[word] = line
+	}
+}
+
+// placed tells the lines of the placements of a Caddyfile.
+func (h *Handler) placed() string {
+	var lines []string
+	for _, line := range slices.Sorted(maps.Values(h.lines)) {
+		lines = append(lines, fmt.Sprintf("line %d", line))
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(lines, " and ") + ")"
 }
 
 // checkSource checks what the placement alone has.

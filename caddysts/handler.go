@@ -63,8 +63,9 @@ type Handler struct {
 	// keys. Default: allowed, without credentials of the browser.
 	NoCORS bool `json:"no_cors,omitempty"`
 
-	gate *umaapp.Gate
-	log  *zap.Logger
+	lines map[string]int // of the words that say where users come from; nil = JSON
+	gate  *umaapp.Gate
+	log   *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.

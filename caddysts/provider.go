@@ -52,6 +52,7 @@ func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.Provider = new(Provider)
+	h.place("provider", d.Line())
 	return umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{

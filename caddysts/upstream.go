@@ -176,15 +176,14 @@ func (h *Handler) checkUpstreams(all []*Upstream, domains []string) error {
 	if len(h.EmailDomains) == 0 {
 		return errors.New("email_domain is required: the domains whose addresses this server vouches for; an OpenID provider may tell any address")
 	}
+	configs := make([]upstream.Config, 0, len(all))
 	for _, u := range all {
-		if err := u.config(h, domains).CheckSettings(); err != nil {
-			return fmt.Errorf("upstream %s: %w", u.Issuer, err)
-		}
+		configs = append(configs, u.config(h, domains))
 		if err := u.within(domains); err != nil {
 			return fmt.Errorf("upstream %s: %w", u.Issuer, err)
 		}
 	}
-	return nil
+	return upstream.CheckAll(configs...)
 }
 
 // within refuses domains that the server does not speak for.

@@ -19,6 +19,7 @@ const (
 
 // What can go wrong at the provider. None of these says anything about a token.
 var (
+	errDown   = errors.New("the provider could not be reached a moment ago")
 	errBusy   = errors.New("too many calls of the provider at a time")
 	errStatus = errors.New("the provider answers with an unexpected status")
 	errLarge  = errors.New("the provider's answer is too large")
@@ -62,6 +63,9 @@ func form(ctx context.Context, uri string, values url.Values) (*http.Request, er
 // call sends a request, within the bounds of time, size and number. Errors never
 // hold the request: it may carry a token.
 func (u *Upstream) call(r *http.Request, limit int64) (answer, error) {
+	if u.down.lasts(r.URL.Host, u.cfg.Now()) {
+		return answer{}, errDown
+	}
 	select {
 	case u.places <- struct{}{}:
 		defer func() { <-u.places }()
@@ -72,6 +76,7 @@ func (u *Upstream) call(r *http.Request, limit int64) (answer, error) {
 	r.Header.Set("User-Agent", "caddy-uma")
 	res, err := u.cfg.HTTP.Do(r)
 	if err != nil {
+		u.down.begin(r.URL.Host, u.cfg.Now())
 		return answer{}, bare(err)
 	}
 	defer func() { _ = res.Body.Close() }()

@@ -13,8 +13,9 @@ import (
 type claims struct {
 	registered
 	// all are the same with everything else, by name.
-	all map[string]any
-	typ string // of the JOSE header; "" = it was not a JWT that we read
+	all  map[string]any
+	size int    // of what was read
+	typ  string // of the JOSE header; "" = it was not a JWT that we read
 }
 
 // registered are the members that mean something to us (RFC 9068 §2.2, RFC 7662
@@ -47,7 +48,19 @@ func parseClaims(data []byte) (claims, error) {
 	if err := oauth.DecodeObject(data, &c.registered); err != nil {
 		return c, err
 	}
+	c.size = len(data)
 	return c, oauth.DecodeObject(data, &c.all)
+}
+
+// protocol tells whether a member speaks of the token and not of its user.
+func protocol(name string) bool {
+	switch name {
+	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "client_id", "scope", "scp", "typ", "token_type", "active",
+		"cnf", "act", "may_act", "nonce", "at_hash", "c_hash", "s_hash", "sid", "session_state", "auth_time", "acr", "amr",
+		"ticket_challenge":
+		return true
+	}
+	return false
 }
 
 func (c claims) has(name string) bool {

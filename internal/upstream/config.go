@@ -17,8 +17,8 @@ const (
 	maxToken = oauth.MaxForm
 	// maxCalls is how many calls of one provider run at a time.
 	maxCalls = 32
-	// failurePause is how long a provider that failed is left alone.
-	failurePause = 2 * time.Second
+	// failurePause is how long a host that failed is left alone.
+	failurePause = 5 * time.Second
 	// metadataAge is how long the provider's metadata is used.
 	metadataAge = 15 * time.Minute
 	// shortLife is the life of a token whose end the provider does not tell.
@@ -28,9 +28,20 @@ const (
 	maxCache     = time.Minute
 )
 
-// Check tells what is wrong with the settings, leaving aside HTTP and Now.
-// Adapters use it before those exist.
-func (c Config) CheckSettings() error { return new(Upstream).configure(c) }
+// CheckAll tells what is wrong with the settings of the providers of one service,
+// leaving aside HTTP and Now. Adapters use it before those exist.
+func CheckAll(all ...Config) error {
+	made := make([]*Upstream, 0, len(all))
+	for _, cfg := range all {
+		u := new(Upstream)
+		if err := u.configure(cfg); err != nil {
+			return fmt.Errorf("upstream %s: %w", cfg.Issuer, err)
+		}
+		made = append(made, u)
+	}
+	_, err := NewSet(made...)
+	return err
+}
 
 // configure checks the settings and fills defaults.
 func (u *Upstream) configure(cfg Config) error {
@@ -45,7 +56,7 @@ func (u *Upstream) configure(cfg Config) error {
 	if u.cfg.Log == nil {
 		u.cfg.Log = zap.NewNop()
 	}
-	for _, check := range []func() error{u.setCheck, u.setTypes, u.setCache, u.setDomains} {
+	for _, check := range []func() error{u.setCheck, u.checkPreset, u.setTypes, u.setCache, u.setDomains, u.checkClaims} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -114,7 +125,32 @@ func (u *Upstream) setTypes() error {
 	return nil
 }
 
-func isAccessType(typ string) bool { return typ == oauth.TypAccessToken }
+// checkPreset refuses settings that a vendor's tokens can never fit.
+func (u *Upstream) checkPreset() error {
+	c := &u.cfg
+	if p := u.preset.issuer; p != nil && !p.MatchString(c.Issuer) {
+		return fmt.Errorf("the preset %s is for the issuer %s", c.Preset, u.preset.issuerHint)
+	}
+	if c.Check == CheckUserinfo && c.Preset != "" && c.Preset != "generic" {
+		return fmt.Errorf("check userinfo tells less than the preset %s can: leave one of them out", c.Preset)
+	}
+	if c.Check == checkTokeninfo && len(c.Audience) > 0 {
+		return fmt.Errorf("the preset %s has no use for 'audience': its tokens are made for the client alone", c.Preset)
+	}
+	return nil
+}
+
+// checkClaims: only what the provider says of the user gets another name.
+func (u *Upstream) checkClaims() error {
+	for ours, theirs := range u.cfg.Claims {
+		if ours == "" || theirs == "" || protocol(ours) {
+			return fmt.Errorf("claim '%s' cannot be taken from '%s': it is no claim about the user", ours, theirs)
+		}
+	}
+	return nil
+}
+
+func isAccessType(typ string) bool { return accessType(typ) == oauth.TypAccessToken }
 
 func (u *Upstream) setCache() error {
 	c := &u.cfg

@@ -46,7 +46,7 @@ func (u *Upstream) accepts(typ string) bool {
 		if want == "none" {
 			return typ == ""
 		}
-		return accessType(typ) == strings.ToLower(want)
+		return accessType(typ) == accessType(want)
 	})
 }
 

@@ -98,7 +98,7 @@ func (u *Upstream) checkParties(c claims) error {
 	case c.ClientID != "" && c.Party != "" && c.ClientID != c.Party:
 		return refuse("client_id and azp differ")
 	case u.self(c) == "":
-		return refuse("its audience holds neither %s nor a configured audience", u.cfg.Self)
+		return refuse("its audience holds neither %s nor a configured audience%s", u.cfg.Self, u.preset.mapperHint)
 	}
 	return nil
 }
@@ -147,9 +147,22 @@ func (u *Upstream) mayAct(c claims) string {
 	}
 }
 
+// addressClaims are the provider's names of what says the address and whether it
+// is verified.
+func (u *Upstream) addressClaims() []string {
+	names := []string{"email", "email_verified", "xms_edov"}
+	for _, ours := range []string{"email", "email_verified"} {
+		if theirs, ok := u.cfg.Claims[ours]; ok {
+			names = append(names, theirs)
+		}
+	}
+	return names
+}
+
 // named are the claims under our names.
 func (u *Upstream) named(c claims) map[string]any {
 	all := maps.Clone(c.all)
+	maps.DeleteFunc(all, func(name string, _ any) bool { return protocol(name) })
 	for ours, theirs := range u.cfg.Claims {
 		delete(all, ours)
 		if value, ok := c.all[theirs]; ok {

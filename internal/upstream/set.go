@@ -1,11 +1,13 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
-	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -67,17 +69,25 @@ func (s *Set) Resolve(ctx context.Context, token string) (oauth.Subject, error) 
 }
 
 // issuerOf reads the iss of a JWT, which nobody has verified: it says no more than
-// where to ask.
-func issuerOf(token string) (string, bool) {
-	parsed, err := jose.Parse(token, maxToken)
-	if err != nil {
+// where to ask. What looks like a JWT is one, even if it is none that we would
+// take: taken for opaque, it would go to a provider that did not issue it. A JWT
+// without iss has the issuer "", which nobody is.
+func issuerOf(token string) (issuer string, isJWT bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
 		return "", false
 	}
+	// Repeated members and the like are no reason to think that it is opaque.
+	header, err := base64.RawURLEncoding.DecodeString(parts[0])
+	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(header), []byte("{")) {
+		return "", false
+	}
+	payload, err := oauth.DecodeBase64(parts[1])
 	var c struct {
 		Issuer string `json:"iss"`
 	}
-	if err := parsed.Unverified(&c); err != nil || c.Issuer == "" {
-		return "", false
+	if err != nil || oauth.DecodeObject(payload, &c) != nil {
+		return "", true
 	}
 	return c.Issuer, true
 }

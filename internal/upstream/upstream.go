@@ -86,6 +86,8 @@ type Upstream struct {
 	keys    *jose.Cache
 	meta    metadata
 	answers *answers
+	infos   *answers // of userinfo, for tokens that say no address
+	down    outage
 	places  chan struct{} // one for each call at a time
 }
 
@@ -102,24 +104,27 @@ func New(cfg Config) (*Upstream, error) {
 		Fetch: u.fetchKeys, MaxAge: cfg.KeyAge, Pause: cfg.KeyPause, Size: 4, Now: cfg.Now,
 		FailurePause: func(error) time.Duration { return failurePause },
 	})
-	u.answers = newAnswers(u.cfg.CacheAge, cfg.Now)
+	u.answers, u.infos = newAnswers(u.cfg.CacheAge, cfg.Now), newAnswers(u.cfg.CacheAge, cfg.Now)
 	return u, nil
 }
 
 // Resolve finds the user of an access token.
 func (u *Upstream) Resolve(ctx context.Context, token string) (oauth.Subject, error) {
-	if token == "" || len(token) > maxToken {
-		return oauth.Subject{}, refuse("the token is too long")
+	if len(token) > maxToken || !isToken68(token) {
+		return oauth.Subject{}, refuse("it does not have the form of an access token")
 	}
 	claims, err := u.read(ctx, token)
 	if err != nil {
 		return oauth.Subject{}, err
 	}
 	subject, err := u.subject(claims)
-	if errors.Is(err, errNoEmail) && subject.JKT == "" && u.cfg.Check != CheckUserinfo {
-		return u.withUserinfo(ctx, token, claims, err)
+	if errors.Is(err, errNoEmail) && subject.JKT == "" && u.cfg.Check != CheckUserinfo && !u.preset.noUserinfo {
+		return u.withUserinfo(ctx, token, claims)
 	}
-	return subject, err
+	if err != nil {
+		return oauth.Subject{}, err
+	}
+	return subject, nil
 }
 
 // read gives what the provider says of a token.

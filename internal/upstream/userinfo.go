@@ -40,18 +40,15 @@ func (u *Upstream) userinfo(ctx context.Context, token string) (claims, error) {
 		return claims{}, fmt.Errorf("the userinfo answer cannot be read: %w", err)
 	}
 	// What is said of the token itself has no place here.
-	return claims{registered: registered{Subject: c.Subject}, all: c.all}, nil
+	return claims{registered: registered{Subject: c.Subject}, all: c.all, size: c.size}, nil
 }
 
 // withUserinfo completes a token that passed every rule and says no address: many
-// providers put addresses into userinfo alone. What the token says stays.
-func (u *Upstream) withUserinfo(ctx context.Context, token string, c claims, without error) (oauth.Subject, error) {
-	if !isToken68(token) {
-		return oauth.Subject{}, without
-	}
-	info, err := u.answers.of(ctx, "userinfo "+token, func(ctx context.Context, _ string) (claims, error) {
-		return u.userinfo(ctx, token)
-	})
+// providers put addresses into userinfo alone. The address and
+// whether it is verified come from one hand: of these the token says nothing more.
+// Everything else that the token says stays.
+func (u *Upstream) withUserinfo(ctx context.Context, token string, c claims) (oauth.Subject, error) {
+	info, err := u.infos.of(ctx, token, u.userinfo)
 	if err != nil {
 		return oauth.Subject{}, err
 	}
@@ -59,9 +56,17 @@ func (u *Upstream) withUserinfo(ctx context.Context, token string, c claims, wit
 	if info.Subject != c.Subject {
 		return oauth.Subject{}, refuse("%w", errSubjectDiffers)
 	}
-	all := maps.Clone(info.all)
-	maps.Copy(all, c.all)
+	all, said := maps.Clone(info.all), maps.Clone(c.all)
+	for _, name := range u.addressClaims() {
+		delete(said, name)
+	}
+	maps.Copy(all, said)
 	c.all = all
+	return u.complete(c)
+}
+
+// complete is subject for claims that will not get better.
+func (u *Upstream) complete(c claims) (oauth.Subject, error) {
 	subject, err := u.subject(c)
 	if err != nil {
 		return oauth.Subject{}, err

@@ -29,6 +29,9 @@ type Client struct {
 	// Where the login page may send the browser back to. A loopback URI without
 	// a port matches every port.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	// Where the browser may go after a logout that the client has begun. Compared
+	// byte for byte.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 	// Whether the client may log users in at the authorization challenge
 	// endpoint, that is, see their passwords.
 	FirstParty bool `json:"first_party,omitempty"`
@@ -51,6 +54,7 @@ func (h *Handler) clients() []Client {
 //	client <client_id> [public|<client_secret>] {
 //		client_secret <secret...>
 //		redirect_uri  <uris...>
+//		post_logout_redirect_uri <uris...>
 //		first_party
 //		target        <uri_prefix|name...>
 //		disabled
@@ -89,11 +93,14 @@ func (c *Client) words() umaapp.Words {
 		Known: map[string]read{
 			"client_secret": umaapp.List(&c.ClientSecrets),
 			"redirect_uri":  umaapp.List(&c.RedirectURIs),
-			"first_party":   umaapp.Flag(&c.FirstParty),
-			"target":        targets(&c.Targets, false),
-			"disabled":      umaapp.Flag(&c.Disabled),
+
+			"post_logout_redirect_uri": umaapp.List(&c.PostLogoutRedirectURIs),
+
+			"first_party": umaapp.Flag(&c.FirstParty),
+			"target":      targets(&c.Targets, false),
+			"disabled":    umaapp.Flag(&c.Disabled),
 		},
-		Order: []string{"client_secret", "redirect_uri", "first_party", "target", "disabled"},
+		Order: []string{"client_secret", "redirect_uri", "post_logout_redirect_uri", "first_party", "target", "disabled"},
 		Later: []string{"jwks_uri", "jwks_file", "may_act"},
 	}
 }

@@ -20,6 +20,12 @@ import (
 type Provider struct {
 	// The users. At least one.
 	Users []User `json:"users,omitempty"`
+	// Whether users are asked before a target learns something about them, for
+	// every target. Default: only for targets that demand it.
+	Consent bool `json:"consent,omitempty"`
+	// Whether devices without a browser cannot be connected (RFC 8628). Default:
+	// they can.
+	NoDeviceFlow bool `json:"no_device_flow,omitempty"`
 	// How long a browser stays logged in. Default: 12h.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
 }
@@ -42,6 +48,8 @@ type User struct {
 //		user <email> <password_hash> {
 //			<claim> <values...>
 //		}
+//		consent
+//		device_flow off
 //		session_lifetime <duration>
 //	}
 func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
@@ -56,10 +64,12 @@ func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
 		Directive: directive,
 		Known: map[string]read{
 			"user":             h.Provider.parseUser,
+			"consent":          umaapp.Flag(&h.Provider.Consent),
+			"device_flow":      umaapp.Off(directive, &h.Provider.NoDeviceFlow),
 			"session_lifetime": umaapp.Duration(directive, &h.Provider.SessionLifetime),
 		},
-		Order: []string{"user", "session_lifetime"},
-		Later: []string{"users", "consent", "device_flow", "passkeys"},
+		Order: []string{"user", "consent", "device_flow", "session_lifetime"},
+		Later: []string{"users", "passkeys"},
 	}.Read(d)
 }
 
@@ -185,14 +195,14 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	p, err := op.New(op.Config{
 		Issuer: h.Issuer, Users: users, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
 		IDTokens: tokens, Secrets: secrets, Compare: compare,
-		AccessLifetime: access, SessionLife: session,
+		NoDeviceFlow: h.Provider.NoDeviceFlow, AccessLifetime: access, SessionLife: session,
 		Logins: h.RateLimit.Login.Limiter(10, time.Minute), ClientIP: umaapp.ClientIP,
 		Observe: app.Observe(), Now: time.Now, Log: h.log,
 	})
 	if err != nil {
 		return source{}, err
 	}
-	return source{resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend}, nil
+	return source{resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend, consent: p.Consented}, nil
 }
 
 func (h *Handler) users() ([]op.User, error) {
@@ -211,7 +221,7 @@ func (h *Handler) providerClients() []op.Client {
 	var clients []op.Client
 	for _, c := range h.clients() {
 		clients = append(clients, op.Client{
-			ID: c.ClientID, Public: c.Public, RedirectURIs: c.RedirectURIs,
+			ID: c.ClientID, Public: c.Public, RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 			FirstParty: c.FirstParty, Disabled: c.Disabled,
 		})
 	}

@@ -32,7 +32,10 @@ type Client struct {
 	Public       bool     // it does not authenticate
 	RedirectURIs []string // http loopback URIs without a port match any (RFC 8252 §7.3)
 	FirstParty   bool     // may use the authorization challenge endpoint
-	Disabled     bool
+	// PostLogoutRedirectURIs are where the browser may go after a logout that the
+	// client has begun.
+	PostLogoutRedirectURIs []string
+	Disabled               bool
 }
 
 // Config describes an embedded provider. Authenticate, Store, IDTokens, Secrets,
@@ -51,6 +54,7 @@ type Config struct {
 	Secrets      *jose.Ring // purpose op: 32-byte secrets
 	// Compare is injected: Caddy's own hash types (argon2id, bcrypt) satisfy it.
 	Compare        func(hash, password []byte) (bool, error)
+	NoDeviceFlow   bool           // there is no device flow
 	AccessLifetime time.Duration  // 10m
 	SessionLife    time.Duration  // 12h
 	Logins         *limit.Limiter // per client IP and per user
@@ -101,7 +105,13 @@ func (p *Provider) setClients(clients []Client) error {
 				return fmt.Errorf("client '%s': redirect_uri '%s' %w", c.ID, uri, err)
 			}
 		}
+		for _, uri := range c.PostLogoutRedirectURIs {
+			if err := checkRedirect(uri); err != nil {
+				return fmt.Errorf("client '%s': post_logout_redirect_uri '%s' %w", c.ID, uri, err)
+			}
+		}
 		c.RedirectURIs = slices.Clone(c.RedirectURIs)
+		c.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
 		p.clients[c.ID] = &c
 	}
 	return nil

@@ -13,6 +13,7 @@ func (p *Provider) Extend(m *oauth.Metadata) {
 	if p.hasFirstParty() {
 		m.AuthorizationChallengeEndpoint = p.url("challenge")
 	}
+	m.EndSessionEndpoint = p.url("logout")
 	m.ResponseTypesSupported = []string{"code"}
 	m.SubjectTypesSupported = []string{"public"}
 	m.IDTokenSigningAlgValuesSupported = []string{p.cfg.IDTokens.Alg()}
@@ -21,6 +22,10 @@ func (p *Provider) Extend(m *oauth.Metadata) {
 	m.AuthorizationResponseIss = true
 	if !slices.Contains(m.GrantTypesSupported, oauth.GrantAuthorizationCode) {
 		m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantAuthorizationCode)
+	}
+	if !p.cfg.NoDeviceFlow {
+		m.DeviceAuthorizationEndpoint = p.url("device_authorization")
+		m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantDeviceCode)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
 	"github.com/caddy-uma/caddy-uma/internal/store"
@@ -39,6 +40,8 @@ type Provider struct {
 	comparing chan struct{} // a place for each password comparison
 	seed      maphash.Seed
 	places    places
+	strangers *limit.Limiter // per user, for places where he has not logged in before
+	devices   *devices
 	routes    map[string]http.HandlerFunc
 }
 
@@ -68,6 +71,15 @@ func New(cfg Config) (*Provider, error) {
 		p.path("login"):     p.login,
 		p.path("challenge"): p.challenge,
 		p.path("style.css"): p.style,
+		p.path("consent"):   p.consent,
+		p.path("account"):   p.account,
+		p.path("logout"):    p.logout,
+	}
+	p.strangers = newStrangers(cfg.Now)
+	if !cfg.NoDeviceFlow {
+		p.devices = newDevices(cfg.Now)
+		p.routes[p.path("device_authorization")] = p.deviceAuthorization
+		p.routes[p.path("device")] = p.device
 	}
 	return p, nil
 }

@@ -19,6 +19,8 @@ const (
 	kindCode        = "code"
 	kindAccessToken = "access_token"
 	kindSession     = "session"
+	kindDevice      = "device"  // a device that waits; its id is a slot
+	kindConsent     = "consent" // its id is a hash of user, client and target
 )
 
 const currentVersion = 1
@@ -99,26 +101,40 @@ func (p *Provider) key(kind, secret string) store.Key {
 
 // doc makes the document of a secret.
 func (p *Provider) doc(kind, secret, index string, expires time.Time, record any) (store.Doc, error) {
+	return document(p.key(kind, secret), index, expires, record)
+}
+
+func document(key store.Key, index string, expires time.Time, record any) (store.Doc, error) {
 	body, err := json.Marshal(record)
-	return store.Doc{Key: p.key(kind, secret), Index: index, Expires: expires, Body: body}, err
+	return store.Doc{Key: key, Index: index, Expires: expires, Body: body}, err
 }
 
 // load reads the document of a secret; store.ErrNotFound if there is none.
 func (p *Provider) load(ctx context.Context, kind, secret string, record interface{ number() int }) (store.Doc, error) {
-	doc, err := p.cfg.Store.Get(ctx, p.key(kind, secret))
+	return p.read(ctx, p.key(kind, secret), record)
+}
+
+// read reads a document; store.ErrNotFound if there is none.
+func (p *Provider) read(ctx context.Context, key store.Key, record interface{ number() int }) (store.Doc, error) {
+	doc, err := p.cfg.Store.Get(ctx, key)
 	if err != nil {
 		return store.Doc{}, err
 	}
+	return doc, p.decode(doc, record)
+}
+
+// decode gives the record of a document; store.ErrNotFound if it has expired.
+func (p *Provider) decode(doc store.Doc, record interface{ number() int }) error {
 	if !doc.Expires.IsZero() && !p.cfg.Now().Before(doc.Expires) {
-		return store.Doc{}, store.ErrNotFound
+		return store.ErrNotFound
 	}
 	if err := oauth.DecodeObject(doc.Body, record); err != nil {
-		return store.Doc{}, err
+		return err
 	}
 	if record.number() != currentVersion {
-		return store.Doc{}, errVersion
+		return errVersion
 	}
-	return doc, nil
+	return nil
 }
 
 // commit writes. What a request has decided is recorded even if its client goes

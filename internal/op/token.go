@@ -18,9 +18,13 @@ type tokenRequest struct {
 
 // grantTypes are those of the token endpoint.
 func (p *Provider) grantTypes() map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error) {
-	return map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error){
+	grants := map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error){
 		oauth.GrantAuthorizationCode: p.redeem,
 	}
+	if !p.cfg.NoDeviceFlow {
+		grants[oauth.GrantDeviceCode] = p.redeemDevice
+	}
+	return grants
 }
 
 // token is the token endpoint (RFC 6749 §3.2). The STS owns the path; every grant

@@ -254,4 +254,3 @@ func FuzzAuthorize(f *testing.F) {
 		}
 	})
 }
-

@@ -207,9 +207,9 @@ func (p *Provider) left(w http.ResponseWriter, req leaving) {
 		p.note(w, "You are logged out", textBye)
 		return
 	}
-	v := url.Values{}
+	to := req.redirect
 	if req.state != "" {
-		v.Set("state", req.state)
+		to = withParams(to, url.Values{"state": {req.state}})
 	}
-	see(w, withParams(req.redirect, v))
+	see(w, to)
 }

@@ -10,7 +10,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
@@ -97,9 +99,36 @@ func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Ser
 	}
 	cfg.Claims, cfg.Resolve, cfg.Keys = ring, from.resolve, from.keys
 	cfg.Other, cfg.Extend, cfg.Consent = from.other, from.extend, from.consent
-	cfg.Exchanges = h.RateLimit.Exchange.Limiter(60, time.Minute)
+	if err := h.fillMemories(app, &cfg); err != nil {
+		return nil, err
+	}
+	cfg.ClientIP = umaapp.ClientIP
 	cfg.Observe, cfg.Now, cfg.Log = app.Observe(), time.Now, h.log
 	return sts.New(cfg)
+}
+
+// fillMemories gives the engine what outlives a reload: what somebody has used up,
+// and the proofs that were shown.
+func (h *Handler) fillMemories(app *umaapp.App, cfg *sts.Config) (err error) {
+	for _, l := range []struct {
+		name string
+		set  *umaapp.RateLimit
+		n    int
+		to   **limit.Limiter
+	}{
+		{"exchange", h.RateLimit.Exchange, 60, &cfg.Exchanges},
+		{"source", h.RateLimit.Exchange.Times(10), 600, &cfg.Sources},
+	} {
+		key := fmt.Sprintf("sts %q limit %s %+v", h.Issuer, l.name, l.set)
+		*l.to, err = umaapp.Keep(app, key, func() *limit.Limiter { return l.set.Limiter(l.n, time.Minute) })
+		if err != nil {
+			return err
+		}
+	}
+	cfg.Proofs, err = umaapp.Keep(app, fmt.Sprintf("sts %q proofs", h.Issuer), func() *dpop.Replays {
+		return dpop.NewReplays(0, time.Now)
+	})
+	return err
 }
 
 func (h *Handler) ring(app *umaapp.App, purpose string, life time.Duration) (*jose.Ring, error) {
@@ -110,21 +139,26 @@ func (h *Handler) ring(app *umaapp.App, purpose string, life time.Duration) (*jo
 type surroundings struct {
 	// secret expands the text of a secret.
 	secret func(field, text string) (string, error)
+	// keys reads a JWK Set.
+	keys func(file string) ([]byte, error)
 }
+
+func (s surroundings) lookup() umaapp.Lookup { return umaapp.Lookup{Secret: s.secret, Keys: s.keys} }
 
 // nothing is looked at while a Caddyfile is adapted.
 func nothing() surroundings {
-	return surroundings{secret: func(_, text string) (string, error) { return text, nil }}
+	return surroundings{keys: umaapp.AnyJWKS, secret: func(_, text string) (string, error) { return text, nil }}
 }
 
 func (h *Handler) surroundings() surroundings {
-	return surroundings{secret: func(field, text string) (string, error) {
+	return surroundings{keys: umaapp.ReadJWKS, secret: func(field, text string) (string, error) {
 		return umaapp.Secret(directive, field, text, h.Issuer)
 	}}
 }
 
 // warn logs what is allowed and perhaps not meant.
 func (h *Handler) warn() {
+	h.warnCertificates()
 	for _, t := range h.Targets {
 		for _, name := range t.Names {
 			if name == "*" {
@@ -133,6 +167,15 @@ func (h *Handler) warn() {
 			}
 		}
 	}
+}
+
+// warnCertificates finds out whether certificates are of use.
+func (h *Handler) warnCertificates() {
+	checked, wanted := false, false
+	for _, c := range h.Clients {
+		checked, wanted = checked || c.TLSClientAuth != "", wanted || c.SelfSignedTLSClientAuth
+	}
+	umaapp.WarnCertificates(h.log, h.Issuer, checked, wanted)
 }
 
 // released lists the claims of a target for a message.

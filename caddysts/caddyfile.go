@@ -24,14 +24,23 @@ type read = func(*caddyfile.Dispenser) error
 //			session_lifetime <duration>
 //		}
 //		client <client_id> [public|<client_secret>] {
-//			client_secret <secret...>
-//			redirect_uri  <uris...>
+//			client_secret   <secret...>
+//			jwks_uri        <uri>
+//			jwks_file       <file>
+//			tls_client_auth <subject_dn>
+//			self_signed_tls_client_auth
+//			redirect_uri    <uris...>
 //			first_party
-//			target        <uri_prefix|name...>
+//			target          <uri_prefix|name...>
+//			dpop_bound
+//			may_act
 //			disabled
 //		}
 //		target <uri_prefix|name|*...> {
 //			release <claims...>
+//			when    <CEL>
+//			consent
+//			require dpop
 //		}
 //		deny_target <uri_prefix|name...>
 //		release     <claims...>

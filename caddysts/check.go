@@ -22,11 +22,14 @@ func (h *Handler) check() error {
 	if err := h.checkScalars(); err != nil {
 		return err
 	}
+	if err := h.checkConsent(); err != nil {
+		return err
+	}
 	engine, err := h.settings(nothing())
 	if err != nil {
 		return err
 	}
-	if err := engine.Check(); err != nil {
+	if err := umaapp.Caret(engine.Check()); err != nil {
 		return err
 	}
 	return h.checkSource(engine.EmailDomains)
@@ -87,7 +90,11 @@ func (h *Handler) settings(from surroundings) (sts.Config, error) {
 		ClaimsLifetime: time.Duration(h.Lifetime.ClaimsToken), NoCORS: h.NoCORS,
 	}
 	for _, t := range h.Targets {
-		cfg.Targets = append(cfg.Targets, t.settings())
+		target, err := t.settings()
+		if err != nil {
+			return sts.Config{}, err
+		}
+		cfg.Targets = append(cfg.Targets, target)
 	}
 	for _, c := range h.clients() {
 		client, err := c.settings(from)

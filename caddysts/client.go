@@ -2,7 +2,6 @@ package caddysts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -21,11 +20,9 @@ import (
 type Client struct {
 	// The client_id.
 	ClientID string `json:"client_id,omitempty"`
-	// A public client has no secret.
+	// A public client has no credentials.
 	Public bool `json:"public,omitempty"`
-	// The secrets, several during a rotation: placeholders `{env.X}` or
-	// `{file./path}`, or literal text.
-	ClientSecrets []string `json:"client_secrets,omitempty"`
+	umaapp.Credentials
 	// Where the login page may send the browser back to. A loopback URI without
 	// a port matches every port.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
@@ -37,6 +34,13 @@ type Client struct {
 	FirstParty bool `json:"first_party,omitempty"`
 	// URI prefixes and logical names that narrow `targets` for this client.
 	Targets []string `json:"targets,omitempty"`
+	// Whether its exchanges need a DPoP proof, so that it never gets a claims token
+	// that anybody else could use (RFC 9449 §5.2).
+	DPoPBound bool `json:"dpop_bound,omitempty"`
+	// Whether it may exchange access tokens that were issued to other clients and
+	// name this one as `may_act` (RFC 8693 §4.4). The claims token then says so
+	// (`act`). Not for public clients.
+	MayAct bool `json:"may_act,omitempty"`
 	// A disabled client is refused.
 	Disabled bool `json:"disabled,omitempty"`
 }
@@ -52,11 +56,17 @@ func (h *Handler) clients() []Client {
 // parseClient reads
 //
 //	client <client_id> [public|<client_secret>] {
-//		client_secret <secret...>
-//		redirect_uri  <uris...>
+//		client_secret   <secret...>
+//		jwks_uri        <uri>
+//		jwks_file       <file>
+//		tls_client_auth <subject_dn>
+//		self_signed_tls_client_auth
+//		redirect_uri    <uris...>
 //		post_logout_redirect_uri <uris...>
 //		first_party
-//		target        <uri_prefix|name...>
+//		target          <uri_prefix|name...>
+//		dpop_bound
+//		may_act
 //		disabled
 //	}
 func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
@@ -80,7 +90,11 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 	if err := c.words().Read(d); err != nil {
 		return err
 	}
-	if err := c.check(); err != nil {
+	settings, err := c.settings(nothing())
+	if err == nil {
+		err = settings.Check()
+	}
+	if err != nil {
 		return first.Errf("uma_sts: %w", err)
 	}
 	h.Clients = append(h.Clients, c)
@@ -88,58 +102,34 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 }
 
 func (c *Client) words() umaapp.Words {
-	return umaapp.Words{
+	return c.Credentials.Words(umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"client_secret": umaapp.List(&c.ClientSecrets),
-			"redirect_uri":  umaapp.List(&c.RedirectURIs),
+			"redirect_uri": umaapp.List(&c.RedirectURIs),
+			"first_party":  umaapp.Flag(&c.FirstParty),
+			"target":       targets(&c.Targets, false),
+			"dpop_bound":   umaapp.Flag(&c.DPoPBound),
+			"may_act":      umaapp.Flag(&c.MayAct),
+			"disabled":     umaapp.Flag(&c.Disabled),
 
 			"post_logout_redirect_uri": umaapp.List(&c.PostLogoutRedirectURIs),
-
-			"first_party": umaapp.Flag(&c.FirstParty),
-			"target":      targets(&c.Targets, false),
-			"disabled":    umaapp.Flag(&c.Disabled),
 		},
-		Order: []string{"client_secret", "redirect_uri", "post_logout_redirect_uri", "first_party", "target", "disabled"},
-		Later: []string{"jwks_uri", "jwks_file", "may_act"},
-	}
-}
-
-func (c *Client) check() error {
-	switch {
-	case c.ClientID == "":
-		return errors.New("a client has no client_id")
-	case c.Public && len(c.ClientSecrets) > 0:
-		return fmt.Errorf("client '%s' is public and has a secret: remove one of them", c.ClientID)
-	case !c.Public && len(c.ClientSecrets) == 0:
-		return fmt.Errorf("client '%s' has no credentials: add a secret, or write 'client %s public'", c.ClientID, c.ClientID)
-	}
-	return nil
+		Order: []string{"redirect_uri", "post_logout_redirect_uri", "first_party", "target", "dpop_bound", "may_act", "disabled"},
+	})
 }
 
 // settings are those of the engine.
 func (c *Client) settings(from surroundings) (sts.Client, error) {
-	if err := c.check(); err != nil {
-		return sts.Client{}, err
+	if c.Public && len(c.ClientSecrets) > 0 { // before what is wrong with the secret
+		return sts.Client{}, fmt.Errorf("client '%s' is public and has a secret: remove one of them", c.ClientID)
 	}
-	hashes, err := c.hashes(from)
+	credentials, err := c.Credentials.Settings("client", c.ClientID, from.lookup())
 	return sts.Client{
-		Client:  clientauth.Client{ID: c.ClientID, Public: c.Public, Credentials: clientauth.Credentials{Secrets: hashes}, Disabled: c.Disabled},
-		Targets: c.Targets,
+		Client: clientauth.Client{
+			ID: c.ClientID, Public: c.Public, Credentials: credentials, DPoPBound: c.DPoPBound, Disabled: c.Disabled,
+		},
+		Targets: c.Targets, MayAct: c.MayAct,
 	}, err
-}
-
-// hashes are what is kept of the client's secrets.
-func (c *Client) hashes(from surroundings) ([][32]byte, error) {
-	var hashes [][32]byte
-	for _, text := range c.ClientSecrets {
-		plain, err := from.secret("client_secret of "+c.ClientID, text)
-		if err != nil {
-			return nil, err
-		}
-		hashes = append(hashes, clientauth.HashSecret(plain))
-	}
-	return hashes, nil
 }
 
 // authenticate finds the client of a token request.

@@ -18,7 +18,8 @@ type Lifetime struct {
 
 // RateLimits bounds how often something may happen.
 type RateLimits struct {
-	// Token exchanges per user. Default: 60 in 1m.
+	// Token exchanges per user. Each client that authenticates, and each address
+	// with a public one, has ten times as many attempts. Default: 60 in 1m.
 	Exchange *umaapp.RateLimit `json:"exchange,omitempty"`
 	// Attempts to log in per client IP and per user. Default: 10 in 1m.
 	Login *umaapp.RateLimit `json:"login,omitempty"`

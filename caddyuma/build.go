@@ -32,7 +32,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := h.settings(surroundings{keys: readKeys, secret: func(field, text string) (string, error) {
+	cfg, err := h.settings(umaapp.Lookup{Keys: umaapp.ReadJWKS, Secret: func(field, text string) (string, error) {
 		return umaapp.Secret(directive, field, text, h.Issuer)
 	}})
 	if err != nil {
@@ -215,7 +215,7 @@ func (h *Handler) warn() {
 	}
 }
 
-// warnCertificates: a handler cannot see whether its site asks for certificates.
+// warnCertificates finds out whether certificates are of use.
 func (h *Handler) warnCertificates() {
 	wanted, checked := false, false
 	for _, rs := range h.ResourceServers {
@@ -229,12 +229,5 @@ func (h *Handler) warnCertificates() {
 	for _, p := range h.Policies {
 		wanted = wanted || p.Require == string(uma.BindMTLS)
 	}
-	switch {
-	case checked:
-		h.log.Warn("tls_client_auth works only if the site of the issuer asks for certificates and checks them: client_auth in its tls block, with mode verify_if_given and a trust_pool",
-			zap.String("iss", h.Issuer))
-	case wanted:
-		h.log.Warn("certificates of clients are wanted, and come only if the site of the issuer asks for them: client_auth in its tls block, with mode request",
-			zap.String("iss", h.Issuer))
-	}
+	umaapp.WarnCertificates(h.log, h.Issuer, checked, wanted)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-uma/caddy-uma/internal/cel"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
@@ -18,7 +19,7 @@ func (h *Handler) parseResourceServer(d *caddyfile.Dispenser) error {
 	if len(args) == 3 {
 		credentials(args[2], "local", &rs.Local, &rs.ClientSecrets)
 	}
-	err := rs.Credentials.add(umaapp.Words{
+	err := rs.Credentials.Words(umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"audience":       umaapp.Text(directive, &rs.Audience),
@@ -43,7 +44,7 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 	if len(args) == 2 {
 		credentials(args[1], "public", &c.Public, &c.ClientSecrets)
 	}
-	err := c.Credentials.add(umaapp.Words{
+	err := c.Credentials.Words(umaapp.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"scope":      umaapp.List(&c.Scopes),
@@ -112,25 +113,12 @@ func (p *Policy) parseFrom(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseWhen reads the rest of the line, or one back-quoted text, as CEL and
-// compiles it at once, so that a mistake names file, line and column.
+// parseWhen reads the condition and compiles it at once.
 func (p *Policy) parseWhen(d *caddyfile.Dispenser) error {
-	if p.When != "" {
-		return d.Errf("policy '%s': when is set twice; join the conditions with &&", p.Name)
-	}
-	line := d.Line()
-	args := d.RemainingArgsRaw()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	p.When = strings.Join(args, " ")
-	if len(args) == 1 {
-		p.When = strings.Trim(p.When, "`")
-	}
-	if _, _, err := compile(p.When); err != nil {
-		return fmt.Errorf("policy '%s', %s:%d: %w", p.Name, d.File(), line, err)
-	}
-	return nil
+	return umaapp.When(d, fmt.Sprintf("policy '%s'", p.Name), &p.When, func(text string) error {
+		_, _, err := cel.Compile(text)
+		return err
+	})
 }
 
 func (h *Handler) parseEmailDomain(d *caddyfile.Dispenser) error {

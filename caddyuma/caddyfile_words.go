@@ -2,7 +2,6 @@ package caddyuma
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,27 +29,6 @@ const (
 	rptJWT    = "jwt"
 	rptOpaque = "opaque"
 )
-
-// add gives a block the words of credentials, behind its first one.
-func (c *Credentials) add(w umaapp.Words) umaapp.Words {
-	maps.Copy(w.Known, map[string]read{
-		"client_secret":               umaapp.List(&c.ClientSecrets),
-		"jwks_uri":                    umaapp.Text(directive, &c.JWKSURI),
-		"jwks_file":                   umaapp.Text(directive, &c.JWKSFile),
-		"tls_client_auth":             c.parseSubject,
-		"self_signed_tls_client_auth": umaapp.Flag(&c.SelfSignedTLSClientAuth),
-	})
-	w.Order = append([]string{"client_secret", "jwks_uri", "jwks_file", "tls_client_auth", "self_signed_tls_client_auth"}, w.Order...)
-	return w
-}
-
-// parseSubject: a subject with spaces that is not quoted is several arguments.
-func (c *Credentials) parseSubject(d *caddyfile.Dispenser) error {
-	if peek := *d; peek.CountRemainingArgs() > 1 {
-		return d.Errf("%s: tls_client_auth takes one subject; write: tls_client_auth \"%s\"", directive, strings.Join(peek.RemainingArgs(), " "))
-	}
-	return umaapp.Text(directive, &c.TLSClientAuth)(d)
-}
 
 // choice reads a line with one of the values; twice is an error.
 func choice(to *string, values ...string) read {

@@ -33,7 +33,7 @@ func (h *Handler) check() error {
 			return e.at.wrap(err)
 		}
 	}
-	cfg, err := h.settings(surroundings{secret: h.literal, keys: anyKeys})
+	cfg, err := h.settings(umaapp.Lookup{Secret: h.literal, Keys: umaapp.AnyJWKS})
 	if err != nil {
 		return err
 	}
@@ -63,13 +63,6 @@ func (h *Handler) literal(field, text string) (string, error) {
 		return text, nil
 	}
 	return umaapp.Secret(directive, field, text, h.Issuer)
-}
-
-// anyKeys stands for the keys of a file that is read in Provision only (RFC 7517
-// appendix A.1).
-func anyKeys(string) ([]byte, error) {
-	return []byte(`{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"1",` +
-		`"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`), nil
 }
 
 // locate puts the line of a setting behind what the engine says of it.

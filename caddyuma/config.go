@@ -12,27 +12,6 @@ import (
 // defaultClient is declared if no client is.
 const defaultClient = "caddy-uma"
 
-// Credentials are what a client authenticates with; any one of them will do.
-type Credentials struct {
-	// The secrets, several during a rotation: placeholders `{env.X}` or
-	// `{file./path}`, or literal text.
-	ClientSecrets []string `json:"client_secrets,omitempty"`
-	// Where its public keys are, the https URL of a JWK Set, for `private_key_jwt`
-	// and self-signed certificates. It is asked like a stranger's: public address,
-	// port 443.
-	JWKSURI string `json:"jwks_uri,omitempty"`
-	// A file with its public keys, a JWK Set of at most 256 KiB, instead of
-	// `jwks_uri`. It is read when the configuration is loaded.
-	JWKSFile string `json:"jwks_file,omitempty"`
-	// The subject of its certificate as RFC 4514 writes it, such as
-	// `CN=api,O=Alice`. The site of the issuer must ask for certificates and check
-	// them against a CA: `tls { client_auth … }`.
-	TLSClientAuth string `json:"tls_client_auth,omitempty"`
-	// Whether a certificate will do whose key is one of `jwks_uri` or `jwks_file`.
-	// The site of the issuer must ask for certificates: `tls { client_auth … }`.
-	SelfSignedTLSClientAuth bool `json:"self_signed_tls_client_auth,omitempty"`
-}
-
 // ResourceServer is a resource server that may register resources here.
 type ResourceServer struct {
 	// Its client_id.
@@ -42,7 +21,7 @@ type ResourceServer struct {
 	ResourceURI string `json:"resource_uri,omitempty"`
 	// Whether it is part of this process and needs no secret.
 	Local bool `json:"local,omitempty"`
-	Credentials
+	umaapp.Credentials
 	// The logical name that claims tokens and RPTs are made for instead of
 	// `resource_uri`. Names are weaker than URIs: whoever lists the same name
 	// elsewhere is taken for this one by a client that is told so.
@@ -71,7 +50,7 @@ type Client struct {
 	ClientID string `json:"client_id,omitempty"`
 	// A public client has no secret.
 	Public bool `json:"public,omitempty"`
-	Credentials
+	umaapp.Credentials
 	// Scopes it may have besides those of a ticket (UMA Grant §3.3.1).
 	Scopes []string `json:"scopes,omitempty"`
 	// Whether its requests need a DPoP proof, so that it never gets a token that

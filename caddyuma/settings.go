@@ -3,8 +3,6 @@ package caddyuma
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,18 +14,11 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
-// surroundings is what a configuration points at.
-type surroundings struct {
-	// secret expands the text of a secret.
-	secret func(field, text string) (string, error)
-	// keys reads a JWK Set.
-	keys func(file string) ([]byte, error)
-}
-
 // settings are those of the engine that a Caddyfile can state.
-func (h *Handler) settings(from surroundings) (uma.Config, error) {
+func (h *Handler) settings(from umaapp.Lookup) (uma.Config, error) {
 	cfg := uma.Config{
 		Issuer: h.Issuer, EmailClaim: h.EmailClaim, NoPushedClaims: h.NoPushedClaims,
 		DiscoverAny: h.Discover == "any", PartialGrant: h.PartialGrant, Rounds: h.NeedInfoRounds,
@@ -73,7 +64,7 @@ func or(d caddy.Duration, standard time.Duration) time.Duration {
 }
 
 // fillClients: those that are written down, and how others may come.
-func (h *Handler) fillClients(cfg *uma.Config, from surroundings) error {
+func (h *Handler) fillClients(cfg *uma.Config, from umaapp.Lookup) error {
 	for _, c := range h.clients() {
 		client, err := c.settings(from)
 		if err != nil {
@@ -93,20 +84,20 @@ func (h *Handler) fillClients(cfg *uma.Config, from surroundings) error {
 	return nil
 }
 
-func (r Registration) fill(cfg *uma.Config, from surroundings) (err error) {
+func (r Registration) fill(cfg *uma.Config, from umaapp.Lookup) (err error) {
 	if len(r.InitialAccessTokens) == 0 {
 		return errNoInitialAccessToken
 	}
-	cfg.InitialAccessTokens, err = hashSecrets("initial access token of registration", r.InitialAccessTokens, from)
+	cfg.InitialAccessTokens, err = umaapp.HashSecrets("initial access token of registration", r.InitialAccessTokens, from)
 	return err
 }
 
-func (rs ResourceServer) settings(from surroundings) (uma.ResourceServer, error) {
-	credentials, err := rs.Credentials.settings("resource_server", rs.ClientID, from)
+func (rs ResourceServer) settings(from umaapp.Lookup) (uma.ResourceServer, error) {
+	credentials, err := rs.Credentials.Settings("resource_server", rs.ClientID, from)
 	switch {
 	case rs.Local && len(rs.ClientSecrets) > 0:
 		err = fmt.Errorf("resource_server '%s' is local and has a secret: remove one of them", rs.ClientID)
-	case rs.Local && !rs.Credentials.empty():
+	case rs.Local && !rs.Credentials.Empty():
 		err = fmt.Errorf("resource_server '%s' is local and has keys or a certificate: remove 'local' or these", rs.ClientID)
 	case !slices.Contains([]string{"", rptJWT, rptOpaque}, rs.RPT):
 		err = fmt.Errorf("resource_server '%s': rpt '%s' is unknown; write jwt or opaque", rs.ClientID, rs.RPT)
@@ -118,8 +109,8 @@ func (rs ResourceServer) settings(from surroundings) (uma.ResourceServer, error)
 	}, err
 }
 
-func (c Client) settings(from surroundings) (clientauth.Client, error) {
-	credentials, err := c.Credentials.settings("client", c.ClientID, from)
+func (c Client) settings(from umaapp.Lookup) (clientauth.Client, error) {
+	credentials, err := c.Credentials.Settings("client", c.ClientID, from)
 	if c.Public && len(c.ClientSecrets) > 0 { // before what is wrong with the secret
 		err = fmt.Errorf("client '%s' is public and has a secret: remove one of them", c.ClientID)
 	}
@@ -127,66 +118,6 @@ func (c Client) settings(from surroundings) (clientauth.Client, error) {
 		ID: c.ClientID, Public: c.Public, Credentials: credentials,
 		Scopes: c.Scopes, DPoPBound: c.DPoPBound, Disabled: c.Disabled,
 	}, err
-}
-
-func (c Credentials) empty() bool {
-	return len(c.ClientSecrets) == 0 && c.JWKSURI == "" && c.JWKSFile == "" && c.TLSClientAuth == "" && !c.SelfSignedTLSClientAuth
-}
-
-func (c Credentials) settings(kind, id string, from surroundings) (clientauth.Credentials, error) {
-	hashes, err := hashSecrets("client_secret of "+id, c.ClientSecrets, from)
-	settings := clientauth.Credentials{
-		Secrets: hashes, JWKSURI: c.JWKSURI, TLSSubject: c.TLSClientAuth, TLSSelfSigned: c.SelfSignedTLSClientAuth,
-	}
-	if err != nil || c.JWKSFile == "" {
-		return settings, err
-	}
-	if settings.JWKS, err = from.keys(c.JWKSFile); err != nil {
-		err = fmt.Errorf("%s '%s': jwks_file: %w", kind, id, err)
-	}
-	return settings, err
-}
-
-func hashSecrets(field string, secrets []string, from surroundings) ([][32]byte, error) {
-	var hashes [][32]byte
-	for _, text := range secrets {
-		plain, err := from.secret(field, text)
-		if err != nil {
-			return nil, err
-		}
-		hashes = append(hashes, clientauth.HashSecret(plain))
-	}
-	return hashes, nil
-}
-
-// maxJWKSFile is far more than the keys of one client need.
-const maxJWKSFile = 256 << 10
-
-// readKeys reads a JWK Set; what is in it is the engine's affair. Only regular
-// files: a pipe could keep the load of the configuration waiting.
-func readKeys(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", name)
-	}
-	f, err := os.Open(name) //nolint:gosec // the administrator names it
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxJWKSFile+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(data) == 0:
-		return nil, fmt.Errorf("%s is empty", name)
-	case len(data) > maxJWKSFile:
-		return nil, fmt.Errorf("%s is larger than 256 KiB", name)
-	}
-	return data, nil
 }
 
 func (p Policy) settings() (uma.Policy, error) {
@@ -221,22 +152,12 @@ func (p Policy) condition() (policy.Policy, error) {
 	if p.When == "" {
 		return nil, nil
 	}
-	when, usesClaims, err := compile(p.When)
+	when, usesClaims, err := cel.Compile(p.When)
 	if err != nil {
-		return nil, err
+		return nil, umaapp.Caret(err)
 	}
 	if usesClaims && p.FromAnyone {
 		return nil, errors.New("claims.* is what any stranger's provider says about him; name domains or addresses in 'from'")
 	}
 	return when, nil
-}
-
-// compile gives compile errors with their caret line.
-func compile(expression string) (policy.Policy, bool, error) {
-	when, usesClaims, err := cel.Compile(expression)
-	var e *cel.Error
-	if errors.As(err, &e) && e.Snippet != "" {
-		err = fmt.Errorf("%w\n%s", err, e.Snippet)
-	}
-	return when, usesClaims, err
 }

@@ -1,10 +1,6 @@
 package caddyuma
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,20 +13,20 @@ import (
 )
 
 // plain takes secrets as they are and the name of a file for its keys.
-var plain = surroundings{
-	secret: func(_, text string) (string, error) { return text, nil },
-	keys:   func(file string) ([]byte, error) { return []byte(file), nil },
+var plain = umaapp.Lookup{
+	Secret: func(_, text string) (string, error) { return text, nil },
+	Keys:   func(file string) ([]byte, error) { return []byte(file), nil },
 }
 
 func TestSettings(t *testing.T) {
 	h := Handler{
 		Issuer: "https://as.example.com",
 		ResourceServers: []ResourceServer{
-			{ClientID: "api", ResourceURI: "https://api.example.com", RPT: "opaque", Require: "dpop", Credentials: Credentials{JWKSURI: "https://api.example.com/jwks", SelfSignedTLSClientAuth: true}},
-			{ClientID: "tape", ResourceURI: "https://tape.example.com", RPT: "jwt", Credentials: Credentials{TLSClientAuth: "CN=tape"}},
+			{ClientID: "api", ResourceURI: "https://api.example.com", RPT: "opaque", Require: "dpop", Credentials: umaapp.Credentials{JWKSURI: "https://api.example.com/jwks", SelfSignedTLSClientAuth: true}},
+			{ClientID: "tape", ResourceURI: "https://tape.example.com", RPT: "jwt", Credentials: umaapp.Credentials{TLSClientAuth: "CN=tape"}},
 		},
 		Clients: []Client{
-			{ClientID: "robot", Scopes: []string{"read"}, DPoPBound: true, Credentials: Credentials{JWKSFile: "/robot", ClientSecrets: []string{"a", "b"}}},
+			{ClientID: "robot", Scopes: []string{"read"}, DPoPBound: true, Credentials: umaapp.Credentials{JWKSFile: "/robot", ClientSecrets: []string{"a", "b"}}},
 		},
 		ClientMetadataDocuments: &ClientMetadataDocuments{Domains: []string{"Apps.example"}},
 		Registration:            &Registration{InitialAccessTokens: []string{"c"}},
@@ -113,34 +109,6 @@ func TestLimits(t *testing.T) {
 			t.Cleanup(func() { _ = next.Cleanup() })
 			if err := h.fillLimits(next, &again); err != nil || again.RegistrationLimit != cfg.RegistrationLimit || again.Proofs != cfg.Proofs || again.Assertions != cfg.Assertions {
 				t.Errorf("a reload forgets: %v", err)
-			}
-		})
-	}
-}
-
-func TestReadKeys(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name string, size int) string {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, bytes.Repeat([]byte("x"), size), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for name, tc := range map[string]struct{ path, want string }{
-		"the most":       {write("most", 256<<10), ""},
-		"a byte more":    {write("more", 256<<10+1), "larger than 256 KiB"},
-		"one byte":       {write("one", 1), ""},
-		"empty":          {write("empty", 0), "is empty"},
-		"missing":        {filepath.Join(dir, "missing"), "no such file"},
-		"a directory":    {dir, "is no file"},
-		"no file at all": {os.DevNull, "is no file"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := readKeys(tc.path)
-			if (tc.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), tc.path)) {
-				t.Errorf("readKeys = %v, want %q", err, tc.want)
 			}
 		})
 	}

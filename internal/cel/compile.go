@@ -1,5 +1,6 @@
 // Package cel compiles conditions written in CEL (https://cel.dev) into
-// policies: typed, without loops that cost more than a budget.
+// policies of an authorization server and release rules of a security token
+// service: typed, without loops that cost more than a budget.
 //
 // An expression is checked twice: by CEL against the types of the variables,
 // and here: its result must be known to be true or false, the pattern of
@@ -39,20 +40,29 @@ const (
 // tells whether it looks at claims.* (a load error under `from anyone`). The
 // error is an *Error when the expression is at fault.
 func Compile(expression string) (p policy.Policy, usesClaims bool, err error) {
-	if err := checkLength(expression); err != nil {
+	c, err := compile(expression, policies())
+	if err != nil {
 		return nil, false, err
 	}
-	env, err := newEnv()
+	return c, c.facts.claims, nil
+}
+
+// compile makes a condition in one of the languages.
+func compile(expression string, l language) (*condition, error) {
+	if err := checkLength(expression); err != nil {
+		return nil, err
+	}
+	env, err := newEnv(l)
 	if err != nil {
-		return nil, false, fmt.Errorf("cel: environment: %w", err)
+		return nil, fmt.Errorf("cel: environment: %w", err)
 	}
 	checked, issues := env.Compile(expression)
 	if issues.Err() != nil {
-		return nil, false, fromIssues(expression, issues)
+		return nil, fromIssues(expression, issues, l)
 	}
 	facts, err := examine(expression, checked)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	c := &condition{env: env, checked: checked, facts: facts}
 	c.programs.make = func() (*program, error) {
@@ -61,10 +71,10 @@ func Compile(expression string) (p policy.Policy, usesClaims bool, err error) {
 	first, err := c.programs.make()
 	if err != nil {
 		// The text of the library may quote the expression, never claims: there are none yet.
-		return nil, false, newError(expression, 1, 1, "the expression cannot be run: "+oneLine(err.Error()))
+		return nil, newError(expression, 1, 1, "the expression cannot be run: "+oneLine(err.Error()))
 	}
 	c.programs.pool.Put(first)
-	return c, facts.claims, nil
+	return c, nil
 }
 
 // checkLength refuses what is not worth parsing.

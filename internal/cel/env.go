@@ -35,23 +35,53 @@ type (
 // look at.
 const nameClaims = "claims"
 
-// newEnv makes the environment of policies: CEL's standard library and the
-// variables above, nothing else. Functions that make long values out of short
-// ones (replace, format, join) are left out on purpose.
-func newEnv() (*cel.Env, error) {
-	return cel.NewEnv(
+// variable is a name that a condition may use.
+type variable struct {
+	name string
+	of   *cel.Type
+}
+
+// language is what the conditions of one kind can speak of.
+type language []variable
+
+// common is what every condition can speak of: the person, the client and the
+// time.
+func common() language {
+	return language{
+		{"email", cel.ObjectType("cel.emailVar")},
+		{"sub", cel.StringType},
+		{nameClaims, cel.MapType(cel.StringType, cel.DynType)},
+		{"client", cel.StringType},
+		{"now", cel.TimestampType},
+	}
+}
+
+// policies is the language of policies.
+func policies() language {
+	return append(common(), language{
+		{"iss", cel.StringType},
+		{"resource", cel.ObjectType("cel.resourceVar")},
+		{"scopes", cel.ListType(cel.StringType)},
+		{"request", cel.ObjectType("cel.requestVar")},
+	}...)
+}
+
+func (l language) options() []cel.EnvOption {
+	options := make([]cel.EnvOption, 0, len(l))
+	for _, v := range l {
+		options = append(options, cel.Variable(v.name, v.of))
+	}
+	return options
+}
+
+// newEnv makes the environment of a language: CEL's standard library and the
+// variables, nothing else. Functions that make long values out of short ones
+// (replace, format, join) are left out on purpose.
+func newEnv(l language) (*cel.Env, error) {
+	return cel.NewEnv(append(l.options(),
 		ext.NativeTypes(ext.ParseStructTag("cel"),
 			reflect.TypeFor[emailVar](), reflect.TypeFor[resourceVar](), reflect.TypeFor[requestVar]()),
 		withAdapter,
-		cel.Variable("email", cel.ObjectType("cel.emailVar")),
-		cel.Variable("iss", cel.StringType),
-		cel.Variable("sub", cel.StringType),
-		cel.Variable(nameClaims, cel.MapType(cel.StringType, cel.DynType)),
-		cel.Variable("resource", cel.ObjectType("cel.resourceVar")),
-		cel.Variable("scopes", cel.ListType(cel.StringType)),
-		cel.Variable("client", cel.StringType),
-		cel.Variable("request", cel.ObjectType("cel.requestVar")),
-		cel.Variable("now", cel.TimestampType),
 		// JSON numbers are doubles: claims.level >= 3 must hold for 3.0.
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
@@ -63,7 +93,7 @@ func newEnv() (*cel.Env, error) {
 			cel.ValidateTimestampLiterals(),
 			cel.ValidateDurationLiterals(),
 			cel.ValidateComprehensionNestingLimit(maxNesting)),
-	)
+	)...)
 }
 
 // variables gives the values that an expression sees.

@@ -35,14 +35,14 @@ func atNode(expression string, tree *ast.AST, e ast.Expr, message string) *Error
 }
 
 // fromIssues makes an Error of the first thing that CEL complained of.
-func fromIssues(expression string, issues *cel.Issues) *Error {
+func fromIssues(expression string, issues *cel.Issues, l language) *Error {
 	all := issues.Errors()
 	if len(all) == 0 {
 		return newError(expression, 1, 1, oneLine(issues.Err().Error()))
 	}
 	first := all[0]
 	line, column := first.Location.Line(), first.Location.Column()
-	return newError(expression, line, column+1, rewrite(first.Message, sourceLine(expression, line), column))
+	return newError(expression, line, column+1, rewrite(first.Message, sourceLine(expression, line), column, l))
 }
 
 // sourceLine is a line of the expression, from 1, fit for a terminal.
@@ -83,9 +83,9 @@ var (
 )
 
 // rewrite makes one line of a message of CEL and adds what was probably meant.
-func rewrite(message, source string, column int) string {
+func rewrite(message, source string, column int, l language) string {
 	if m := undeclared.FindStringSubmatch(message); m != nil {
-		return "undeclared reference to " + quoted(m[1]) + didYouMean(m[1], names())
+		return "undeclared reference to " + quoted(m[1]) + didYouMean(m[1], l.names())
 	}
 	if m := undefined.FindStringSubmatch(message); m != nil {
 		return "undefined field " + quoted(m[1]) + didYouMean(m[1], fields(wordBefore(source, column)))

@@ -37,10 +37,15 @@ var (
 
 // Evaluate runs the expression. Its errors hold no value of a claim.
 func (c *condition) Evaluate(ctx context.Context, in *policy.Input) (bool, error) {
+	return c.evaluate(ctx, in, variables(in, c.facts.claims))
+}
+
+// evaluate runs the expression with the values of its variables.
+func (c *condition) evaluate(ctx context.Context, in *policy.Input, vars map[string]any) (bool, error) {
 	if err := c.begin(ctx, in); err != nil {
 		return false, err
 	}
-	out, err := c.programs.run(ctx, in, variables(in, c.facts.claims))
+	out, err := c.programs.run(ctx, in, vars)
 	return c.outcome(ctx, out, err)
 }
 

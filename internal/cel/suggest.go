@@ -7,15 +7,18 @@ import (
 )
 
 // names are the variables, macros and functions of a condition.
-func names() []string {
-	return []string{
-		"email", "iss", "sub", nameClaims, "resource", "scopes", "client", "request", "now",
+func (l language) names() []string {
+	names := []string{
 		"has", "all", "exists", "exists_one", "map", "filter",
 		"size", "matches", "contains", "startsWith", "endsWith",
 		"int", "uint", "double", "string", "bool", "bytes", "timestamp", "duration", "type", "dyn",
 		"getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear",
 		"getHours", "getMinutes", "getSeconds", "getMilliseconds",
 	}
+	for _, v := range l {
+		names = append(names, v.name)
+	}
+	return names
 }
 
 // fields are the members of a variable.

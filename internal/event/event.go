@@ -50,9 +50,12 @@ func (TicketIssued) Name() string { return "ticket_issued" }
 // Exchange: the security token service answered a token exchange.
 type Exchange struct {
 	Issuer, ClientID, Target, TicketChallenge string
-	Person                                    Person
-	Outcome                                   Outcome
-	Reason                                    string
+	// IssuedTo is the client whose access token another one, ClientID, exchanged
+	// (may_act); "" = its own.
+	IssuedTo string
+	Person   Person
+	Outcome  Outcome
+	Reason   string
 }
 
 // Name implements Event.

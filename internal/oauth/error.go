@@ -30,6 +30,7 @@ const (
 	CodeUseDPoPNonce         = "use_dpop_nonce"          // RFC 9449 §8
 	CodeNeedInfo             = "need_info"               // UMA Grant §3.3.6
 	CodeRequestDenied        = "request_denied"          // UMA Grant §3.3.6
+	CodeConsentRequired      = "consent_required"        // OpenID Connect Core §3.1.2.6
 	CodeNotFound             = "not_found"               // UMA Fed §3.2
 	CodeUnsupportedMethod    = "unsupported_method_type" // UMA Fed §3.2
 	CodeInvalidResourceID    = "invalid_resource_id"     // UMA Fed §4.3

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
@@ -30,22 +30,6 @@ const (
 type ClaimKeys interface {
 	Sign(ctx context.Context, typ string, claims any) (string, error)
 	Public(ctx context.Context) ([]jose.PublicKey, error)
-}
-
-// Client is a client that may exchange tokens.
-type Client struct {
-	clientauth.Client
-	// Targets narrows Config.Targets for this client; empty = not narrowed.
-	Targets []string
-}
-
-// Target names resource servers that may receive claims.
-type Target struct {
-	// Names are URI prefixes (origin and whole path segments), logical names,
-	// or * for every URI.
-	Names []string
-	// Release are the claims released to them; nil = Config.Release.
-	Release []string
 }
 
 // Config describes a security token service.
@@ -77,6 +61,8 @@ type Config struct {
 	// it. uri is where he can be asked. nil = nobody can be asked, so no target may
 	// demand it.
 	Consent func(ctx context.Context, asked oauth.Consent) (agreed bool, uri string, err error)
+	// ConsentAll demands it for every target.
+	ConsentAll bool
 	// Claims signs claims tokens. Required.
 	Claims ClaimKeys
 	// Keys lists further keys for the JWKS (ID tokens of the provider).
@@ -85,8 +71,14 @@ type Config struct {
 	Other http.Handler
 	// Extend adds the members of the provider to the metadata.
 	Extend func(*oauth.Metadata)
-	// Exchanges limits exchanges per user; nil = no limit.
-	Exchanges *limit.Limiter
+	// Exchanges limits exchanges per user, Sources those of a client before
+	// anybody looks at the subject token: per client if it authenticates, else per
+	// client and address. nil = no limit.
+	Exchanges, Sources *limit.Limiter
+	// Proofs remembers the DPoP proofs that were used. Default: a memory of its own.
+	Proofs *dpop.Replays
+	// ClientIP is the address that a request comes from. Default: its RemoteAddr.
+	ClientIP func(*http.Request) string
 	// NoCORS switches cross-origin requests off for token endpoint, metadata
 	// and JWKS. WebFinger always allows them (RFC 7033 §5).
 	NoCORS bool
@@ -109,6 +101,9 @@ func (s *Server) connect() error {
 	}
 	if s.observe == nil {
 		s.observe = event.None
+	}
+	if s.clientIP == nil {
+		s.clientIP = func(r *http.Request) string { return r.RemoteAddr }
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -156,89 +151,11 @@ func (s *Server) setDomains(domains []string) error {
 	return nil
 }
 
-func (s *Server) setClients(clients []Client) error {
-	s.clients = make(clientauth.Clients, len(clients))
-	s.narrowed = make(map[string][]pattern)
-	for _, c := range clients {
-		if _, twice := s.clients[c.ID]; twice || c.ID == "" {
-			return fmt.Errorf("client '%s' is declared twice or has no id", c.ID)
-		}
-		if c.Public != c.Empty() {
-			return fmt.Errorf("client '%s' must be either public or have credentials", c.ID)
-		}
-		s.clients[c.ID] = c.Client
-		if len(c.Targets) == 0 {
-			continue
-		}
-		patterns, err := parsePatterns(c.Targets, false)
-		if err != nil {
-			return fmt.Errorf("client '%s': %w", c.ID, err)
-		}
-		s.narrowed[c.ID] = patterns
-	}
-	if len(s.clients) == 0 {
-		return errors.New("there is no client")
-	}
-	return nil
-}
-
-func (s *Server) setTargets(cfg Config) (err error) {
-	if s.denied, err = parsePatterns(cfg.DenyTargets, false); err != nil {
-		return fmt.Errorf("deny_target: %w", err)
-	}
-	if err := CheckRelease(cfg.Release); err != nil {
-		return err
-	}
-	for _, t := range cfg.Targets {
-		patterns, err := parsePatterns(t.Names, true)
-		if err != nil {
-			return err
-		}
-		if err := CheckRelease(t.Release); err != nil {
-			return err
-		}
-		release := t.Release
-		if release == nil {
-			release = cfg.Release
-		}
-		s.rules = append(s.rules, rule{patterns: patterns, release: slices.Clone(release)})
-	}
-	return s.checkUseful()
-}
-
-// checkUseful refuses targets that A27 says can never be one: somebody who
-// writes them expects something that will not happen.
-func (s *Server) checkUseful() error {
-	for _, r := range s.rules {
-		for _, p := range r.patterns {
-			if p.uri != nil && oauth.SameOrigin(p.uri, s.issuerURL) {
-				return fmt.Errorf("target '%s' is this server itself, which is never a target", p.text)
-			}
-			if _, ok := s.clients[p.text]; ok {
-				return fmt.Errorf("target '%s' is a client_id, which is never a target", p.text)
-			}
-		}
-	}
-	return nil
-}
-
 // CheckTarget tells what is wrong with one entry of a list of targets. star:
 // whether * may stand there (in Config.Targets only).
 func CheckTarget(text string, star bool) error {
 	_, err := parsePattern(text, star)
 	return err
-}
-
-// CheckRelease refuses claims that the protocol sets or whose meaning is not
-// that of a user claim. sub, email and email_verified may be written though
-// they are always there.
-func CheckRelease(names []string) error {
-	for _, name := range names {
-		if name == "" || reserved[name] && !always[name] {
-			return fmt.Errorf("release: '%s' is not a claim about the user", name)
-		}
-	}
-	return nil
 }
 
 func trimSlash(s string) string { return strings.TrimSuffix(s, "/") }

@@ -40,7 +40,7 @@ func crossOrigin(h http.Header) {
 
 func preflight(h http.Header, methods []string) {
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 	h.Set("Access-Control-Max-Age", "600")
 }
 

@@ -31,6 +31,7 @@ func TestCA_01_Metadata(t *testing.T) {
 		"grant_types_supported":                 []any{oauth.GrantTokenExchange},
 		"response_types_supported":              []any{}, // A22
 		"token_endpoint_auth_methods_supported": []any{"none", "client_secret_basic", "client_secret_post"},
+		"dpop_signing_alg_values_supported":     []any{"ES256", "ES384", "RS256", "PS256", "EdDSA"},
 	}
 	if d := cmp.Diff(want, m); d != "" || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), d)
@@ -302,7 +303,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"bad domain", "email_domain '@bob.example'", func(c *sts.Config) { c.EmailDomains = []string{"@bob.example"} }},
 		{"no client", "no client", func(c *sts.Config) { c.Clients = nil }},
 		{"client twice", "twice", func(c *sts.Config) { c.Clients = append(c.Clients, c.Clients[0]) }},
-		{"client without credentials", "public or have credentials", func(c *sts.Config) { c.Clients[0].Public = false }},
+		{"client without credentials", "has no credentials", func(c *sts.Config) { c.Clients[0].Public = false }},
 		{"no resolver", "required", func(c *sts.Config) { c.Resolve = nil }},
 		{"no ring", "required", func(c *sts.Config) { c.Claims = nil }},
 		{"no clock", "required", func(c *sts.Config) { c.Now = nil }},

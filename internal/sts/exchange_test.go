@@ -322,7 +322,11 @@ func TestExchangeIsObservedOnce(t *testing.T) {
 		{"granted", good(), event.Exchange{ClientID: "caddy-uma", Target: apiURI, TicketChallenge: challenge, Outcome: event.Granted}},
 		{"denied", good("resource", "https://evil.example"), event.Exchange{ClientID: "caddy-uma", Target: "https://evil.example", TicketChallenge: challenge, Outcome: event.Denied}},
 		{"refused", good("subject_token", "x"), event.Exchange{ClientID: "caddy-uma", Target: apiURI, TicketChallenge: challenge, Outcome: event.Refused}},
-		{"unauthenticated", good("client_id", "x"), event.Exchange{Outcome: event.Refused}},
+		{"unauthenticated", good("client_id", "x"), event.Exchange{Target: apiURI, TicketChallenge: challenge, Outcome: event.Refused}},
+		{"malformed", good("subject_token", ""), event.Exchange{ClientID: "caddy-uma", Target: apiURI, TicketChallenge: challenge, Outcome: event.Refused}},
+		{"malformed challenge", good("ticket_challenge", "x"), event.Exchange{ClientID: "caddy-uma", Target: apiURI, Outcome: event.Refused}},
+		{"long target", good("resource", strings.Repeat("x", 300)), event.Exchange{ClientID: "caddy-uma", Target: strings.Repeat("x", 255), TicketChallenge: challenge, Outcome: event.Denied}},
+		{"repeated parameter", url.Values{"grant_type": {oauth.GrantTokenExchange}, "subject_token": {bobToken, bobToken}}, event.Exchange{Outcome: event.Refused}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,6 +35,8 @@ type bench struct {
 	ring   *jose.Ring
 	users  map[string]oauth.Subject // by access token
 	broken error                    // of Resolve
+	jwks   map[string][]byte        // by jwks_uri
+	asked  int                      // how often a subject token was looked at
 	now    time.Time
 	events []event.Exchange
 	server *sts.Server
@@ -84,7 +86,12 @@ func (b *bench) authenticate(t *testing.T) func(*http.Request, oauth.Form) (clie
 	t.Helper()
 	now := func() time.Time { return b.now }
 	keys := jose.NewCache(jose.CacheConfig{
-		Fetch: func(context.Context, string) ([]byte, error) { return nil, errors.New("nothing is fetched here") }, Now: now,
+		Fetch: func(_ context.Context, uri string) ([]byte, error) {
+			if set, ok := b.jwks[uri]; ok {
+				return set, nil
+			}
+			return nil, errors.New("nothing is there")
+		}, Now: now,
 	})
 	auth, err := clientauth.NewAuthenticator(clientauth.Config{Issuer: issuer, Keys: keys, Now: now})
 	if err != nil {
@@ -117,7 +124,12 @@ func (b *bench) bob(client string) oauth.Subject {
 	}
 }
 
-func (b *bench) resolve(_ context.Context, token string) (oauth.Subject, error) {
+func (b *bench) resolve(ctx context.Context, token string) (oauth.Subject, error) {
+	b.asked++
+	return b.lookup(ctx, token)
+}
+
+func (b *bench) lookup(_ context.Context, token string) (oauth.Subject, error) {
 	if b.broken != nil {
 		return oauth.Subject{}, b.broken
 	}
@@ -167,6 +179,11 @@ func (b *bench) serve(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	b.server.ServeHTTP(w, r)
 	return w
+}
+
+// webForm is a correct exchange by the confidential client.
+func webForm(pairs ...string) url.Values {
+	return good(append([]string{"client_id", "web", "client_secret", secret}, pairs...)...)
 }
 
 // answer is the body of a token response or an error.

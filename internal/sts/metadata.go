@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -19,34 +20,19 @@ const (
 // same bytes (CONFORMANCE A21, OD-12), and only what is on appears (OD-13).
 func (s *Server) describe(extend func(*oauth.Metadata)) (err error) {
 	m := oauth.Metadata{
-		Issuer:                            s.issuer,
-		TokenEndpoint:                     s.url("token"),
-		JWKSURI:                           s.url("jwks"),
-		GrantTypesSupported:               []string{oauth.GrantTokenExchange},
-		ResponseTypesSupported:            []string{}, // CONFORMANCE A22: present even when empty
-		TokenEndpointAuthMethodsSupported: s.authMethods(),
+		Issuer:                        s.issuer,
+		TokenEndpoint:                 s.url("token"),
+		JWKSURI:                       s.url("jwks"),
+		GrantTypesSupported:           []string{oauth.GrantTokenExchange},
+		ResponseTypesSupported:        []string{}, // CONFORMANCE A22: present even when empty
+		DPoPSigningAlgValuesSupported: dpop.Algs(),
 	}
+	s.describeClients(&m)
 	if extend != nil {
 		extend(&m)
 	}
 	s.document, err = json.Marshal(m)
 	return err
-}
-
-// authMethods lists what at least one client can use.
-func (s *Server) authMethods() []string {
-	var none, secret bool
-	for _, c := range s.clients {
-		none, secret = none || c.Public, secret || !c.Public
-	}
-	methods := []string{}
-	if none {
-		methods = append(methods, oauth.AuthNone)
-	}
-	if secret {
-		methods = append(methods, oauth.AuthSecretBasic, oauth.AuthSecretPost)
-	}
-	return methods
 }
 
 // metadata answers RFC 8414 §3 and OpenID Connect Discovery §4.

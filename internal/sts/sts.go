@@ -8,8 +8,12 @@
 // the WebFinger answers of its e-mail domains.
 //
 // Who a subject token speaks of is decided by Config.Resolve; what may be said
-// about the user, and to whom, is decided here: default deny. The server keeps
-// no state beyond its rate limits.
+// about the user, and to whom, is decided here: default deny. The order of an
+// exchange: the client (client.go), the form (request.go), the proof of a key
+// (proof.go), the user (subject.go), the target (target.go, rule.go), what is
+// released (release.go), the user's consent (consent.go), the claims token
+// (claims.go). The server keeps no state beyond its rate limits and the proofs
+// that it has seen.
 //
 // caddysts builds it and calls it; nothing here knows of Caddy.
 package sts
@@ -25,6 +29,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
@@ -39,6 +44,7 @@ type Server struct {
 	domains   map[string]bool
 	clients   clientauth.Clients
 	narrowed  map[string][]pattern // by client_id; absent = not narrowed
+	mayAct    map[string]bool      // by client_id
 	rules     []rule
 	denied    []pattern
 	lifetime  time.Duration
@@ -46,10 +52,14 @@ type Server struct {
 	authenticate func(*http.Request, oauth.Form) (clientauth.Client, error)
 
 	resolve   func(ctx context.Context, token string) (oauth.Subject, error)
+	consent   func(ctx context.Context, asked oauth.Consent) (agreed bool, uri string, err error)
 	claims    ClaimKeys
 	keys      func(ctx context.Context) ([]jose.PublicKey, error)
 	other     http.Handler
 	exchanges *limit.Limiter
+	sources   *limit.Limiter
+	proofs    *dpop.Verifier
+	clientIP  func(*http.Request) string
 	cors      bool
 	observe   event.Observe
 	now       func() time.Time
@@ -62,11 +72,15 @@ type Server struct {
 // New checks cfg and makes a Server. It neither reads nor makes a key.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
-		issuer: cfg.Issuer, authenticate: cfg.Authenticate, resolve: cfg.Resolve, claims: cfg.Claims, keys: cfg.Keys,
-		other: cfg.Other, exchanges: cfg.Exchanges, cors: !cfg.NoCORS,
+		issuer: cfg.Issuer, authenticate: cfg.Authenticate, resolve: cfg.Resolve, consent: cfg.Consent,
+		claims: cfg.Claims, keys: cfg.Keys, other: cfg.Other,
+		exchanges: cfg.Exchanges, sources: cfg.Sources, clientIP: cfg.ClientIP, cors: !cfg.NoCORS,
 		observe: cfg.Observe, now: cfg.Now, log: cfg.Log,
 	}
 	if err := cmp.Or(s.connect(), s.configure(cfg)); err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(s.verifyProofs(cfg.Proofs), s.checkConsent()); err != nil {
 		return nil, err
 	}
 	if err := s.describe(cfg.Extend); err != nil {

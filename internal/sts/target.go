@@ -20,12 +20,6 @@ type pattern struct {
 	uri  *url.URL
 }
 
-// rule is one Target of the configuration.
-type rule struct {
-	patterns []pattern
-	release  []string
-}
-
 // target is what a client asks for: a canonical URI, or a name (uri nil). What
 // is no canonical URI counts as a name and so matches nothing that is not
 // listed in exactly that spelling.
@@ -118,36 +112,21 @@ var (
 )
 
 // evaluate is point 2 of step 4, "evaluate the resource" (CONFORMANCE A27):
-// default deny; the most specific entry says what is released.
-func (s *Server) evaluate(clientID string, t target) (release []string, err error) {
+// default deny; the most specific entry decides.
+func (s *Server) evaluate(clientID string, t target) (rule, error) {
 	if t.uri != nil && oauth.SameOrigin(t.uri, s.issuerURL) {
-		return nil, invalidTarget(errTargetSelf)
+		return rule{}, invalidTarget(errTargetSelf)
 	}
 	if _, isClient := s.clients[t.value]; isClient {
-		return nil, invalidTarget(errTargetClient)
+		return rule{}, invalidTarget(errTargetClient)
 	}
 	if covered(s.denied, t) {
-		return nil, invalidTarget(errTargetDenied)
+		return rule{}, invalidTarget(errTargetDenied)
 	}
 	if own, ok := s.narrowed[clientID]; ok && !covered(own, t) {
-		return nil, invalidTarget(errTargetNarrowed)
+		return rule{}, invalidTarget(errTargetNarrowed)
 	}
 	return s.mostSpecific(t)
-}
-
-func (s *Server) mostSpecific(t target) ([]string, error) {
-	best, found := -1, rule{}
-	for _, r := range s.rules {
-		for _, p := range r.patterns {
-			if rank, ok := p.covers(t); ok && rank > best {
-				best, found = rank, r
-			}
-		}
-	}
-	if best < 0 {
-		return nil, invalidTarget(errTargetUnlisted)
-	}
-	return found.release, nil
 }
 
 // invalidTarget is RFC 8693 §2.2.2 and RFC 8707 §2: the target is unknown,

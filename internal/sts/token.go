@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -17,6 +18,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	form, body, err := readForm(r)
 	if err != nil {
+		s.malformed(r, body, err)
 		oauth.WriteError(w, err)
 		return
 	}
@@ -29,6 +31,14 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.other.ServeHTTP(w, restored(r, body))
 	default:
 		oauth.WriteError(w, oauth.Errorf(oauth.CodeUnsupportedGrantType, "the grant_type is not supported"))
+	}
+}
+
+// malformed tells of a form that could not be read, if it was meant for us: who
+// tries how two parsers could disagree about an exchange should be seen.
+func (s *Server) malformed(r *http.Request, body []byte, err error) {
+	if s.other == nil || bytes.Contains(body, []byte("token-exchange")) {
+		s.tell(r.Context(), event.Exchange{Issuer: s.issuer}, err)
 	}
 }
 

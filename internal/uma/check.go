@@ -3,7 +3,6 @@ package uma
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -52,9 +51,6 @@ func CheckTime(word string, d time.Duration) error {
 
 // maxRounds is how many need_info answers a process may get at most.
 const maxRounds = 100
-
-// maxJWKSURI is more than any URL of keys needs.
-const maxJWKSURI = 2048
 
 func (c *Config) checkScalars() error {
 	switch c.Continuity {
@@ -116,7 +112,7 @@ func (rs ResourceServer) check() error {
 }
 
 func checkClient(c clientauth.Client) error {
-	if has := credentialsOf(c.Credentials); c.Public && has != "" {
+	if has := c.Kind(); c.Public && has != "" {
 		return fault(KindClient, c.ID, " is public and has %s: remove one of them", has)
 	}
 	if err := checkCredentials(KindClient, c.ID, c.Credentials); err != nil {
@@ -137,39 +133,11 @@ func checkClient(c clientauth.Client) error {
 	return nil
 }
 
-// credentialsOf names what there is of credentials, or "".
-func credentialsOf(c clientauth.Credentials) string {
-	switch {
-	case len(c.Secrets) > 0:
-		return "a secret"
-	case c.JWKSURI != "" || len(c.JWKS) > 0:
-		return "keys"
-	case c.TLSSubject != "" || c.TLSSelfSigned:
-		return "a certificate"
-	}
-	return ""
-}
-
 func checkCredentials(kind, id string, c clientauth.Credentials) error {
-	switch hasKeys := c.JWKSURI != "" || len(c.JWKS) > 0; {
-	case c.JWKSURI != "" && len(c.JWKS) > 0: // RFC 7591 §2: MUST NOT both be present
-		return fault(kind, id, " has both jwks_uri and jwks_file: remove one of them")
-	case c.JWKSURI != "" && !isKeysURI(c.JWKSURI):
-		return fault(kind, id, ": jwks_uri '%s' must be an https URL without user or fragment", c.JWKSURI)
-	case c.TLSSelfSigned && !hasKeys: // RFC 8705 §2.2
-		return fault(kind, id, ": self_signed_tls_client_auth compares the certificate with the client's keys: add jwks_uri or jwks_file")
-	case c.TLSSubject != "" && strings.Index(c.TLSSubject, "=") < 1: // RFC 8705 §2.1
-		return fault(kind, id, ": tls_client_auth '%s' is no subject of a certificate; write it as RFC 4514 does: \"CN=api,O=Alice\"", c.TLSSubject)
-	}
-	if err := c.Check(); err != nil { // what stands in the keys and names themselves
-		return fault(kind, id, ": %v", err)
+	if text := c.Fault(); text != "" {
+		return fault(kind, id, "%s", text)
 	}
 	return nil
-}
-
-func isKeysURI(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && len(s) <= maxJWKSURI && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && !strings.Contains(s, "#")
 }
 
 // known tells whether a binding is one.

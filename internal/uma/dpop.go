@@ -47,18 +47,13 @@ func sourceOf(from caller) string {
 // proofError is the answer to a proof that is not accepted (RFC 9449 §5, §8). The
 // ticket has not been looked at yet and stays usable (CONFORMANCE A2, DP-05).
 func (s *Server) proofError(err error) error {
-	switch {
-	case errors.Is(err, dpop.ErrNonce):
-		return oauth.Errorf(oauth.CodeUseDPoPNonce, "the DPoP proof must contain the nonce of the DPoP-Nonce header").Because(err)
-	case errors.Is(err, dpop.ErrProof):
-		return oauth.Errorf(oauth.CodeInvalidDPoPProof, "the DPoP proof is malformed, made for another request, too old or was used before").Because(err)
-	case errors.Is(err, dpop.ErrSource):
-		return oauth.TooMany(2 * dpop.Window).Because(err)
-	case errors.Is(err, dpop.ErrFull):
-		return s.unavailable("memory of DPoP proofs", err)
-	default:
-		return s.unavailable("nonce keys", err)
+	if refused, ok := dpop.Refused(err); ok {
+		return refused
 	}
+	if errors.Is(err, dpop.ErrFull) {
+		return s.unavailable("memory of DPoP proofs", err)
+	}
+	return s.unavailable("nonce keys", err)
 }
 
 // noProof is the answer to a client whose tokens are always bound to a key (RFC

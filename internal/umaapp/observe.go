@@ -50,7 +50,7 @@ func describe(e event.Event) (line, bool) {
 		l.list("resource_id", e.ResourceIDs)
 	case event.Exchange:
 		l.outcome(e.Outcome)
-		l.add("issuer", e.Issuer, "client_id", e.ClientID, "target", e.Target, "ticket_challenge", e.TicketChallenge, "iss", e.Person.Issuer, "reason", e.Reason)
+		l.add("issuer", e.Issuer, "client_id", e.ClientID, "issued_to", e.IssuedTo, "target", e.Target, "ticket_challenge", e.TicketChallenge, "iss", e.Person.Issuer, "reason", e.Reason)
 	case event.Decision:
 		l.outcome(e.Outcome)
 		l.decision(e)

@@ -69,12 +69,13 @@ func (p *Provider) ask(w http.ResponseWriter, r *http.Request, client *Client, r
 
 // silent answers prompt=none: no page in any case (OpenID Connect Core §3.1.2.1).
 // The user must have let the client in before, unless it is our own; a client
-// that any program could pretend to be is confirmed each time.
+// that any program could pretend to be is confirmed each time, and so is access
+// that lasts (OpenID Connect Core §11).
 func (p *Provider) silent(w http.ResponseWriter, r *http.Request, client *Client, req *authRequest, s *session) {
 	switch {
 	case s == nil:
 		p.redirectError(w, req, oauth.Errorf(codeLoginRequired, "nobody is logged in"))
-	case !client.assured(req.Redirect), !client.FirstParty && !slices.Contains(s.record.Clients, client.ID):
+	case !client.assured(req.Redirect), !client.FirstParty && (!slices.Contains(s.record.Clients, client.ID) || hasScope(req.Scope, scopeOffline)):
 		p.redirectError(w, req, oauth.Errorf(codeConsentRequired, "the user has to confirm"))
 	default:
 		p.complete(w, r, req, s)

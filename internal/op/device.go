@@ -161,7 +161,7 @@ func (p *Provider) saveDecision(r *http.Request, s *session, f pageForm, state s
 	if err != nil {
 		return err
 	}
-	record.State, record.User, record.AuthTime = state, s.user.name, s.record.AuthTime
+	record.State, record.grant = state, s.user.grants(record.Client, record.Scope, s.record.AuthTime)
 	next, err := document(doc.Key, doc.Index, doc.Expires, record)
 	if err != nil {
 		return err
@@ -179,6 +179,10 @@ func scopeWords(scope string) []string {
 			all = append(all, claimWords("email"))
 		case "profile":
 			all = append(all, "your profile, such as your name")
+		case "groups":
+			all = append(all, "the groups that you are in")
+		case "offline_access":
+			all = append(all, "all this again at any time, until you end it or change your password")
 		}
 	}
 	return all

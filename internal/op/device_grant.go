@@ -56,13 +56,13 @@ func (p *Provider) openDevice(ctx context.Context, req tokenRequest) (deviceCode
 }
 
 func (p *Provider) mintDevice(ctx context.Context, req tokenRequest, record *deviceRecord, doc store.Doc, origin string) (*oauth.TokenResponse, error) {
-	answer, ops, err := p.mint(ctx, record.grant, "", origin)
+	answer, ops, err := p.mint(ctx, req, record.grant, "", origin)
 	if err != nil {
 		return nil, err
 	}
 	err = p.commit(ctx, append(ops, store.Delete(doc.Key, doc.Rev))...)
 	switch {
-	case errors.Is(err, store.ErrConflict):
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
 		return nil, spentDevice()
 	case err != nil:
 		return nil, p.unavailable("access token", err)

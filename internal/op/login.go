@@ -156,7 +156,7 @@ func (p *Provider) record(r *http.Request, req *authRequest, s *session) (code, 
 		return "", id, p.commit(r.Context(), ops...)
 	}
 	code, op, err := p.newCode(codeRecord{
-		grant:    grant{Client: req.Client, User: s.user.name, Scope: req.Scope, AuthTime: s.record.AuthTime},
+		grant:    s.user.grants(req.Client, req.Scope, s.record.AuthTime),
 		Redirect: req.Redirect, Challenge: req.Challenge, Nonce: req.Nonce,
 	})
 	if err != nil {

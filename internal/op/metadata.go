@@ -3,6 +3,7 @@ package op
 import (
 	"slices"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -23,6 +24,8 @@ func (p *Provider) Extend(m *oauth.Metadata) {
 	if !slices.Contains(m.GrantTypesSupported, oauth.GrantAuthorizationCode) {
 		m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantAuthorizationCode)
 	}
+	m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantRefreshToken)
+	m.DPoPSigningAlgValuesSupported = dpop.Algs()
 	if !p.cfg.NoDeviceFlow {
 		m.DeviceAuthorizationEndpoint = p.url("device_authorization")
 		m.GrantTypesSupported = append(m.GrantTypesSupported, oauth.GrantDeviceCode)

@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -42,6 +43,7 @@ type Provider struct {
 	places    places
 	strangers *limit.Limiter // per user, for places where he has not logged in before
 	devices   *devices
+	proofs    *dpop.Verifier
 	routes    map[string]http.HandlerFunc
 }
 
@@ -59,6 +61,9 @@ func New(cfg Config) (*Provider, error) {
 		cfg: cfg, issuerURL: u, tenant: store.Tenant("sts", cfg.Issuer),
 		box: seal.NewBox(cfg.Secrets), seed: maphash.MakeSeed(),
 		comparing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	if p.proofs, err = dpop.New(dpop.Config{Replays: cfg.Proofs, Now: cfg.Now}); err != nil {
+		return nil, err
 	}
 	if err := p.SetUsers(cfg.Users); err != nil {
 		return nil, err

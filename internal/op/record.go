@@ -18,6 +18,7 @@ const (
 	kindAuthRequest = "auth_request" // an authorization request that was answered
 	kindCode        = "code"
 	kindAccessToken = "access_token"
+	kindGrant       = "grant" // what came of one code; its id is the hash of the code
 	kindSession     = "session"
 	kindDevice      = "device"  // a device that waits; its id is a slot
 	kindConsent     = "consent" // its id is a hash of user, client and target
@@ -48,10 +49,29 @@ type codeRecord struct {
 	Nonce     string `json:"nonce,omitempty"`
 }
 
-// tokenRecord is what an access token stands for.
+// tokenRecord is what an access token stands for, within its grant.
 type tokenRecord struct {
 	version
+	Grant  string `json:"grant"`           // its id
+	Scope  string `json:"scope,omitempty"` // that of the grant, or less
+	JKT    string `json:"jkt,omitempty"`   // the key that it is bound to
+	Issued int64  `json:"iat"`
+}
+
+// grantRecord is what came of one code or device code. Its tokens count as long
+// as it is there, so whatever ends it ends them all at once, at every node.
+type grantRecord struct {
+	version
 	grant
+	Refresh *refreshState `json:"refresh,omitempty"`
+}
+
+// refreshState says which refresh token of a grant is good.
+type refreshState struct {
+	Current string `json:"current"`       // its hash
+	JKT     string `json:"jkt,omitempty"` // the key that a public client has shown
+	Issued  int64  `json:"iat"`
+	Ends    int64  `json:"ends"` // of the last one in the family
 }
 
 // grant says who allowed what to which client.
@@ -60,6 +80,9 @@ type grant struct {
 	User     string `json:"user"` // the address in lower case
 	Scope    string `json:"scope,omitempty"`
 	AuthTime int64  `json:"auth_time"`
+	// Password is the mark of the password that the user had then: a new one ends
+	// what he has granted (passwordMark).
+	Password string `json:"password"`
 }
 
 // sessionRecord is a browser in which a user has logged in.

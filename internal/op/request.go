@@ -28,7 +28,7 @@ const (
 )
 
 // scopes that are understood; others are ignored (OpenID Connect Core §3.1.2.1).
-var scopes = []string{"openid", "email", "profile"}
+var scopes = []string{scopeOpenID, "email", "profile", "groups", scopeOffline}
 
 // authRequest is a valid authorization request. It is kept in the login page, in
 // a sealed box: nobody can make us store something by asking alone.

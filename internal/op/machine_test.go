@@ -127,11 +127,14 @@ func (m *machine) Check(t *rapid.T) {
 }
 
 func TestSEC_15_Machine(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		b := newBench(t, func(c *op.Config) { c.RefreshLifetime = time.Hour })
-		defer b.server.Close()
-		m := &machine{b: b, nodes: []*op.Provider{b.provider, b.second(func(*op.Config) {})}}
-		actions := rapid.StateMachineActions(m)
-		rt.Repeat(actions)
+	onStores(t, func(t *testing.T, store func(*op.Config)) {
+		b := newBench(t, func(c *op.Config) {
+			store(c)
+			c.RefreshLifetime = time.Hour
+		})
+		nodes := []*op.Provider{b.provider, b.second(func(*op.Config) {})}
+		rapid.Check(t, func(r *rapid.T) {
+			r.Repeat(rapid.StateMachineActions(&machine{b: b, nodes: nodes}))
+		})
 	})
 }

@@ -254,8 +254,11 @@ func TestRefresh_UserAndClient(t *testing.T) {
 }
 
 // Whatever the moment: one success, and the family ends with the second use.
-func TestSEC_15_RefreshRace(t *testing.T) {
-	b := newBench(t, nil)
+func TestSEC_15_RefreshRace(t *testing.T) { onStores(t, raceRefresh) }
+
+func raceRefresh(t *testing.T, store func(*op.Config)) {
+	t.Helper()
+	b := newBench(t, store)
 	nodes := []*op.Provider{b.provider, b.second(func(*op.Config) {})}
 	for range 10 {
 		token := b.tokens().RefreshToken
@@ -288,8 +291,11 @@ func TestSEC_15_RefreshRace(t *testing.T) {
 
 // Two nodes with one store: a code counts once, what one ends is ended at the
 // other.
-func TestNodes_Code(t *testing.T) {
-	b := newBench(t, nil)
+func TestNodes_Code(t *testing.T) { onStores(t, raceCode) }
+
+func raceCode(t *testing.T, store func(*op.Config)) {
+	t.Helper()
+	b := newBench(t, store)
 	nodes := []*op.Provider{b.provider, b.second(func(*op.Config) {})}
 	for range 10 {
 		code := b.codeAgain("scope", offline)

@@ -128,6 +128,7 @@ func (m *machine) Check(t *rapid.T) {
 
 func TestSEC_15_Machine(t *testing.T) {
 	onStores(t, func(t *testing.T, store func(*op.Config)) {
+		t.Helper()
 		b := newBench(t, func(c *op.Config) {
 			store(c)
 			c.RefreshLifetime = time.Hour

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +31,6 @@ type confirmPage struct {
 	as
 	Action, Request, Code, Client string
 	Claims                        []string
-	Stays                         bool // it gets a refresh token
 }
 
 // device is the verification URI (RFC 8628 §3.3). Only somebody who is logged in
@@ -130,7 +128,6 @@ func (p *Provider) confirmDevice(w http.ResponseWriter, r *http.Request, s *sess
 	p.write(w, http.StatusOK, "confirm.html", confirmPage{
 		frame: p.frame("Is this your device?"), as: p.as(s, "device", nil), Action: p.path("device"), Request: sealed,
 		Code: showCode(code), Client: record.Client, Claims: scopeWords(record.Scope),
-		Stays: slices.Contains(strings.Fields(record.Scope), "offline_access"),
 	}, ownForm)
 }
 
@@ -182,8 +179,6 @@ func scopeWords(scope string) []string {
 			all = append(all, claimWords("email"))
 		case "profile":
 			all = append(all, "your profile, such as your name")
-		case "groups":
-			all = append(all, claimWords("groups"))
 		case "groups":
 			all = append(all, "the groups that you are in")
 		case "offline_access":

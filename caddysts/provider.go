@@ -192,10 +192,15 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	if err != nil {
 		return source{}, err
 	}
+	proofs, err := h.proofs(app)
+	if err != nil {
+		return source{}, err
+	}
 	p, err := op.New(op.Config{
 		Issuer: h.Issuer, Users: users, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
 		IDTokens: tokens, Secrets: secrets, Compare: compare,
 		NoDeviceFlow: h.Provider.NoDeviceFlow, AccessLifetime: access, SessionLife: session,
+		RefreshLifetime: or(h.Lifetime.RefreshToken, defaultRefresh), Proofs: proofs, NoCORS: h.NoCORS,
 		Logins: h.RateLimit.Login.Limiter(10, time.Minute), ClientIP: umaapp.ClientIP,
 		Observe: app.Observe(), Now: time.Now, Log: h.log,
 	})

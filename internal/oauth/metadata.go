@@ -14,6 +14,7 @@ type Metadata struct {
 	DeviceAuthorizationEndpoint string `json:"device_authorization_endpoint,omitempty"`
 	EndSessionEndpoint          string `json:"end_session_endpoint,omitempty"`
 	TokenEndpoint               string `json:"token_endpoint,omitempty"`
+	UserinfoEndpoint            string `json:"userinfo_endpoint,omitempty"`
 	RegistrationEndpoint        string `json:"registration_endpoint,omitempty"`
 	JWKSURI                     string `json:"jwks_uri,omitempty"`
 
@@ -24,6 +25,7 @@ type Metadata struct {
 	// RFC 8414 §2, RFC 9701 §7.
 	IntrospectionEndpoint                     string   `json:"introspection_endpoint,omitempty"`
 	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionEndpointAuthSigningAlgs      []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	IntrospectionSigningAlgValuesSupported    []string `json:"introspection_signing_alg_values_supported,omitempty"`
 	RevocationEndpoint                        string   `json:"revocation_endpoint,omitempty"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -172,29 +173,42 @@ func TestChallenge(t *testing.T) {
 func TestExtend(t *testing.T) {
 	b := newBench(t, nil)
 	m := oauth.Metadata{GrantTypesSupported: []string{oauth.GrantTokenExchange}}
+	m.TokenEndpointAuthMethodsSupported = []string{oauth.AuthNone, oauth.AuthSecretBasic}
+	m.TokenEndpointAuthSigningAlgs = []string{"ES256"}
 	b.provider.Extend(&m)
 	want := oauth.Metadata{
-		AuthorizationEndpoint:            issuer + "/sts/authorize",
-		AuthorizationChallengeEndpoint:   issuer + "/sts/challenge",
-		ScopesSupported:                  []string{"openid", "email", "profile"},
-		DeviceAuthorizationEndpoint:      issuer + "/sts/device_authorization",
-		EndSessionEndpoint:               issuer + "/sts/logout",
-		GrantTypesSupported:              []string{oauth.GrantTokenExchange, "authorization_code", oauth.GrantDeviceCode},
-		ResponseTypesSupported:           []string{"code"},
-		SubjectTypesSupported:            []string{"public"},
-		IDTokenSigningAlgValuesSupported: []string{"ES256"},
-		CodeChallengeMethodsSupported:    []string{"S256"},
-		AuthorizationResponseIss:         true,
+		TokenEndpointAuthMethodsSupported:         []string{oauth.AuthNone, oauth.AuthSecretBasic},
+		TokenEndpointAuthSigningAlgs:              []string{"ES256"},
+		UserinfoEndpoint:                          issuer + "/sts/userinfo",
+		RevocationEndpoint:                        issuer + "/sts/revoke",
+		RevocationEndpointAuthMethodsSupported:    []string{oauth.AuthNone, oauth.AuthSecretBasic},
+		RevocationEndpointAuthSigningAlgs:         []string{"ES256"},
+		IntrospectionEndpoint:                     issuer + "/sts/introspect",
+		IntrospectionEndpointAuthMethodsSupported: []string{oauth.AuthSecretBasic},
+		IntrospectionEndpointAuthSigningAlgs:      []string{"ES256"},
+		DPoPSigningAlgValuesSupported:             dpop.Algs(),
+		ClaimsSupported:                           m.ClaimsSupported,
+		AuthorizationEndpoint:                     issuer + "/sts/authorize",
+		AuthorizationChallengeEndpoint:            issuer + "/sts/challenge",
+		ScopesSupported:                           []string{"openid", "email", "profile", "groups", "offline_access"},
+		DeviceAuthorizationEndpoint:               issuer + "/sts/device_authorization",
+		EndSessionEndpoint:                        issuer + "/sts/logout",
+		GrantTypesSupported:                       []string{oauth.GrantTokenExchange, "authorization_code", "refresh_token", oauth.GrantDeviceCode},
+		ResponseTypesSupported:                    []string{"code"},
+		SubjectTypesSupported:                     []string{"public"},
+		IDTokenSigningAlgValuesSupported:          []string{"ES256"},
+		CodeChallengeMethodsSupported:             []string{"S256"},
+		AuthorizationResponseIss:                  true,
 	}
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Error(diff)
 	}
 	m = oauth.Metadata{}
 	b.second(func(c *op.Config) { c.Clients = c.Clients[:1] }).Extend(&m)
-	if m.AuthorizationChallengeEndpoint != "" {
-		t.Error("a challenge endpoint without a client for it")
+	if m.AuthorizationChallengeEndpoint != "" || m.IntrospectionEndpoint != "" {
+		t.Error("an endpoint without a client for it")
 	}
-	for path, want := range map[string]bool{"authorize": true, "login": true, "challenge": true, "style.css": true, "token": false, "": false} {
+	for path, want := range map[string]bool{"authorize": true, "login": true, "userinfo": true, "introspect": true, "revoke": true, "challenge": true, "style.css": true, "token": false, "": false} {
 		if got := b.provider.Handles(base + path); got != want {
 			t.Errorf("Handles(%s) = %v", path, got)
 		}

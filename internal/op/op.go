@@ -2,9 +2,10 @@
 // authorization code with enforced PKCE and a login page, and the authorization
 // challenge endpoint for first-party clients.
 //
-// It knows one grant and makes opaque access tokens, which only the security
-// token service in the same process reads (Resolve). There is no userinfo, no
-// introspection, no refresh token and no dynamic registration.
+// Access tokens are opaque: the security token service in the same process reads
+// them (Resolve), others ask at userinfo or introspection. All that comes of one
+// code is one grant in the store; while it stands there its tokens count, at every
+// node. There is no dynamic registration.
 package op
 
 import (
@@ -28,9 +29,9 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
-// Provider serves {issuer}/sts/authorize, {issuer}/sts/login and
-// {issuer}/sts/challenge, and, as the STS's `Other`, the authorization_code
-// grant at {issuer}/sts/token. It is safe for concurrent use.
+// Provider serves its endpoints below {issuer}/sts/ and, as the STS's `Other`,
+// every grant but the exchange at {issuer}/sts/token. It is safe for concurrent
+// use.
 type Provider struct {
 	cfg       Config
 	issuerURL *url.URL
@@ -79,6 +80,10 @@ func New(cfg Config) (*Provider, error) {
 		p.path("consent"):   p.consent,
 		p.path("account"):   p.account,
 		p.path("logout"):    p.logout,
+
+		p.path("userinfo"):   p.userinfo,
+		p.path("introspect"): p.introspect,
+		p.path("revoke"):     p.revoke,
 	}
 	p.strangers = newStrangers(cfg.Now)
 	if !cfg.NoDeviceFlow {

@@ -125,7 +125,7 @@ func (p *Provider) refreshable(ctx context.Context, req tokenRequest, token stri
 		return "", nil, doc, p.unavailable("refresh token", err)
 	case record.Client != req.client || !record.Refresh.usable(req, p.cfg.Now().Unix()):
 		return "", nil, doc, invalidRefresh()
-	case !equalHash(record.Refresh.Current, hashID(token)):
+	case !record.Refresh.is(token):
 		return "", nil, doc, p.reused(ctx, id)
 	case !p.known(record.grant):
 		// Not ended: another node may have newer settings than this one.
@@ -133,6 +133,9 @@ func (p *Provider) refreshable(ctx context.Context, req tokenRequest, token stri
 	}
 	return id, record, doc, nil
 }
+
+// is tells whether a text is the refresh token that is good, in constant time.
+func (r *refreshState) is(token string) bool { return r != nil && equalHash(r.Current, hashID(token)) }
 
 // usable tells whether there is a refresh token and the client has shown its key.
 func (r *refreshState) usable(req tokenRequest, now int64) bool {

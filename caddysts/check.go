@@ -91,6 +91,7 @@ func (h *Handler) settings(from surroundings) (sts.Config, error) {
 	cfg := sts.Config{
 		Issuer: h.Issuer, EmailDomains: domains, DenyTargets: h.DenyTargets, Release: h.Releases,
 		ClaimsLifetime: time.Duration(h.Lifetime.ClaimsToken), NoCORS: h.NoCORS,
+		ConsentAll: h.Provider != nil && h.Provider.Consent,
 	}
 	for _, t := range h.Targets {
 		target, err := t.settings()

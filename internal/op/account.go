@@ -2,7 +2,10 @@ package op
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -11,15 +14,17 @@ import (
 
 const textAccount = "You can see here who may learn something about you."
 
+const textByeAll = "Every browser and every application has to log in again. What an application has got already may live on for some minutes."
+
 // accountPage is what the account page shows.
 type accountPage struct {
 	frame
 	as
 	Action   string
-	Done     string
 	Logout   string // the sealed form
+	Apps     []appView
 	Consents []consentView
-	More     bool // there are more consents than are shown
+	More     bool // there is more than is shown
 	Sessions int
 }
 
@@ -29,6 +34,14 @@ type consentView struct {
 	Client, Target, Request string
 	Claims                  []string
 	Given                   day
+}
+
+// appView is an application that has tokens of the user, on how many devices, and
+// since when. Request is the sealed form that ends them.
+type appView struct {
+	Client, Request string
+	Grants          int
+	Since           day
 }
 
 // account shows the user what he has allowed, and lets him end it.
@@ -61,22 +74,57 @@ func (p *Provider) accountPage(ctx context.Context, s *session) (*accountPage, e
 		return nil, err
 	}
 	page.Sessions = len(sessions)
-	given, err := p.consents(ctx, s.user)
-	if err != nil {
+	if err := p.addConsents(ctx, s, page); err != nil {
 		return nil, err
 	}
-	page.More = len(given) == maxListed
+	if err := p.addApps(ctx, s, page); err != nil {
+		return nil, err
+	}
+	page.Logout, err = p.sealForm(ctx, "account", s, pageForm{})
+	return page, err
+}
+
+func (p *Provider) addConsents(ctx context.Context, s *session, page *accountPage) error {
+	given, err := p.consents(ctx, s.user)
+	page.More = page.More || len(given) == maxListed
 	for _, c := range given {
 		sealed, err := p.sealForm(ctx, "account", s, pageForm{Client: c.Client, Target: c.Target})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		page.Consents = append(page.Consents, consentView{
 			Client: c.Client, Target: c.Target, Request: sealed, Claims: released(c.Claims), Given: dayOf(time.Unix(c.Given, 0)),
 		})
 	}
-	page.Logout, err = p.sealForm(ctx, "account", s, pageForm{})
-	return page, err
+	return err
+}
+
+// addApps adds the applications with grants that still count.
+func (p *Provider) addApps(ctx context.Context, s *session, page *accountPage) error {
+	docs, err := p.cfg.Store.List(ctx, p.tenant, kindGrant, s.user.name, "", maxListed)
+	if err != nil {
+		return err
+	}
+	page.More = page.More || len(docs) == maxListed
+	apps := make(map[string][]int64)
+	for _, doc := range docs {
+		record := new(grantRecord)
+		if err := p.decode(doc, record); err == nil && p.known(record.grant) {
+			apps[record.Client] = append(apps[record.Client], record.AuthTime)
+		} else if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	for _, client := range slices.Sorted(maps.Keys(apps)) {
+		sealed, err := p.sealForm(ctx, "account", s, pageForm{Client: client})
+		if err != nil {
+			return err
+		}
+		page.Apps = append(page.Apps, appView{
+			Client: client, Request: sealed, Grants: len(apps[client]), Since: dayOf(time.Unix(slices.Min(apps[client]), 0)),
+		})
+	}
+	return nil
 }
 
 // postedAccount does what a button of the page says.
@@ -88,6 +136,8 @@ func (p *Provider) postedAccount(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case f.Target != "":
 		p.takeBack(w, r, s, f)
+	case f.Client != "":
+		p.endApp(w, r, s, f.Client)
 	case form.Get("action") == "everywhere":
 		p.endAll(w, r, s)
 	default:
@@ -113,14 +163,27 @@ func (p *Provider) takeBack(w http.ResponseWriter, r *http.Request, s *session, 
 	see(w, p.path("account"))
 }
 
-// endAll logs the user out in every browser.
+// endApp ends what an application has: it must ask the user to log in again.
+func (p *Provider) endApp(w http.ResponseWriter, r *http.Request, s *session, client string) {
+	if err := p.endGrants(r.Context(), s.user.name, client, "the user has ended it"); err != nil {
+		p.errorPage(w, http.StatusServiceUnavailable, textFailed)
+		return
+	}
+	see(w, p.path("account"))
+}
+
+// endAll logs the user out in every browser and every application.
 func (p *Provider) endAll(w http.ResponseWriter, r *http.Request, s *session) {
+	if err := p.endGrants(r.Context(), s.user.name, "", "the user has logged out everywhere"); err != nil {
+		p.errorPage(w, http.StatusServiceUnavailable, textFailed)
+		return
+	}
 	if err := p.dropSessions(r.Context(), s.user); err != nil {
 		p.sorry(w, "session", err)
 		return
 	}
 	p.dropCookie(w, "session")
-	p.note(w, "You are logged out everywhere", textBye)
+	p.note(w, "You are logged out everywhere", textByeAll)
 }
 
 // dropSessions ends the sessions of a user. The number of rounds is bounded, and

@@ -1,12 +1,14 @@
 package op_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/op"
 )
 
@@ -53,7 +55,27 @@ func TestAccount(t *testing.T) {
 			t.Errorf("a form of bob's: %d", a.status)
 		}
 	})
+	t.Run("an application loses its access", func(t *testing.T) {
+		token := b.redeem(tokenParams(b.code("client_id", "web"), "client_id", "web", "client_secret", webKey)).AccessToken
+		ours := b.redeem(tokenParams(b.code())).AccessToken
+		page := b.get("account")
+		apps := strings.Split(page.body, "End access")
+		if len(apps) != 3 || !strings.Contains(apps[0], "app") || !strings.Contains(apps[1], "web") || !strings.Contains(apps[0], "by 2 logins") {
+			t.Fatalf("page: %s", page.body)
+		}
+		forms := page.forms()
+		if a := b.post("account", url.Values{"request": {forms[len(forms)-2]}}); a.status != 303 {
+			t.Fatal(a.status)
+		}
+		if _, err := b.provider.Resolve(t.Context(), token); !errors.Is(err, oauth.ErrSubjectToken) {
+			t.Errorf("its token lives on: %v", err)
+		}
+		if _, err := b.provider.Resolve(t.Context(), ours); err != nil {
+			t.Errorf("that of another application: %v", err)
+		}
+	})
 	t.Run("a consent is taken back", func(t *testing.T) {
+		page := b.get("account")
 		var form string
 		for i, part := range strings.Split(page.body, `class="entry"`)[1:] {
 			if strings.Contains(part, target) {
@@ -97,12 +119,15 @@ func TestAccount_Logout(t *testing.T) {
 		t.Fatal("the other browser is logged out, too")
 	}
 	b.browser = here
-	b.open("account")
+	token := b.redeem(tokenParams(b.code())).AccessToken
 	if a := b.get("account"); !strings.Contains(a.body, "in 2 browsers") {
 		t.Errorf("page: %s", a.body)
 	}
 	if a := send("everywhere"); a.status != 200 || !strings.Contains(a.body, "logged out everywhere") || b.loggedIn() {
 		t.Errorf("everywhere: %d", a.status)
+	}
+	if _, err := b.provider.Resolve(t.Context(), token); !errors.Is(err, oauth.ErrSubjectToken) {
+		t.Errorf("an application still has access: %v", err)
 	}
 	b.browser = there
 	if b.loggedIn() {

@@ -200,14 +200,12 @@ func TestConsent_Race(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, page := range []answer{one, two} {
 		request := page.sealed(t)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			r := b.request(http.MethodPost, "consent", url.Values{"request": {request}, "decision": {"allow"}}.Encode())
 			if resp, err := b.browser.Do(r); err == nil {
 				resp.Body.Close()
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	if b.consented(ask(s, "name", "groups")) != "" {

@@ -173,7 +173,7 @@ func (p *Provider) saveDecision(r *http.Request, s *session, f pageForm, state s
 // scopeWords says what the application learns by a scope.
 func scopeWords(scope string) []string {
 	all := []string{"who you are (an identifier)"}
-	for _, s := range strings.Fields(scope) {
+	for s := range strings.FieldsSeq(scope) {
 		switch s {
 		case "email":
 			all = append(all, claimWords("email"))

@@ -352,11 +352,7 @@ func TestDevice_RedeemedOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range cap(results) {
 		node := b.second(func(*op.Config) {})
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			results <- call(node, "token", pollParams(d))
-		}()
+		wg.Go(func() { results <- call(node, "token", pollParams(d)) })
 	}
 	wg.Wait()
 	close(results)

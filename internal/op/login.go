@@ -172,6 +172,7 @@ type loginPage struct {
 
 	Action, Purpose, Client, Target string
 	Request, Username               string
+	Claims                          []string // what the client learns
 	// Account is the user of the session; Other the link to log in as another.
 	as
 }
@@ -199,7 +200,7 @@ func (p *Provider) showLogin(w http.ResponseWriter, r *http.Request, status int,
 	}
 	forms := ownForm
 	if req.Return == "" {
-		page.Target = target(req.Redirect)
+		page.Target, page.Claims = target(req.Redirect), scopeWords(req.Scope)
 		forms += " " + formSource(req.Redirect)
 	}
 	p.write(w, status, "login.html", page, forms)

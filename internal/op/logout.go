@@ -14,7 +14,7 @@ import (
 
 const (
 	textBadLogout = "The application sent a request to log out that is not valid. You can log out on your account page."
-	textBye       = "You are logged out here. Applications that you use may still know you; log out there, too."
+	textBye       = "This browser does not know you any longer. Applications that you use may still know you; log out there, too."
 )
 
 // leaving is a valid logout request: where the browser goes afterwards, and of

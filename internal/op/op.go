@@ -1,6 +1,11 @@
 // Package op is the embedded OpenID provider: users from the configuration,
-// authorization code with enforced PKCE and a login page, and the authorization
-// challenge endpoint for first-party clients.
+// authorization code with enforced PKCE and a login page, the device flow, and the
+// authorization challenge endpoint for first-party clients.
+//
+// Its pages work without scripts. Each form carries what it is about in a sealed
+// box: that of the login page opens in one browser (login.go), those of the other
+// pages in one session (form.go). So nobody can forge a form, and asking alone
+// stores nothing but a device that waits, of which there is a bounded number.
 //
 // Access tokens are opaque: the security token service in the same process reads
 // them (Resolve), others ask at userinfo or introspection. All that comes of one

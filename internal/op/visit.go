@@ -1,6 +1,7 @@
 package op
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 )
@@ -33,8 +34,6 @@ type as struct{ Account, Other string }
 // as makes the line; other is the same page for another user.
 func (p *Provider) as(s *session, page string, query url.Values) as {
 	other := url.Values{"prompt": {"login"}}
-	for name, values := range query {
-		other[name] = values
-	}
+	maps.Copy(other, query)
 	return as{Account: s.user.Email, Other: p.path(page) + "?" + other.Encode()}
 }

@@ -21,7 +21,7 @@ func claimWords(name string) string {
 	if known, ok := words[name]; ok {
 		return known
 	}
-	return `“` + shown(name) + `”`
+	return `your “` + shown(name) + `”`
 }
 
 // released says what a target learns: these always, and the claims.

@@ -29,7 +29,8 @@ func init() {
 // It answers `/.well-known/openid-configuration`,
 // `/.well-known/oauth-authorization-server`, `/.well-known/webfinger` and what
 // lies below `{issuer}/sts/`; every other request goes to the next handler.
-// Requests that did not come by TLS are refused.
+// Requests that did not come by TLS are refused. With `wrap` the next handler leads
+// to an OpenID provider, whose token endpoint answers our token exchange, too.
 type Handler struct {
 	// The issuer identifier, an https URL without query or fragment. Required.
 	// It is never taken from a request.

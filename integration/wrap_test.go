@@ -56,15 +56,21 @@ func (w *world) subjectToken(audience string) string {
 	return a.get("access_token")
 }
 
-// nineSteps walks from a request without a token to the API.
-func (w *world) nineSteps(endpoint, access string) {
+// exchangeAt exchanges a token at a token endpoint.
+func (w *world) exchangeAt(endpoint, access, ticket string) answer {
 	w.t.Helper()
-	ticket, _ := w.challenged(http.MethodGet, "/")
-	a := w.post(endpoint, map[string]string{
+	return w.post(endpoint, map[string]string{
 		"grant_type": oauth.GrantTokenExchange, "client_id": "caddy-uma", "resource": w.url("api", ""),
 		"ticket_challenge": s256(ticket), "subject_token": access,
 		"subject_token_type": oauth.TokenTypeAccessToken, "requested_token_type": oauth.TokenTypeJWT,
 	})
+}
+
+// nineSteps walks from a request without a token to the API.
+func (w *world) nineSteps(endpoint, access string) {
+	w.t.Helper()
+	ticket, _ := w.challenged(http.MethodGet, "/")
+	a := w.exchangeAt(endpoint, access, ticket)
 	if a.status != http.StatusOK {
 		w.t.Fatalf("exchange at %s: %d %s", endpoint, a.status, a.text)
 	}
@@ -127,6 +133,14 @@ func TestA28_OneIssuerWithAProvider(t *testing.T) {
 		t.Fatalf("keys = %s, %v", keys.text, err)
 	}
 	w.nineSteps(meta.get("token_endpoint"), access)
+	t.Run("AT-06 a claims token is no access token, though its key is among the provider's", func(t *testing.T) {
+		ticket, _ := w.challenged(http.MethodGet, "/")
+		a := w.exchangeAt(meta.get("token_endpoint"), access, ticket)
+		a = w.exchangeAt(meta.get("token_endpoint"), a.get("access_token"), ticket)
+		if a.status != http.StatusBadRequest || a.get("error") != oauth.CodeInvalidRequest {
+			t.Errorf("answer = %d %s", a.status, a.text)
+		}
+	})
 	t.Run("A28 the provider's algorithm", func(t *testing.T) {
 		w.edit("algorithm EdDSA", "algorithm ES256")
 		for _, target := range []string{issuer + "/.well-known/openid-configuration", meta.get("jwks_uri")} {

@@ -3,6 +3,7 @@ package caddysts_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -56,9 +57,7 @@ func subjectToken(op *fakeop.OP, typ string, changes map[string]any) string {
 		"sub": "bob", "aud": "https://bob.example", "client_id": "caddy-uma", "email": "bob@bob.example", "email_verified": true,
 		"name": "Bob", "iat": time.Now().Unix(), "exp": time.Now().Add(50 * time.Second).Unix(),
 	}
-	for name, value := range changes {
-		claims[name] = value
-	}
+	maps.Copy(claims, changes)
 	return op.Sign(claims, typ)
 }
 

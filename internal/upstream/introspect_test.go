@@ -187,8 +187,10 @@ func TestUserinfo(t *testing.T) {
 	})
 	t.Run("only after every rule", func(t *testing.T) {
 		n := w.op.Hits("/userinfo")
-		for _, token := range []string{w.op.Forge(bare, "at+jwt"), w.op.Sign(changed(bare, map[string]any{"aud": "x"}), "at+jwt"),
-			w.op.Sign(changed(bare, map[string]any{"cnf": map[string]any{"jkt": thumb}}), "at+jwt")} {
+		for _, token := range []string{
+			w.op.Forge(bare, "at+jwt"), w.op.Sign(changed(bare, map[string]any{"aud": "x"}), "at+jwt"),
+			w.op.Sign(changed(bare, map[string]any{"cnf": map[string]any{"jkt": thumb}}), "at+jwt"),
+		} {
 			refused(t, u, token, "")
 		}
 		if w.op.Hits("/userinfo") != n {

@@ -230,14 +230,14 @@ func (u *Upstream) make(h *Handler, app *umaapp.App, domains []string) (*upstrea
 	_, age, pause := app.Cache()
 	cfg.HTTP, cfg.KeyAge, cfg.KeyPause = outbound.NewNamed(out), age, pause
 	cfg.Now, cfg.Log = time.Now, h.log
-	if err := u.credentials(h, &cfg); err != nil {
+	if err := u.credentials(&cfg); err != nil {
 		return nil, err
 	}
 	return upstream.New(cfg)
 }
 
 // credentials expands the secret and reads the key file.
-func (u *Upstream) credentials(h *Handler, cfg *upstream.Config) (err error) {
+func (u *Upstream) credentials(cfg *upstream.Config) (err error) {
 	if u.ClientSecret != "" {
 		// It is the provider's choice how long it is.
 		if cfg.Secret, err = umaapp.Expand(directive, "client_secret of "+u.Issuer, u.ClientSecret); err != nil {

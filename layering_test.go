@@ -44,7 +44,7 @@ var (
 	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "caddyuma/policy"}
 	tools      = []string{
 		"internal/seal", "internal/limit", "internal/jose", "internal/outbound", "internal/store", "internal/cel",
-		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery",
+		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery", "internal/keystore",
 	}
 	low = slices.Concat(vocabulary, tools)
 )
@@ -72,6 +72,7 @@ var packages = map[string]pkg{
 	"internal/store/storetest": {ours: []string{"internal/store"}, foreign: []string{"pgregory.net/rapid"}},
 	// Beside its module, so that the suite and the race detector run without Caddy.
 	"internal/store/postgres": {ours: []string{"internal/store"}, foreign: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
+	"internal/keystore":       {ours: []string{"internal/seal", "internal/jose", "internal/store"}, foreign: []string{zap}},
 	"internal/cel":            {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
 	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose"}},
 	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{lru}},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
@@ -16,6 +17,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/wrap"
 )
 
 // source is where users come from: one of the placements (DESIGN §4).
@@ -31,26 +33,57 @@ type source struct {
 	keys      func(context.Context) ([]jose.PublicKey, error)
 	extend    func(*oauth.Metadata)
 	consent   func(context.Context, oauth.Consent) (agreed bool, uri string, err error)
+	// refresh is called before each request: it looks whether users have changed.
+	refresh func()
 }
 
 // source makes the one placement of the configuration.
 func (h *Handler) source(app *umaapp.App, authenticate authenticate) (source, error) {
+	if h.Wrap != nil {
+		u := h.wrapped()
+		return h.upstreams(app, []*Upstream{&u})
+	}
+	if len(h.Upstreams) > 0 {
+		return h.upstreams(app, h.Upstreams)
+	}
 	return h.provider(app, authenticate)
+}
+
+// loadTrust loads the sets of CAs of upstreams.
+func (h *Handler) loadTrust(ctx caddy.Context) error {
+	if h.Wrap != nil {
+		return h.Wrap.loadTrust(ctx)
+	}
+	for _, u := range h.Upstreams {
+		if err := u.loadTrust(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // service is the engine together with the endpoints of the placement: one issuer.
 type service struct {
-	engine *sts.Server
-	more   umaapp.Endpoints // nil = none
+	engine  *sts.Server
+	more    umaapp.Endpoints // nil = none
+	front   *wrap.Front      // nil = there is no provider behind
+	refresh func()           // nil = nothing to do
 }
 
-// Handles implements umaapp.Endpoints.
+// Handles implements umaapp.Endpoints. What is merged with a provider behind is at
+// its places; WebFinger is ours alone.
 func (s *service) Handles(path string) bool {
+	if s.front != nil && s.front.Merges() {
+		return path == "/.well-known/"+oauth.WellKnownFinger
+	}
 	return s.engine.Handles(path) || s.more != nil && s.more.Handles(path)
 }
 
 // ServeHTTP implements http.Handler. The engine owns the token endpoint.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.refresh != nil {
+		s.refresh()
+	}
 	if s.more != nil && !s.engine.Handles(r.URL.Path) {
 		s.more.ServeHTTP(w, r)
 		return
@@ -60,9 +93,12 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // build makes the service, or finds the one that an equal block made before
 // (one snippet on two sites).
-func (h *Handler) build(app *umaapp.App) (*service, error) {
+func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	fingerprint, err := json.Marshal(h) // before modules are loaded: Caddy forgets their settings then
 	if err != nil {
+		return nil, err
+	}
+	if err := h.loadTrust(ctx); err != nil {
 		return nil, err
 	}
 	cfg, err := h.settings(h.surroundings())
@@ -80,7 +116,12 @@ func (h *Handler) build(app *umaapp.App) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := app.RegisterSTS(h.Issuer, fingerprint, &service{engine: engine, more: from.endpoints})
+	front, err := h.front(app, engine)
+	if err != nil {
+		return nil, err
+	}
+	made := &service{engine: engine, more: from.endpoints, front: front, refresh: from.refresh}
+	first, err := app.RegisterSTS(h.Issuer, fingerprint, made)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +133,7 @@ func (h *Handler) build(app *umaapp.App) (*service, error) {
 }
 
 func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Server, error) {
-	// A claims token outlives its key by its lifetime and the verifier's leeway.
-	ring, err := h.ring(app, "claims", sts.MaxClaimsLifetime)
+	ring, err := h.claimsRing(app)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +175,12 @@ func (h *Handler) proofs(app *umaapp.App) (*dpop.Replays, error) {
 	return umaapp.Keep(app, fmt.Sprintf("sts %q proofs", h.Issuer), func() *dpop.Replays {
 		return dpop.NewReplays(0, time.Now)
 	})
+}
+
+// claimsRing signs claims tokens. One outlives its key by its lifetime and the
+// verifier's leeway.
+func (h *Handler) claimsRing(app *umaapp.App) (*jose.Ring, error) {
+	return h.ring(app, "claims", sts.MaxClaimsLifetime)
 }
 
 func (h *Handler) ring(app *umaapp.App, purpose string, life time.Duration) (*jose.Ring, error) {

@@ -37,14 +37,31 @@ func (h *Handler) check() error {
 
 // checkPlacement wants exactly one answer to where users come from.
 func (h *Handler) checkPlacement() error {
-	if h.Provider == nil {
-		return errors.New("say where users come from: add a 'provider' block")
+	placements := 0
+	for _, there := range []bool{len(h.Upstreams) > 0, h.Wrap != nil, h.Provider != nil} {
+		if there {
+			placements++
+		}
+	}
+	switch {
+	case placements == 0:
+		return errors.New("say where users come from: add upstream, wrap or provider")
+	case placements > 1:
+		return errors.New("choose one of upstream, wrap, provider")
+	case h.MergeJWKS && h.Wrap == nil:
+		return errMergeAlone
 	}
 	return nil
 }
 
 // checkSource checks what the placement alone has.
 func (h *Handler) checkSource(domains []string) error {
+	if h.Wrap != nil {
+		return h.checkWrap(domains)
+	}
+	if len(h.Upstreams) > 0 {
+		return h.checkUpstreams(h.Upstreams, domains)
+	}
 	return h.Provider.check(domains)
 }
 

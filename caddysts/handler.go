@@ -29,7 +29,8 @@ func init() {
 // It answers `/.well-known/openid-configuration`,
 // `/.well-known/oauth-authorization-server`, `/.well-known/webfinger` and what
 // lies below `{issuer}/sts/`; every other request goes to the next handler.
-// Requests that did not come by TLS are refused.
+// Requests that did not come by TLS are refused. With `wrap` the next handler leads
+// to an OpenID provider, whose token endpoint answers our token exchange, too.
 type Handler struct {
 	// The issuer identifier, an https URL without query or fragment. Required.
 	// It is never taken from a request.
@@ -37,8 +38,22 @@ type Handler struct {
 	// The e-mail domains whose addresses this server vouches for, and for which
 	// it answers WebFinger. Default: the host of the issuer.
 	EmailDomains []string `json:"email_domains,omitempty"`
-	// The embedded OpenID provider. Required for the time being.
+	// Other people's OpenID providers whose access tokens can be exchanged. One of
+	// `upstreams`, `wrap` and `provider` is required.
+	Upstreams []*Upstream `json:"upstreams,omitempty"`
+	// The embedded OpenID provider.
 	Provider *Provider `json:"provider,omitempty"`
+	// The OpenID provider that the next handler, usually `reverse_proxy`, leads to.
+	// Its issuer is on the host of ours, and another one unless `merge_jwks` is
+	// set. Everything that is not ours passes to it untouched; its token endpoint
+	// answers our token exchange as well, and never gets to see one.
+	Wrap *Upstream `json:"wrap,omitempty"`
+	// Whether this server and the provider of `wrap` are one issuer: its metadata
+	// and keys are published together with ours. Every relying party of the
+	// provider then trusts the key of claims tokens, so their algorithm (global
+	// option `algorithm`) must be one that the provider does not sign ID tokens
+	// with.
+	MergeJWKS bool `json:"merge_jwks,omitempty"`
 	// The clients that may exchange tokens. Default: the public client
 	// `caddy-uma` with the redirect URI `http://127.0.0.1/callback`.
 	Clients []Client `json:"clients,omitempty"`
@@ -60,8 +75,10 @@ type Handler struct {
 	// keys. Default: allowed, without credentials of the browser.
 	NoCORS bool `json:"no_cors,omitempty"`
 
-	gate *umaapp.Gate
-	log  *zap.Logger
+	placed  place // what a Caddyfile says first of where users come from
+	gate    *umaapp.Gate
+	service *service
+	log     *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -83,11 +100,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return named(err)
 	}
-	service, err := h.build(app)
-	if err != nil {
+	if h.service, err = h.build(ctx, app); err != nil {
 		return named(err)
 	}
-	h.gate = umaapp.NewGate(service, h.Issuer, h.log)
+	h.gate = umaapp.NewGate(h.service, h.Issuer, h.log)
 	h.warn()
 	return nil
 }
@@ -102,7 +118,7 @@ func named(err error) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	return h.gate.ServeHTTP(w, r, next)
+	return h.gate.ServeHTTP(w, r, h.service.behind(next))
 }
 
 var (

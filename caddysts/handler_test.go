@@ -75,7 +75,14 @@ func TestProvision(t *testing.T) {
 		{"negative leeway", plain + `,"leeway":"-1s"`, "leeway"},
 		{"empty rate limit", plain + `,"rate_limit":{"login":{}}`, "rate_limit login"},
 		{"target", plain + `,"targets":[{"names":["http://x"]}]`, "must be a canonical https URL"},
+		{"condition", plain + `,"targets":[{"names":["x"],"when":"claim.x == 1"}]`, "target 'x': when: 1:1: undeclared reference to 'claim', did you mean 'claims'?"},
+		{"good condition", plain + `,"targets":[{"names":["x"],"when":"claims.x == 1","require":"dpop"}]`, ""},
+		{"target twice", plain + `,"targets":[{"names":["x"]},{"names":["x"],"when":"false"}]`, "target 'x' is written twice"},
+		{"keys of no file", plain + `,"clients":[{"client_id":"web","jwks_file":"/nowhere/keys.json"}]`, "client 'web': jwks_file: "},
+		{"keys of a URI", plain + `,"clients":[{"client_id":"web","jwks_uri":"https://web.example/jwks","may_act":true,"dpop_bound":true}]`, ""},
+		{"public actor", plain + `,"clients":[{"client_id":"web","public":true,"may_act":true}]`, "may_act needs credentials"},
 		{"reserved claim", `"issuer":"https://bob.example","provider":{"users":[{"email":"bob@bob.example","password_hash":"` + bcryptHash + `","claims":{"aud":"x"}}]}`, "set by the server"},
+		{"missing users file", `"issuer":"https://bob.example","provider":{"users_file":"/nowhere/users.json"}`, "users file /nowhere/users.json: it does not exist"},
 		{"unknown field", plain + `,"upstream":{}`, "unknown field"},
 	}
 	for _, tt := range tests {

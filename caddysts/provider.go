@@ -3,6 +3,7 @@ package caddysts
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +16,18 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
-// Provider is the embedded OpenID provider: users from the configuration,
-// authorization code with PKCE and a login page.
+// Provider is the embedded OpenID provider: users from the configuration or from
+// a file, authorization code with PKCE and a login page.
 type Provider struct {
-	// The users. At least one.
+	// The users. At least one, unless there is `users_file`.
 	Users []User `json:"users,omitempty"`
+	// A JSON file with users besides those, read again when it has changed:
+	// `{"users": [{"email": "…", "password_hash": "…", "claims": {…}}]}`. A user
+	// with `"disabled": true` cannot log in and his tokens are worth nothing. It is
+	// best replaced by renaming another file. One that cannot be read or holds a
+	// mistake is an error at load; later it is logged, and the users stay as they
+	// were.
+	UsersFile string `json:"users_file,omitempty"`
 	// Whether users are asked before a target learns something about them, for
 	// every target. Default: only for targets that demand it.
 	Consent bool `json:"consent,omitempty"`
@@ -48,6 +56,7 @@ type User struct {
 //		user <email> <password_hash> {
 //			<claim> <values...>
 //		}
+//		users <file>
 //		consent
 //		device_flow off
 //		session_lifetime <duration>
@@ -64,12 +73,13 @@ func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
 		Directive: directive,
 		Known: map[string]read{
 			"user":             h.Provider.parseUser,
+			"users":            umaapp.Text(directive, &h.Provider.UsersFile),
 			"consent":          umaapp.Flag(&h.Provider.Consent),
 			"device_flow":      umaapp.Off(directive, &h.Provider.NoDeviceFlow),
 			"session_lifetime": umaapp.Duration(directive, &h.Provider.SessionLifetime),
 		},
-		Order: []string{"user", "consent", "device_flow", "session_lifetime"},
-		Later: []string{"users", "passkeys"},
+		Order: []string{"user", "users", "consent", "device_flow", "session_lifetime"},
+		Later: []string{"passkeys"},
 	}.Read(d)
 }
 
@@ -135,8 +145,8 @@ func (p *Provider) check(domains []string) error {
 	if d := p.SessionLifetime; d != 0 && time.Duration(d) < time.Second {
 		return errors.New("session_lifetime must be at least 1s")
 	}
-	if len(p.Users) == 0 {
-		return errors.New("provider has no user")
+	if len(p.Users) == 0 && p.UsersFile == "" {
+		return errors.New("provider has no user; add a 'user', or 'users' with a file of them")
 	}
 	seen := make(map[string]bool)
 	for _, u := range p.Users {
@@ -157,11 +167,7 @@ func (u *User) check(domains []string) error {
 	if err != nil {
 		return fmt.Errorf("user '%s' is %w", u.Email, err)
 	}
-	known := false
-	for _, d := range domains {
-		known = known || strings.EqualFold(d, address.Domain)
-	}
-	if !known {
+	if !ofDomains(address, domains) {
 		return fmt.Errorf("user '%s': %s is not an email_domain of this server (%s)", u.Email, address.Domain, strings.Join(domains, ", "))
 	}
 	for name := range u.Claims {
@@ -173,6 +179,10 @@ func (u *User) check(domains []string) error {
 		return nil
 	}
 	return checkHash(u.Email, u.PasswordHash)
+}
+
+func ofDomains(a oauth.Address, domains []string) bool {
+	return slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, a.Domain) })
 }
 
 // provider makes the embedded provider.
@@ -188,7 +198,11 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	if err != nil {
 		return source{}, err
 	}
-	users, err := h.users()
+	own, err := h.users()
+	if err != nil {
+		return source{}, err
+	}
+	users, err := h.usersFile(own)
 	if err != nil {
 		return source{}, err
 	}
@@ -197,7 +211,7 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 		return source{}, err
 	}
 	p, err := op.New(op.Config{
-		Issuer: h.Issuer, Users: users, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
+		Issuer: h.Issuer, Users: users.all, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
 		IDTokens: tokens, Secrets: secrets, Compare: compare,
 		NoDeviceFlow: h.Provider.NoDeviceFlow, AccessLifetime: access, SessionLife: session,
 		RefreshLifetime: or(h.Lifetime.RefreshToken, defaultRefresh), Proofs: proofs, NoCORS: h.NoCORS,
@@ -207,7 +221,10 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	if err != nil {
 		return source{}, err
 	}
-	return source{resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend, consent: p.Consented}, nil
+	users.set = p.SetUsers
+	return source{
+		resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend, consent: p.Consented, refresh: users.refresh,
+	}, nil
 }
 
 func (h *Handler) users() ([]op.User, error) {

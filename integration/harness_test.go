@@ -113,13 +113,15 @@ func (w *world) load(input string) {
 	w.adapt(input)
 	w.t.Cleanup(w.searchLog) // when Caddy has stopped
 	w.reload()
-	w.t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			w.t.Error(err)
-		}
-	})
+	w.t.Cleanup(w.stop)
 	w.client = w.newClient()
 	w.await()
+}
+
+func (w *world) stop() {
+	if err := caddy.Stop(); err != nil {
+		w.t.Error(err)
+	}
 }
 
 // edit changes the Caddyfile and reloads.

@@ -23,6 +23,7 @@ type oidcProvider struct {
 	port  string
 	stdin io.WriteCloser
 	lines *bufio.Scanner
+	wait  func() error // until it has ended
 }
 
 // oidcClient is a client as that provider wants it.
@@ -61,17 +62,20 @@ func startOIDCProvider(t *testing.T, settings oidcSettings) *oidcProvider {
 	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = stdin.Close() // it ends with its input
-		_ = cmd.Wait()
-	})
-	p := &oidcProvider{t: t, stdin: stdin, lines: bufio.NewScanner(stdout)}
+	p := &oidcProvider{t: t, stdin: stdin, lines: bufio.NewScanner(stdout), wait: sync.OnceValue(cmd.Wait)}
+	t.Cleanup(p.stop)
 	text, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.port = strings.TrimPrefix(p.say(string(text)), "port ")
 	return p
+}
+
+// stop ends it: it ends with its input.
+func (p *oidcProvider) stop() {
+	_ = p.stdin.Close()
+	_ = p.wait()
 }
 
 // say sends a line and gives the next line of the answer.

@@ -126,6 +126,16 @@ func TestREADME_UmaGet(t *testing.T) {
 			t.Errorf("exit %d, want 3\n%s", code, trace)
 		}
 	})
+	t.Run("doctor", func(t *testing.T) {
+		out, errs, code := p.run("", "uma", "doctor", "bob@bob.localhost")
+		if code != 0 || errs != "" || !strings.HasSuffix(out, "All is well: authorization servers find that https://bob.localhost:"+p.port+" vouches for bob@bob.localhost.\n") {
+			t.Errorf("exit %d\n%s\n%s", code, out, errs)
+		}
+		out, _, code = p.run("", "uma", "doctor", "--json", "bob@as.localhost")
+		if code != 1 || !strings.Contains(out, `"code": "address"`) {
+			t.Errorf("a domain without connect_to: exit %d\n%s", code, out)
+		}
+	})
 	t.Run("CA-08 ticket-challenge", func(t *testing.T) {
 		out, _, code := p.run("", "uma", "ticket-challenge", "016f84e8-f9b9-11e0-bd6f-0021cc6004de")
 		if code != 0 || strings.TrimSpace(out) != "Pn3swUIhNUiYFpJdpL67uuVdjcbI1CPRsm04Z-Q77_c" {

@@ -101,6 +101,8 @@ type Finder struct {
 	known      *marks            // domains with issuers that were found for them
 	keys       *jose.Cache       // by jwks_uri, under the rules for strangers
 	ownKeys    *jose.Cache       // by jwks_uri, on the host:port of an entry's base URL
+
+	examined *examined // nil, but for Examine
 }
 
 // New checks the configuration. It does no I/O.

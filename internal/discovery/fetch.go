@@ -17,15 +17,15 @@ const maxKeys = 256 << 10
 const queueTime = 5 * time.Second
 
 // fetch asks the network under the rules for these people.
-func (f *Finder) fetch(ctx context.Context, in *segment, rule Domain, r outbound.Request) (*outbound.Response, error) {
+func (f *Finder) fetch(ctx context.Context, in *segment, rule Domain, ask string, r outbound.Request) (*outbound.Response, error) {
 	r.NoExceptions = !f.rules.excepted(rule, r.URL)
-	return f.get(ctx, in, r)
+	return f.get(ctx, in, ask, r)
 }
 
 // get asks the network within the budgets of a segment. The request has the
 // client's whole time, however long it waited and whatever was asked before: else
 // a slow host could make us give up on the next one, and hold that against it.
-func (f *Finder) get(ctx context.Context, in *segment, r outbound.Request) (*outbound.Response, error) {
+func (f *Finder) get(ctx context.Context, in *segment, ask string, r outbound.Request) (*outbound.Response, error) {
 	ctx = context.WithoutCancel(ctx)
 	queue, cancel := context.WithTimeout(ctx, queueTime)
 	defer cancel()
@@ -35,7 +35,9 @@ func (f *Finder) get(ctx context.Context, in *segment, r outbound.Request) (*out
 	}
 	defer done()
 	r.Admit = in.dial
+	answered := f.examined.watch(ask, &r, f.cfg.Now)
 	resp, err := f.cfg.Client.Get(ctx, r)
+	answered(resp, err)
 	if err != nil {
 		return nil, unanswered(err)
 	}
@@ -88,7 +90,7 @@ func (f *Finder) newKeys(own bool) *jose.Cache {
 }
 
 func (f *Finder) fetchKeys(ctx context.Context, in *segment, uri string, own bool) ([]byte, error) {
-	resp, err := f.get(ctx, in, outbound.Request{
+	resp, err := f.get(ctx, in, AskKeys, outbound.Request{
 		URL:          uri,
 		Accept:       "application/jwk-set+json, application/json",
 		MaxBody:      maxKeys,

@@ -86,7 +86,7 @@ type transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.f.fetch(r.Context(), t.in, t.rule, outbound.Request{URL: r.URL.String(), Accept: "application/json"})
+	resp, err := t.f.fetch(r.Context(), t.in, t.rule, AskConfiguration, outbound.Request{URL: r.URL.String(), Accept: "application/json"})
 	if err != nil {
 		return nil, err
 	}

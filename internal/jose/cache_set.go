@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// staleFactor: while fetching fails, a set is used for this many MaxAges.
-const staleFactor = 3
+// StaleFactor: while fetching fails, a set is used for this many MaxAges.
+const StaleFactor = 3
 
 // fetchTimeout bounds a fetch that several callers wait for.
 const fetchTimeout = 10 * time.Second
@@ -56,7 +56,7 @@ func (s *cachedSet) find(c *Cache, kid string) (PublicKey, error) {
 func (s *cachedSet) stale(c *Cache, kid string) (PublicKey, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil || elapsed(s.fetched, c.cfg.Now(), staleFactor*c.cfg.MaxAge) {
+	if s.err == nil || elapsed(s.fetched, c.cfg.Now(), StaleFactor*c.cfg.MaxAge) {
 		return PublicKey{}, false
 	}
 	key, ok := s.keys[kid]

@@ -136,6 +136,25 @@ func NewSigner(alg string) (Signer, error) {
 	return Signer{KID: k.kid, Alg: k.alg, Key: k.signer}, nil
 }
 
+// Sign makes a compact JWS with typ and kid over claims as JSON.
+func Sign(key Signer, typ string, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	headers := jws.NewHeaders()
+	for name, value := range map[string]string{jws.TypeKey: typ, jws.KeyIDKey: key.KID} {
+		if err := headers.Set(name, value); err != nil {
+			return "", err
+		}
+	}
+	compact, err := jws.Sign(payload, jws.WithKey(jwa.SignatureAlgorithm(key.Alg), key.Key, jws.WithProtectedHeaders(headers)))
+	if err != nil {
+		return "", fmt.Errorf("signing: %w", err)
+	}
+	return string(compact), nil
+}
+
 // SignEmbedded makes a compact JWS with typ and, as jwk, the public key, over
 // claims as JSON.
 func SignEmbedded(key Signer, typ string, claims any) (string, error) {

@@ -7,8 +7,8 @@ import "time"
 //	pending   is published and does not sign yet (not_before)
 //	signs     until a newer one does, or so long before retire_after that the
 //	          last token made with it expires in time
-//	verifies  until retire_after; without one, until the last token made before
-//	          its successor took over has expired
+//	verifies  until retire_after, or until the last token made before its
+//	          successor took over has expired, if that is earlier
 type life struct {
 	cfg  *RingConfig
 	keys []*ringKey // newest first
@@ -61,26 +61,40 @@ func (l life) due() bool {
 	return newest == nil || l.cfg.Rotation > 0 && l.now.Sub(newest.created) >= l.cfg.Rotation
 }
 
-// lasts: what is made with the key now expires before the key does.
+// lasts: what is made with the key now expires before the key does, and no newer
+// one has taken over.
 func (l life) lasts(k *ringKey) bool {
-	if !k.retire.IsZero() {
-		return l.now.Before(k.retire.Add(-l.cfg.Retain))
+	if !k.retire.IsZero() && !l.now.Before(k.retire.Add(-l.cfg.Retain)) {
+		return false
 	}
 	next := l.successor(k)
 	return next == nil || l.now.Before(next.notBefore)
 }
 
-// alive: a key verifies until the last token made with it has expired. Another
-// node may learn of the successor one relist later.
+// alive: a key verifies until the last token made with it has expired.
 func (l life) alive(k *ringKey) bool {
-	if !k.retire.IsZero() {
-		return l.now.Before(k.retire)
-	}
-	next := l.successor(k)
-	return next == nil || l.now.Before(next.notBefore.Add(l.cfg.Retain+relist))
+	end := l.end(k)
+	return end.IsZero() || l.now.Before(end)
 }
 
-// successor is the next newer key of the ring; subject keys have none.
+// end is when a key ceases to verify; zero as long as that is not known. Another
+// node may learn of the successor late.
+func (l life) end(k *ringKey) time.Time {
+	next := l.successor(k)
+	if next == nil {
+		return k.retire
+	}
+	end := next.notBefore.Add(l.cfg.Retain + Overlap)
+	if !k.retire.IsZero() && k.retire.Before(end) {
+		return k.retire
+	}
+	return end
+}
+
+// successor is the next newer key that takes over from this one. A key that was
+// retired before its time never did. While two nodes are set to different
+// algorithms each signs with its own, so only a key without an end of its own
+// gives way to another algorithm; subject keys give way to none.
 func (l life) successor(k *ringKey) *ringKey {
 	if l.cfg.Purpose == purposeSubject {
 		return nil
@@ -90,9 +104,20 @@ func (l life) successor(k *ringKey) *ringKey {
 		if other == k {
 			break
 		}
-		next = other
+		if !other.neverStarted() && (k.retire.IsZero() || other.alg == k.alg) {
+			next = other
+		}
 	}
 	return next
+}
+
+func (k *ringKey) neverStarted() bool { return !k.retire.IsZero() && k.retire.Before(k.notBefore) }
+
+// pending is the key of the wanted algorithm that waits for its time.
+func (l life) pending() *ringKey {
+	return l.first(func(k *ringKey) bool {
+		return k.alg == l.cfg.Alg && l.now.Before(k.notBefore) && l.lasts(k)
+	})
 }
 
 // retirement is when a key that starts now-or-later may go at last: it signs for
@@ -102,5 +127,5 @@ func retirement(cfg *RingConfig, notBefore time.Time) time.Time {
 	if cfg.Rotation <= 0 {
 		return time.Time{}
 	}
-	return notBefore.Add(cfg.Rotation + 2*overlap + cfg.Retain)
+	return notBefore.Add(cfg.Rotation + 2*Overlap + cfg.Retain)
 }

@@ -41,19 +41,22 @@ type RingConfig struct {
 	Log    *zap.Logger
 }
 
+// Times that hold for every ring; whoever tells how far a change of the keys has
+// got computes with them.
 const (
-	// overlap is how long a new key is published before it is used, when there
+	// Overlap is how long a new key is published before it is used, when there
 	// is an older one: as long as others may keep our key set.
-	overlap = 15 * time.Minute
-	// relist is how often storage is looked at for keys of other nodes, and
-	// relistUnknown the least time between two looks because of an unknown kid
-	// or after a failure.
-	relist        = time.Minute
-	relistUnknown = 10 * time.Second
-	// storageTimeout bounds an operation on the storage, waiting for the lock
+	Overlap = 15 * time.Minute
+	// Relist is how often storage is looked at for keys of other nodes.
+	Relist = time.Minute
+	// StorageTimeout bounds an operation on the storage, waiting for the lock
 	// included.
-	storageTimeout = 20 * time.Second
+	StorageTimeout = 20 * time.Second
 )
+
+// relistUnknown is the least time between two looks because of an unknown kid
+// or after a failure.
+const relistUnknown = 10 * time.Second
 
 const purposeSubject = "subject"
 
@@ -63,8 +66,9 @@ var (
 	signingAlgs     = []string{"ES256", "EdDSA", "PS256", "RS256"}
 )
 
-// Ring is the keys of one purpose of one issuer, in Caddy's storage. Keys are
-// only added: each node reads what the others made. Nothing is read or made
+// Ring is the keys of one purpose of one issuer, in Caddy's storage or in the
+// document store. Keys are only added, and taken back by Retire: each node reads
+// what the others made. Nothing is read or made
 // before first use, and later uses are served from memory: a slow or broken
 // storage delays or stops only what needs a key that is not known yet.
 type Ring struct {
@@ -147,7 +151,7 @@ func (r *Ring) life() life {
 }
 
 // old tells whether storage must be looked at again.
-func (r *Ring) old() bool { return elapsed(r.state.Load().listed, r.cfg.Now(), relist) }
+func (r *Ring) old() bool { return elapsed(r.state.Load().listed, r.cfg.Now(), Relist) }
 
 // elapsed is also true when the clock was set back.
 func elapsed(since, now time.Time, d time.Duration) bool {

@@ -16,7 +16,7 @@ import (
 // bounded is the context of work on the storage. One caller's cancelling must not
 // fail those who wait for the same look, nor leave a lock behind.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
+	return context.WithTimeout(context.WithoutCancel(ctx), StorageTimeout)
 }
 
 // list reads the key files. Those that are gone are forgotten, and an edited
@@ -106,10 +106,10 @@ func (r *Ring) file(kid string) string { return r.folder + "/" + kid + ".json" }
 
 func (r *Ring) isSecret() bool { return r.cfg.Alg == algSecret }
 
-// rotate adds a key under a lock, after another look: of two nodes one makes
-// the key and the other finds it. The lock may be lost (certmagic's locks are
-// not fenced); then there is a key too many, which hurts nobody.
-func (r *Ring) rotate(ctx context.Context) error {
+// locked does something under the lock of the ring, after another look. The lock
+// may be lost (certmagic's locks are not fenced): what is done must hurt nobody
+// when two do it. The caller holds mu and bounds ctx.
+func (r *Ring) locked(ctx context.Context, do func(context.Context) error) error {
 	lock := strings.ReplaceAll(r.folder, "/", "_")
 	if err := r.cfg.Storage.Lock(ctx, lock); err != nil {
 		return fmt.Errorf("%w: %w", ErrKeySource, err)
@@ -121,36 +121,62 @@ func (r *Ring) rotate(ctx context.Context) error {
 			r.cfg.Log.Error("the lock of the keys could not be released", zap.Error(err))
 		}
 	}()
-	if err := r.list(ctx); err != nil || !r.life().due() {
+	if err := r.list(ctx); err != nil {
 		return err
 	}
-	k, err := r.add(ctx)
-	if err != nil {
-		return err
-	}
-	r.keep(append([]*ringKey{k}, r.state.Load().keys...))
-	return nil
+	return do(ctx)
 }
 
-// add makes a key and stores it. The first one is used at once; a later one is
-// published first (CONFORMANCE SEC-11).
-func (r *Ring) add(ctx context.Context) (*ringKey, error) {
+// rotate adds a key if one is due: of two nodes one makes the key and the other
+// finds it. Without a lock there is a key too many.
+func (r *Ring) rotate(ctx context.Context) error {
+	return r.locked(ctx, func(ctx context.Context) error {
+		if !r.life().due() {
+			return nil
+		}
+		// The first key is used at once; a later one is published first
+		// (CONFORMANCE SEC-11).
+		_, err := r.add(ctx, r.life().choose() == nil)
+		return err
+	})
+}
+
+// add makes a key and stores it.
+func (r *Ring) add(ctx context.Context, atOnce bool) (*ringKey, error) {
 	k, err := generate(r.cfg.Alg)
 	if err != nil {
 		return nil, err
 	}
-	k.created = r.cfg.Now().UTC().Truncate(time.Second)
-	k.notBefore = k.created
-	if r.life().choose() != nil {
-		k.notBefore = k.created.Add(overlap)
+	k.notBefore = r.cfg.Now().UTC().Truncate(time.Second)
+	k.created = r.newest(k.notBefore)
+	if !atOnce {
+		k.notBefore = k.notBefore.Add(Overlap)
 	}
 	k.retire = retirement(&r.cfg, k.notBefore)
-	data, err := k.marshal()
-	if err != nil {
+	if err := r.write(ctx, k); err != nil {
 		return nil, err
 	}
-	if err := r.cfg.Storage.Store(ctx, r.file(k.kid), data); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKeySource, err)
-	}
+	r.keep(append([]*ringKey{k}, r.state.Load().keys...))
 	return k, nil
+}
+
+// newest is now, or later than every key that is there: the order of the keys
+// must not hang on the second in which two were made.
+func (r *Ring) newest(now time.Time) time.Time {
+	if keys := r.state.Load().keys; len(keys) > 0 && !now.After(keys[0].created) {
+		return keys[0].created.Add(time.Second)
+	}
+	return now
+}
+
+// write stores a key file.
+func (r *Ring) write(ctx context.Context, k *ringKey) error {
+	data, err := k.marshal()
+	if err != nil {
+		return err
+	}
+	if err := r.cfg.Storage.Store(ctx, r.file(k.kid), data); err != nil {
+		return fmt.Errorf("%w: %w", ErrKeySource, err)
+	}
+	return nil
 }

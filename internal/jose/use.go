@@ -2,12 +2,8 @@ package jose
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 // Sign makes a compact JWS with typ and kid over claims as JSON.
@@ -16,21 +12,7 @@ func (r *Ring) Sign(ctx context.Context, typ string, claims any) (string, error)
 	if err != nil {
 		return "", err
 	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	headers := jws.NewHeaders()
-	for name, value := range map[string]string{jws.TypeKey: typ, jws.KeyIDKey: k.kid} {
-		if err := headers.Set(name, value); err != nil {
-			return "", err
-		}
-	}
-	compact, err := jws.Sign(payload, jws.WithKey(jwa.SignatureAlgorithm(k.alg), k.signer, jws.WithProtectedHeaders(headers)))
-	if err != nil {
-		return "", fmt.Errorf("signing: %w", err)
-	}
-	return string(compact), nil
+	return Sign(Signer{KID: k.kid, Alg: k.alg, Key: k.signer}, typ, claims)
 }
 
 // Alg is the algorithm that new keys of the ring sign with.

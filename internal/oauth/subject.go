@@ -26,9 +26,10 @@ type Subject struct {
 	Audience []string
 	Self     string
 	// Unbound says that the provider tells neither for whom the token was made nor
-	// whom it was issued to: ClientID, Audience and Self say nothing. Only a client
-	// that authenticates may exchange it (CONFORMANCE A26).
-	Unbound bool
+	// whom it was issued to: ClientID, Audience and Self say nothing. Confidential
+	// says that only a client that authenticates may exchange it (CONFORMANCE A26).
+	Unbound      bool
+	Confidential bool
 	// JKT is the thumbprint of the key that the token is bound to (RFC 9449 §6.1);
 	// "" = a bearer token.
 	JKT string

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync/atomic"
 )
 
 // maxAnswer is the largest body that the client of NewStrictClient gives.
@@ -36,14 +35,14 @@ func (t *strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	tr := via.transport()
 	tr.DisableKeepAlives = true
 	tr.ResponseHeaderTimeout = hop(t.strict.timeout)
-	var connected atomic.Bool
-	resp, err := tr.RoundTrip(r.WithContext(traced(r.Context(), &connected)))
+	seen := new(trace)
+	resp, err := tr.RoundTrip(r.WithContext(seen.in(r.Context())))
 	if err != nil {
-		return nil, classify(err, connected.Load())
+		return nil, classify(err, seen.connected())
 	}
 	if encoded(resp) {
 		_ = resp.Body.Close()
-		return nil, temporary(errEncoded)
+		return nil, temporary(ErrEncoded)
 	}
 	resp.Body = &capped{ReadCloser: resp.Body, left: maxAnswer, gaveUp: r.Context().Err}
 	return resp, nil
@@ -59,14 +58,14 @@ type capped struct {
 // Read implements io.Reader.
 func (c *capped) Read(p []byte) (int, error) {
 	if c.left < 0 {
-		return 0, temporary(errTooLarge)
+		return 0, temporary(ErrTooLarge)
 	}
 	if int64(len(p)) > c.left+1 {
 		p = p[:c.left+1]
 	}
 	n, err := c.ReadCloser.Read(p)
 	if c.left -= int64(n); c.left < 0 {
-		return n - 1, temporary(errTooLarge)
+		return n - 1, temporary(ErrTooLarge)
 	}
 	// A server may end a body in good form when it sees us give up.
 	if gone := c.gaveUp(); errors.Is(err, io.EOF) && gone != nil {

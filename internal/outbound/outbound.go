@@ -62,6 +62,9 @@ type Request struct {
 	// the rules; done, if not nil, is called when the hop is over. Its error is
 	// found in that of Get.
 	Admit func(addr netip.Addr) (done func(), err error)
+	// Watch, if set, is told of each hop when it is over. What is refused before
+	// anything is asked is none.
+	Watch func(Hop)
 }
 
 // Response is the answer to a GET. The body is read for a 2xx only.
@@ -77,6 +80,13 @@ var (
 	ErrBlocked   = errors.New("blocked by the rules for outbound requests")
 	ErrTemporary = errors.New("temporary failure")
 	ErrConnect   = errors.New("cannot connect")
+)
+
+// What is wrong with a body, together with ErrTemporary.
+var (
+	ErrEncoded  = errors.New("compressed without being asked")
+	ErrTooLarge = errors.New("body is too large")
+	ErrUnframed = errors.New("body without a length")
 )
 
 // Limits of every answer (SEC-08).

@@ -7,10 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -118,8 +116,16 @@ func check(u *url.URL) error {
 func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Response, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, hop(s.timeout))
 	defer cancel()
-	var connected atomic.Bool
-	req, err := newRequest(traced(ctx, &connected), u, r.Accept)
+	seen := &trace{hop: Hop{URL: u.String()}}
+	resp, location, err := s.exchange(seen.in(ctx), via, u, r, seen)
+	if r.Watch != nil {
+		r.Watch(seen.over(err))
+	}
+	return resp, location, err
+}
+
+func (s *Strict) exchange(ctx context.Context, via route, u *url.URL, r Request, seen *trace) (*Response, string, error) {
+	req, err := newRequest(ctx, u, r.Accept)
 	if err != nil {
 		return nil, "", blocked("not a URL")
 	}
@@ -131,9 +137,10 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 	tr.DisableKeepAlives = true
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
-		return nil, "", classify(err, connected.Load())
+		return nil, "", classify(err, seen.connected())
 	}
 	defer func() { _ = resp.Body.Close() }()
+	seen.answered(resp)
 	if location := resp.Header.Get("Location"); isRedirect(resp.StatusCode) && location != "" {
 		return nil, location, nil
 	}
@@ -143,13 +150,6 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 		return nil, "", temporary(ctx.Err())
 	}
 	return answer, "", err
-}
-
-// traced notes when the connection stands, TLS included.
-func traced(ctx context.Context, connected *atomic.Bool) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
 }
 
 // newRequest sends nothing that would tell one server about another: no
@@ -186,7 +186,7 @@ func read(resp *http.Response, limit int64) (*Response, error) {
 		return answer, nil
 	}
 	if encoded(resp) {
-		return nil, temporary(errEncoded)
+		return nil, temporary(ErrEncoded)
 	}
 	body, err := readBody(resp, limit)
 	if err != nil {
@@ -195,13 +195,6 @@ func read(resp *http.Response, limit int64) (*Response, error) {
 	answer.Body = body
 	return answer, nil
 }
-
-// What is wrong with a body.
-var (
-	errEncoded  = errors.New("compressed without being asked")
-	errTooLarge = errors.New("body is too large")
-	errUnframed = errors.New("body without a length")
-)
 
 func encoded(resp *http.Response) bool {
 	e := resp.Header.Get("Content-Encoding")
@@ -216,14 +209,14 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	// and crypto/tls takes a cut connection for an end: anybody on the way could
 	// shorten the answer.
 	if resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
-		return nil, errUnframed
+		return nil, ErrUnframed
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	if int64(len(body)) > limit {
-		return nil, errTooLarge
+		return nil, ErrTooLarge
 	}
 	return body, nil
 }

@@ -73,20 +73,22 @@ func (c Client) Check() error {
 // costs more: an upstream may be asked about the subject token (CONFORMANCE
 // SEC-18).
 func (s *Server) client(r *http.Request, form oauth.Form) (clientauth.Client, error) {
-	source := limit.Source(s.clientIP(r))
 	client, err := s.authenticate(r, form)
 	key := "client " + client.ID
 	switch {
 	case err != nil:
-		key = "stranger " + source
+		key = s.stranger(r)
 	case client.Public: // its name says nothing about who is there
-		key = "public " + source + " " + client.ID
+		key = "public " + limit.Source(s.clientIP(r)) + " " + client.ID
 	}
 	if ok, wait := s.sources.Allow(key); !ok {
 		return client, oauth.TooMany(wait)
 	}
 	return client, err
 }
+
+// stranger is what the limit calls somebody who is no client.
+func (s *Server) stranger(r *http.Request) string { return "stranger " + limit.Source(s.clientIP(r)) }
 
 // describeClients lists what at least one client can use (CONFORMANCE OD-13).
 func (s *Server) describeClients(m *oauth.Metadata) {

@@ -268,7 +268,7 @@ func TestSEC_23_CORS(t *testing.T) {
 				if h.Get("Access-Control-Allow-Credentials") != "" {
 					t.Error("credentials are allowed")
 				}
-				if on && (w.Code != 204 || h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Methods") == "") {
+				if on && (w.Code != 204 || h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Methods") == "" || h.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, DPoP") {
 					t.Errorf("preflight = %d %v", w.Code, h)
 				}
 				if !on && (w.Code != 405 || h.Get("Access-Control-Allow-Origin") != "") {

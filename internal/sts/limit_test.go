@@ -68,6 +68,20 @@ func TestSEC_18_LimitBeforeTheSubjectToken(t *testing.T) {
 		b.wantError(t, b.post(good("client_id", "nobody")), http.StatusTooManyRequests, oauth.CodeSlowDown)
 		b.mustIssue(t, webForm("subject_token", b.token("web")))
 		b.mustIssue(t, good())
+		ip = there
+		b.wantError(t, b.post(wrong), http.StatusUnauthorized, oauth.CodeInvalidClient)
+	})
+	t.Run("SEC-18 malformed forms, too", func(t *testing.T) {
+		ip := here
+		b := limited(t, 1, &ip)
+		repeated := good()
+		repeated["client_id"] = []string{"a", "b"}
+		b.wantError(t, b.post(repeated), http.StatusBadRequest, oauth.CodeInvalidRequest)
+		b.wantError(t, b.post(repeated), http.StatusTooManyRequests, oauth.CodeSlowDown)
+		b.mustIssue(t, good())
+		if len(b.events) != 3 {
+			t.Errorf("%d events", len(b.events))
+		}
 	})
 	t.Run("SEC-18 an IPv6 network is one source", func(t *testing.T) {
 		ip := "2001:db8::1"

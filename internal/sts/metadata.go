@@ -21,7 +21,7 @@ const (
 func (s *Server) describe(extend func(*oauth.Metadata)) (err error) {
 	m := oauth.Metadata{
 		Issuer:                        s.issuer,
-		TokenEndpoint:                 s.url("token"),
+		TokenEndpoint:                 s.endpoint,
 		JWKSURI:                       s.url("jwks"),
 		GrantTypesSupported:           []string{oauth.GrantTokenExchange},
 		ResponseTypesSupported:        []string{}, // CONFORMANCE A22: present even when empty

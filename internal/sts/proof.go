@@ -41,7 +41,7 @@ func (s *Server) provenKey(r *http.Request, client clientauth.Client) (string, e
 		return "", nil
 	}
 	proof, err := s.proofs.Verify(r.Context(), r.Header, dpop.Expect{
-		Method: r.Method, URI: s.url("token"), Source: limit.Source(s.clientIP(r)),
+		Method: r.Method, URI: s.endpoint, Source: limit.Source(s.clientIP(r)),
 	})
 	if err == nil {
 		return proof.JKT, nil

@@ -60,7 +60,7 @@ const maxClaimsToken = 48 << 10
 // Reasons why claims cannot be said, for events.
 var (
 	errTooLarge = errors.New("the claims token would be larger than 48 KiB")
-	errNotJSON  = errors.New("a claim of the user cannot be written as JSON")
+	errNotJSON  = errors.New("a claim of the user cannot be written as JSON that an authorization server would take")
 )
 
 // payload writes the claims. The error of the library may quote a claim, so it
@@ -72,6 +72,10 @@ func payload(claims map[string]any) (json.RawMessage, error) {
 	}
 	if base64.RawURLEncoding.EncodedLen(len(text)) > maxClaimsToken {
 		return nil, tooLarge()
+	}
+	// Whoever reads it is as strict as we are: nothing nested without end.
+	if err := oauth.DecodeObject(text, &struct{}{}); err != nil {
+		return nil, errNotJSON
 	}
 	return text, nil
 }

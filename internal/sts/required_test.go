@@ -92,7 +92,9 @@ func FuzzRequiredClaims(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		b := newBench(t, nil)
-		w := b.post(good("required_claims", text))
+		form := good()
+		form.Set("required_claims", text)
+		w := b.post(form)
 		if w.Code != http.StatusOK {
 			if got := decode(t, w); w.Code != http.StatusBadRequest || got.Error != oauth.CodeInvalidRequest {
 				t.Fatalf("%q: %d %s", text, w.Code, w.Body)

@@ -160,6 +160,7 @@ func TestCA_14_Consent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := &asking{agrees: true}
 			b := withConsent(t, a, false)
+			b.users[bobToken].Claims["email"] = "eve@evil.example" // always there, and not what is released
 			claims := b.mustIssue(t, good("required_claims", tc.required))
 			want := []oauth.Consent{{Subject: b.users[bobToken], ClientID: "caddy-uma", Target: apiURI, Release: tc.release}}
 			if d := cmp.Diff(want, a.asked); d != "" {

@@ -41,6 +41,7 @@ import (
 type Server struct {
 	issuer    string
 	issuerURL *url.URL
+	endpoint  string // the URL of the token endpoint
 	domains   map[string]bool
 	clients   clientauth.Clients
 	narrowed  map[string][]pattern // by client_id; absent = not narrowed
@@ -83,6 +84,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cmp.Or(s.verifyProofs(cfg.Proofs), s.checkConsent()); err != nil {
 		return nil, err
 	}
+	s.endpoint = s.url("token")
 	if err := s.describe(cfg.Extend); err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (s *Server) checkSubject(client clientauth.Client, subject oauth.Subject) e
 		return errNoUser
 	case !s.now().Before(subject.Expires):
 		return errExpired
-	case subject.Unbound && client.Public:
+	case (subject.Unbound || subject.Confidential) && client.Public:
 		return errUnbound
 	case subject.Unbound:
 		return nil // the administrator has accepted such tokens in writing

@@ -18,8 +18,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	form, body, err := readForm(r)
 	if err != nil {
-		s.malformed(r, body, err)
-		oauth.WriteError(w, err)
+		oauth.WriteError(w, s.malformed(r, body, err))
 		return
 	}
 	switch grant := form.Get("grant_type"); {
@@ -35,11 +34,17 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 // malformed tells of a form that could not be read, if it was meant for us: who
-// tries how two parsers could disagree about an exchange should be seen.
-func (s *Server) malformed(r *http.Request, body []byte, err error) {
-	if s.other == nil || bytes.Contains(body, []byte("token-exchange")) {
-		s.tell(r.Context(), event.Exchange{Issuer: s.issuer}, err)
+// tries how two parsers could disagree about an exchange should be seen. It gives
+// the answer: err, or 429 for who tries too often.
+func (s *Server) malformed(r *http.Request, body []byte, err error) error {
+	if s.other != nil && !bytes.Contains(body, []byte("token-exchange")) {
+		return err
 	}
+	if ok, wait := s.sources.Allow(s.stranger(r)); !ok {
+		err = oauth.TooMany(wait)
+	}
+	s.tell(r.Context(), event.Exchange{Issuer: s.issuer}, err)
+	return err
 }
 
 // readForm parses the form and keeps its bytes for another handler.

@@ -15,10 +15,12 @@ import (
 // changing have a path of their own each, so that the permissions of Caddy's
 // remote administration can tell them apart:
 //
-//	/uma/show/as/…    domains, domains/DOMAIN, decisions/ID, explain
-//	/uma/change/as/…  domains/accept, domains/forget
+//	/uma/show/as/…      domains, domains/DOMAIN, decisions/ID, explain
+//	/uma/change/as/…    domains/accept, domains/forget
+//	/uma/show/keys      the keys of authorization servers and token services
+//	/uma/change/keys/…  rotate, retire, import
 //
-// With several authorization servers ?issuer= says which is meant.
+// With several servers ?issuer= says which is meant.
 type adminAPI struct{}
 
 // CaddyModule implements caddy.Module.
@@ -28,7 +30,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	var routes []caddy.AdminRoute
+	routes := keyRoutes()
 	for _, what := range []string{"/show/", "/change/"} {
 		prefix := "/uma" + what + "as/"
 		routes = append(routes, caddy.AdminRoute{
@@ -55,10 +57,10 @@ func handOver(w http.ResponseWriter, r *http.Request, to string) error {
 	return nil
 }
 
-// currentAS finds the authorization server in the configuration that runs now.
-// The admin endpoint is made before the apps of its configuration are, and
-// outlives those of one that could not be loaded, so nothing is kept of either.
-func currentAS(issuer string) (LocalAS, error) {
+// currentApp is the app of the configuration that runs now. The admin endpoint is
+// made before the apps of its configuration are, and outlives those of one that
+// could not be loaded, so nothing is kept of either.
+func currentApp() (*App, error) {
 	module, err := caddy.ActiveContext().AppIfConfigured("uma")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, noServer()
@@ -69,6 +71,15 @@ func currentAS(issuer string) (LocalAS, error) {
 	app, ok := module.(*App)
 	if !ok {
 		return nil, fmt.Errorf("the app uma is a %T", module)
+	}
+	return app, nil
+}
+
+// currentAS finds the authorization server in the configuration that runs now.
+func currentAS(issuer string) (LocalAS, error) {
+	app, err := currentApp()
+	if err != nil {
+		return nil, err
 	}
 	issuers := app.issuers()
 	switch {

@@ -22,6 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/keystore"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
@@ -40,8 +41,15 @@ type App struct {
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=uma.stores inline_key=module"`
 
 	// Keys says where signing and sealing keys are kept: `storage` is Caddy's
-	// own storage, which all nodes of a cluster must share. Default: storage.
+	// own storage, which all nodes of a cluster must share; `store` is the document
+	// store, where they are sealed with the first of the key encryption keys.
+	// Default: storage.
 	Keys string `json:"keys,omitempty"`
+	// KeyEncryptionKeys are for keys in the store: secrets of 32 random bytes or
+	// more, each {env.NAME} or {file./path/to/secret}. The first seals, all open:
+	// to change it, put the new one behind the old one on all nodes, then before
+	// it, then remove the old one.
+	KeyEncryptionKeys []string `json:"key_encryption_keys,omitempty"`
 	// KeyRotation is the age at which a key is replaced; the old one stays until
 	// the last token made with it has expired. Negative: never. Default: 90d.
 	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
@@ -75,9 +83,12 @@ type App struct {
 	sweeper  sweeper
 	registry registry
 
-	ringsMu sync.Mutex
-	rings   map[ringKey]ringEntry
-	kept    []string // keys of memories
+	keks *keystore.Secrets
+
+	ringsMu   sync.Mutex
+	rings     map[ringKey]ringEntry
+	keyStores map[ringKey]*keystore.Storage // without purpose
+	kept      []string                      // keys of memories
 }
 
 // CacheOptions is the global option `cache`.
@@ -122,6 +133,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionStore(); err != nil {
+		return err
+	}
+	if err := a.provisionKeys(); err != nil {
 		return err
 	}
 	return a.provisionRoots()

@@ -86,7 +86,13 @@ func TestInternalCA(t *testing.T) {
 func TestProvisionRefuses(t *testing.T) {
 	for apps, want := range map[string]string{
 		`{"uma":{"algorithm":"HS256"}}`:                                      "uma: algorithm 'HS256' is not one of",
-		`{"uma":{"keys":"store"}}`:                                           "uma: 'keys store' is not supported yet",
+		`{"uma":{"keys":"store"}}`:                                           "uma: keys store needs the secret",
+		`{"uma":{"keys":"vault"}}`:                                           "uma: keys 'vault' is unknown",
+		`{"uma":{"keys":"storage","key_encryption_keys":["x"]}}`:             "uma: keys storage takes no secret",
+		`{"uma":{"key_encryption_keys":["x"]}}`:                              "uma: keys storage takes no secret",
+		`{"uma":{"keys":"store","key_encryption_keys":["short"]}}`:           "uma: keys store is shorter than 32 characters",
+		`{"uma":{"keys":"store","key_encryption_keys":["{env.UMA_UNSET}"]}}`: "uma: keys store is empty: environment variable UMA_UNSET is not set",
+		`{"uma":{"keys":"store","key_encryption_keys":["12345678901234567890123456789012","12345678901234567890123456789012"]}}`: "uma: keys store: one key encryption key is given twice",
 		`{"uma":{"audit_subject":"x"}}`:                                      "uma: audit_subject 'x'",
 		`{"uma":{"refetch_pause":-1}}`:                                       "cannot be negative",
 		`{"uma":{"connect_to":{"a.example":"127.0.0.1:1"}}}`:                 "must be host:port",

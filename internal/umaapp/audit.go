@@ -54,6 +54,16 @@ func (a *App) addPerson(ctx context.Context, l *line, role, issuer string, p eve
 	}
 }
 
+// auditRing makes the ring that hashEmail needs, so that it can be listed before
+// its first use.
+func (a *App) auditRing(role, issuer string) error {
+	if a.AuditSubject != auditHash {
+		return nil
+	}
+	_, err := a.Ring(role, issuer, "audit", 0)
+	return err
+}
+
 // hashEmail gives a keyed hash, which nobody without the key can find an address
 // for by trying addresses. It is "" if the key cannot be had: then the line goes
 // without, rather than with the address.

@@ -21,7 +21,7 @@ func init() {
 //
 //	uma {
 //		store             bolt [<path>] | postgres <dsn>
-//		keys              storage
+//		keys              storage | store <key_encryption_key> [<older_key> ...]
 //		key_rotation      <duration>|off
 //		algorithm         ES256|EdDSA|PS256|RS256
 //		trust_pool        <module> ...
@@ -114,11 +114,10 @@ func (a *App) parseKeys(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
-	// `keys store` has a further argument, a secret, which is not looked at.
-	if err := checkKeys(d.Val()); err != nil {
+	a.Keys, a.KeyEncryptionKeys = d.Val(), d.RemainingArgs()
+	if err := checkKeys(a.Keys, a.KeyEncryptionKeys); err != nil {
 		return d.WrapErr(err)
 	}
-	a.Keys = d.Val()
 	return noMore(d)
 }
 

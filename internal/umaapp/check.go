@@ -12,6 +12,7 @@ import (
 // Values of options.
 const (
 	keysStorage = "storage"
+	keysStore   = "store"
 	auditPlain  = "plain"
 	auditHash   = "hash"
 	auditOff    = "off"
@@ -20,7 +21,7 @@ const (
 // check holds the settings of a JSON configuration to what the Caddyfile parser
 // would have let through.
 func (a *App) check() error {
-	errs := []error{checkKeys(a.Keys), checkAlgorithm(a.Algorithm), checkAuditSubject(a.AuditSubject)}
+	errs := []error{checkKeys(a.Keys, a.KeyEncryptionKeys), checkAlgorithm(a.Algorithm), checkAuditSubject(a.AuditSubject)}
 	if a.TrustPoolRaw != nil && a.TrustInternalCA != "" {
 		errs = append(errs, errTwoTrusts)
 	}
@@ -35,12 +36,14 @@ func (a *App) check() error {
 
 var errTwoTrusts = errors.New("uma: choose one of trust_pool (an exact set of CAs) and trust_internal_ca (the system's and Caddy's own)")
 
-func checkKeys(s string) error {
-	if s == "store" {
-		return notYet("uma", "keys store")
-	}
-	if s != keysStorage {
-		return fmt.Errorf("uma: keys '%s' is unknown; write: keys storage", s)
+func checkKeys(s string, secrets []string) error {
+	switch {
+	case s != keysStorage && s != keysStore:
+		return fmt.Errorf("uma: keys '%s' is unknown; write: keys storage, or keys store {env.NAME}", s)
+	case s == keysStore && len(secrets) == 0:
+		return errors.New("uma: keys store needs the secret that keys are sealed with: keys store {env.NAME}, made with: openssl rand -base64 32")
+	case s == keysStorage && len(secrets) > 0:
+		return errors.New("uma: keys storage takes no secret; keys are sealed in the store only: keys store {env.NAME}")
 	}
 	return nil
 }

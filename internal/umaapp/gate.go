@@ -37,12 +37,19 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if !g.endpoints.Handles(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
-	if !Secure(r) {
-		g.refuse(w)
-		return nil
+	if g.Admit(w, r) {
+		g.endpoints.ServeHTTP(w, r)
 	}
-	g.endpoints.ServeHTTP(w, r)
 	return nil
+}
+
+// Admit tells whether a request came by TLS, and refuses it if not.
+func (g *Gate) Admit(w http.ResponseWriter, r *http.Request) bool {
+	if Secure(r) {
+		return true
+	}
+	g.refuse(w)
+	return false
 }
 
 // refuse: one log line is enough, the cause is the configuration.

@@ -58,9 +58,9 @@ func TestObserve(t *testing.T) {
 		{"failed decision", event.Decision{Outcome: event.Failed, Reason: "store"}, zapcore.ErrorLevel, map[string]any{"outcome": "failed", "reason": "store"}, true},
 		{
 			"exchange",
-			event.Exchange{Issuer: "i", ClientID: "c", Target: "t", TicketChallenge: "tc", Person: person, Outcome: event.Granted},
+			event.Exchange{Issuer: "i", ClientID: "c", IssuedTo: "d", Target: "t", TicketChallenge: "tc", Person: person, Outcome: event.Granted},
 			zapcore.InfoLevel,
-			map[string]any{"outcome": "granted", "issuer": "i", "client_id": "c", "target": "t", "ticket_challenge": "tc", "iss": "https://bob.example"},
+			map[string]any{"outcome": "granted", "issuer": "i", "client_id": "c", "issued_to": "d", "target": "t", "ticket_challenge": "tc", "iss": "https://bob.example"},
 			true,
 		},
 		{

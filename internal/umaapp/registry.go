@@ -38,6 +38,9 @@ type entry[T any] struct {
 // error; with the same one the first AS is returned, so that both sites share an
 // engine.
 func (a *App) RegisterAS(issuer string, fingerprint []byte, as LocalAS) (first LocalAS, err error) {
+	if err := a.auditRing("as", issuer); err != nil {
+		return nil, err
+	}
 	r := &a.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,6 +53,9 @@ func (a *App) RegisterAS(issuer string, fingerprint []byte, as LocalAS) (first L
 // RegisterSTS does the same for an STS, and refuses an issuer that an AS of this
 // configuration has.
 func (a *App) RegisterSTS(issuer string, fingerprint []byte, h http.Handler) (first http.Handler, err error) {
+	if err := a.auditRing("sts", issuer); err != nil {
+		return nil, err
+	}
 	r := &a.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"strings"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-uma/caddy-uma/internal/discovery"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
+)
+
+// doctorOptions are the flags of `caddy uma doctor`.
+type doctorOptions struct {
+	address, config, adapter string
+	cacert                   string
+	json                     bool
+
+	in input
+}
+
+const longDoctor = `
+Looks an e-mail address up as an authorization server does that has no entry for
+its domain: WebFinger at the domain, the issuer that it names, the issuer's
+metadata and its keys, under the same rules for addresses, ports, certificates,
+sizes and times. It says in plain words what is wrong, and what to do about it,
+and warns of what works but is not meant. It is for whoever runs the domain or its
+provider; no password is needed, and nobody is logged in.
+
+For an address under localhost, Caddy's own CA certificate and the connect_to
+entries are read from the admin API of the running Caddy (--address, or as the
+--config file says). With --cacert FILE an admin API is not needed.
+
+Exit status: 0 no problem (perhaps warnings), 1 a problem, 2 wrong usage, 3 a
+server does not answer.`
+
+func doctorCommand() *cobra.Command {
+	d := new(doctorOptions)
+	cmd := &cobra.Command{
+		Use:   "doctor [flags] EMAIL",
+		Short: "Whether an e-mail address leads to its provider, and what is wrong if not",
+		Long:  longDoctor,
+		Example: `  caddy uma doctor bob@bob.example
+  caddy uma doctor --json bob@bob.localhost`,
+		Args: between(0, 1, "one argument: the e-mail address"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d.in.stdin = cmd.InOrStdin()
+			return finish(cmd, d.run(cmd, strings.Join(args, "")))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&d.address, "address", "", "admin API of the Caddy, for addresses under localhost")
+	f.StringVarP(&d.config, "config", "c", "", "configuration file that says where its admin API is, if not --address")
+	f.StringVarP(&d.adapter, "adapter", "a", "", "config adapter of that file")
+	f.StringVar(&d.cacert, "cacert", "", "file with CA certificates (PEM) for hosts under localhost, instead of the admin API")
+	f.BoolVar(&d.json, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func (d *doctorOptions) run(cmd *cobra.Command, email string) error {
+	a, err := doctorAddress(email)
+	if err != nil {
+		return err
+	}
+	client, err := d.client(a.Domain)
+	if err != nil {
+		return err
+	}
+	x, err := examine(contextOf(cmd), client, a)
+	if err != nil {
+		return err
+	}
+	if d.json {
+		err = x.printJSON(cmd.OutOrStdout())
+	} else {
+		err = x.print(cmd.OutOrStdout())
+	}
+	if err != nil {
+		return err
+	}
+	return x.exit()
+}
+
+func doctorAddress(email string) (oauth.Address, error) {
+	switch {
+	case email == "":
+		return oauth.Address{}, usagef("doctor needs an e-mail address, such as: caddy uma doctor bob@bob.example. It cannot examine the running configuration yet")
+	case strings.Contains(email, "://"):
+		return oauth.Address{}, usagef("doctor needs an e-mail address, such as: caddy uma doctor bob@bob.example. It cannot examine a URL yet")
+	}
+	a, err := oauth.ParseAddress(email)
+	if err != nil {
+		return a, usagef("%q is not an e-mail address as authorization servers accept it: ASCII, no quotes, a domain with a dot", email)
+	}
+	return a, nil
+}
+
+// client is the one that an authorization server has for strangers.
+func (d *doctorOptions) client(domain string) (*outbound.Strict, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(d.address, nil, d.config, d.adapter)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	u := &url.URL{Scheme: "https", Host: domain}
+	n, err := (&getOptions{cacert: d.cacert, address: address, in: d.in, url: u}).network(u)
+	if err != nil {
+		return nil, err
+	}
+	return outbound.NewStrict(outbound.Config{ConnectTo: n.ConnectTo, Roots: n.Roots}), nil
+}
+
+// examine looks the address up, and somebody who is not there.
+func examine(ctx context.Context, client *outbound.Strict, a oauth.Address) (*diagnosis, error) {
+	cfg := discovery.Config{Client: client, Now: time.Now}
+	report, err := discovery.Examine(ctx, cfg, a)
+	if err != nil {
+		return nil, err
+	}
+	nobody := oauth.Address{Local: "nobody-" + strings.ToLower(rand.Text()[:12]), Domain: a.Domain}
+	var other discovery.Step
+	if len(report.Steps) > 0 && report.Steps[0].Response != nil {
+		if other, err = discovery.ExamineWebFinger(ctx, cfg, nobody); err != nil {
+			return nil, err
+		}
+	}
+	return diagnose(a, report, nobody, other), nil
+}

@@ -438,11 +438,11 @@ func TestEndGrants(t *testing.T) {
 	if !lives(b.provider, web.AccessToken) {
 		t.Error("a token of another client has ended")
 	}
-	for user, want := range map[string]bool{"eve@bob.example": true, "bob@bob.example": false} {
+	for _, user := range []string{"eve@bob.example", "bob@bob.example"} {
 		if err := op.EndGrants(b.provider, user, ""); err != nil {
 			t.Fatal(err)
 		}
-		if lives(b.provider, web.AccessToken) != want {
+		if lives(b.provider, web.AccessToken) != (user == "eve@bob.example") {
 			t.Errorf("after the end of all of %s", user)
 		}
 	}

@@ -193,14 +193,14 @@ func TestOD_10_MetadataWithTheProvider(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &m); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported", "grant_types_supported", "device_authorization_endpoint", "end_session_endpoint"} {
+	for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported", "grant_types_supported", "device_authorization_endpoint", "end_session_endpoint", "userinfo_endpoint", "revocation_endpoint"} {
 		if m[name] == nil {
 			t.Errorf("%s is missing in %s", name, w.Body)
 		}
 	}
-	for _, name := range []string{"userinfo_endpoint", "pushed_authorization_request_endpoint"} {
+	for _, name := range []string{"introspection_endpoint", "pushed_authorization_request_endpoint"} {
 		if m[name] != nil {
-			t.Errorf("OD-13: %s is not offered yet", name)
+			t.Errorf("OD-13: %s is not offered here", name)
 		}
 	}
 }

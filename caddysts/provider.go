@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/op"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
@@ -210,12 +211,18 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	if err != nil {
 		return source{}, err
 	}
+	logins, err := umaapp.Keep(app, fmt.Sprintf("sts %q limit login %+v", h.Issuer, h.RateLimit.Login), func() *limit.Limiter {
+		return h.RateLimit.Login.Limiter(10, time.Minute)
+	})
+	if err != nil {
+		return source{}, err
+	}
 	p, err := op.New(op.Config{
 		Issuer: h.Issuer, Users: users.all, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
 		IDTokens: tokens, Secrets: secrets, Compare: compare,
 		NoDeviceFlow: h.Provider.NoDeviceFlow, AccessLifetime: access, SessionLife: session,
 		RefreshLifetime: or(h.Lifetime.RefreshToken, defaultRefresh), Proofs: proofs, NoCORS: h.NoCORS,
-		Logins: h.RateLimit.Login.Limiter(10, time.Minute), ClientIP: umaapp.ClientIP,
+		Logins: logins, ClientIP: umaapp.ClientIP,
 		Observe: app.Observe(), Now: time.Now, Log: h.log,
 	})
 	if err != nil {

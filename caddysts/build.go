@@ -165,10 +165,16 @@ func (h *Handler) fillMemories(app *umaapp.App, cfg *sts.Config) (err error) {
 			return err
 		}
 	}
-	cfg.Proofs, err = umaapp.Keep(app, fmt.Sprintf("sts %q proofs", h.Issuer), func() *dpop.Replays {
+	cfg.Proofs, err = h.proofs(app)
+	return err
+}
+
+// proofs is the memory of the proofs that were shown: one for every grant of the
+// token endpoint.
+func (h *Handler) proofs(app *umaapp.App) (*dpop.Replays, error) {
+	return umaapp.Keep(app, fmt.Sprintf("sts %q proofs", h.Issuer), func() *dpop.Replays {
 		return dpop.NewReplays(0, time.Now)
 	})
-	return err
 }
 
 // claimsRing signs claims tokens. One outlives its key by its lifetime and the

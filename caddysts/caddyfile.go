@@ -52,7 +52,7 @@ type read = func(*caddyfile.Dispenser) error
 //		}
 //		deny_target <uri_prefix|name...>
 //		release     <claims...>
-//		lifetime    claims_token|access_token <duration>
+//		lifetime    claims_token|access_token|refresh_token <duration>
 //		rate_limit  exchange|login <n> <window>|off
 //		leeway      <duration>
 //		cors        off
@@ -113,8 +113,9 @@ func (h *Handler) parseLifetime(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		},
-		"access_token": umaapp.Duration(directive, &h.Lifetime.AccessToken),
-	}, "claims_token", "access_token")
+		"access_token":  umaapp.Duration(directive, &h.Lifetime.AccessToken),
+		"refresh_token": umaapp.Duration(directive, &h.Lifetime.RefreshToken),
+	}, "claims_token", "access_token", "refresh_token")
 }
 
 func (h *Handler) parseRateLimit(d *caddyfile.Dispenser) error {

@@ -72,6 +72,9 @@ func (h *Handler) checkScalars() error {
 	if d := h.Lifetime.AccessToken; d != 0 && (time.Duration(d) < time.Second || time.Duration(d) > 24*time.Hour) {
 		return errors.New("access_token lifetime must be between 1s and 24h")
 	}
+	if d := h.Lifetime.RefreshToken; d != 0 && (time.Duration(d) < time.Second || time.Duration(d) > 366*24*time.Hour) {
+		return errors.New("refresh_token lifetime must be between 1s and 366d")
+	}
 	for name, l := range map[string]*umaapp.RateLimit{"exchange": h.RateLimit.Exchange, "login": h.RateLimit.Login} {
 		if l != nil && !l.Off && (l.Limit < 1 || l.Window <= 0) {
 			return fmt.Errorf("rate_limit %s needs a number and a window, or 'off'", name)
@@ -105,6 +108,7 @@ func (h *Handler) settings(from surroundings) (sts.Config, error) {
 	cfg := sts.Config{
 		Issuer: h.Issuer, EmailDomains: domains, DenyTargets: h.DenyTargets, Release: h.Releases,
 		ClaimsLifetime: time.Duration(h.Lifetime.ClaimsToken), NoCORS: h.NoCORS,
+		ConsentAll: h.Provider != nil && h.Provider.Consent,
 	}
 	for _, t := range h.Targets {
 		target, err := t.settings()

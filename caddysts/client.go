@@ -26,6 +26,9 @@ type Client struct {
 	// Where the login page may send the browser back to. A loopback URI without
 	// a port matches every port.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	// Where the browser may go after a logout that the client has begun. Compared
+	// byte for byte.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 	// Whether the client may log users in at the authorization challenge
 	// endpoint, that is, see their passwords.
 	FirstParty bool `json:"first_party,omitempty"`
@@ -59,6 +62,7 @@ func (h *Handler) clients() []Client {
 //		tls_client_auth <subject_dn>
 //		self_signed_tls_client_auth
 //		redirect_uri    <uris...>
+//		post_logout_redirect_uri <uris...>
 //		first_party
 //		target          <uri_prefix|name...>
 //		dpop_bound
@@ -107,8 +111,10 @@ func (c *Client) words() umaapp.Words {
 			"dpop_bound":   umaapp.Flag(&c.DPoPBound),
 			"may_act":      umaapp.Flag(&c.MayAct),
 			"disabled":     umaapp.Flag(&c.Disabled),
+
+			"post_logout_redirect_uri": umaapp.List(&c.PostLogoutRedirectURIs),
 		},
-		Order: []string{"redirect_uri", "first_party", "target", "dpop_bound", "may_act", "disabled"},
+		Order: []string{"redirect_uri", "post_logout_redirect_uri", "first_party", "target", "dpop_bound", "may_act", "disabled"},
 	})
 }
 

@@ -14,6 +14,9 @@ type Lifetime struct {
 	ClaimsToken caddy.Duration `json:"claims_token,omitempty"`
 	// Of access tokens of the embedded provider. Default: 10m.
 	AccessToken caddy.Duration `json:"access_token,omitempty"`
+	// Of all refresh tokens of the embedded provider that come of one login; each is
+	// good for one use. Default: 30d.
+	RefreshToken caddy.Duration `json:"refresh_token,omitempty"`
 }
 
 // RateLimits bounds how often something may happen.
@@ -31,6 +34,7 @@ const (
 	defaultRedirect = "http://127.0.0.1/callback"
 
 	defaultAccess  = 10 * time.Minute
+	defaultRefresh = 30 * 24 * time.Hour
 	defaultSession = 12 * time.Hour
 	defaultLeeway  = time.Minute
 )

@@ -200,14 +200,28 @@ func TestOD_10_MetadataWithTheProvider(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &m); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported", "grant_types_supported"} {
+	for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported", "grant_types_supported", "device_authorization_endpoint", "end_session_endpoint"} {
 		if m[name] == nil {
 			t.Errorf("%s is missing in %s", name, w.Body)
 		}
 	}
-	for _, name := range []string{"userinfo_endpoint", "device_authorization_endpoint", "end_session_endpoint"} {
+	for _, name := range []string{"userinfo_endpoint", "pushed_authorization_request_endpoint"} {
 		if m[name] != nil {
 			t.Errorf("OD-13: %s is not offered yet", name)
 		}
+	}
+}
+
+func TestOD_13_DeviceFlowOff(t *testing.T) {
+	h, err := load(context(t), strings.Replace(plain, `"provider":{`, `"provider":{"no_device_flow":true,`, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, _ := serve(t, h, httptest.NewRequest(http.MethodGet, "https://bob.example/.well-known/openid-configuration", nil))
+	if strings.Contains(w.Body.String(), "device") || !strings.Contains(w.Body.String(), "authorization_code") {
+		t.Errorf("metadata = %s", w.Body)
+	}
+	if _, passed := serve(t, h, httptest.NewRequest(http.MethodGet, "https://bob.example/sts/device", nil)); !passed {
+		t.Error("the page for devices is there")
 	}
 }

@@ -28,6 +28,12 @@ type Provider struct {
 	// mistake is an error at load; later it is logged, and the users stay as they
 	// were.
 	UsersFile string `json:"users_file,omitempty"`
+	// Whether users are asked before a target learns something about them, for
+	// every target. Default: only for targets that demand it.
+	Consent bool `json:"consent,omitempty"`
+	// Whether devices without a browser cannot be connected (RFC 8628). Default:
+	// they can.
+	NoDeviceFlow bool `json:"no_device_flow,omitempty"`
 	// How long a browser stays logged in. Default: 12h.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
 }
@@ -51,6 +57,8 @@ type User struct {
 //			<claim> <values...>
 //		}
 //		users <file>
+//		consent
+//		device_flow off
 //		session_lifetime <duration>
 //	}
 func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
@@ -66,10 +74,12 @@ func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
 		Known: map[string]read{
 			"user":             h.Provider.parseUser,
 			"users":            umaapp.Text(directive, &h.Provider.UsersFile),
+			"consent":          umaapp.Flag(&h.Provider.Consent),
+			"device_flow":      umaapp.Off(directive, &h.Provider.NoDeviceFlow),
 			"session_lifetime": umaapp.Duration(directive, &h.Provider.SessionLifetime),
 		},
-		Order: []string{"user", "users", "session_lifetime"},
-		Later: []string{"consent", "device_flow", "passkeys"},
+		Order: []string{"user", "users", "consent", "device_flow", "session_lifetime"},
+		Later: []string{"passkeys"},
 	}.Read(d)
 }
 
@@ -196,10 +206,15 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	if err != nil {
 		return source{}, err
 	}
+	proofs, err := h.proofs(app)
+	if err != nil {
+		return source{}, err
+	}
 	p, err := op.New(op.Config{
 		Issuer: h.Issuer, Users: users.all, Clients: h.providerClients(), Authenticate: authenticate, Store: app.Store(),
 		IDTokens: tokens, Secrets: secrets, Compare: compare,
-		AccessLifetime: access, SessionLife: session,
+		NoDeviceFlow: h.Provider.NoDeviceFlow, AccessLifetime: access, SessionLife: session,
+		RefreshLifetime: or(h.Lifetime.RefreshToken, defaultRefresh), Proofs: proofs, NoCORS: h.NoCORS,
 		Logins: h.RateLimit.Login.Limiter(10, time.Minute), ClientIP: umaapp.ClientIP,
 		Observe: app.Observe(), Now: time.Now, Log: h.log,
 	})
@@ -207,7 +222,10 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 		return source{}, err
 	}
 	users.set = p.SetUsers
-	return source{resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend, refresh: users.refresh}, nil
+	return source{
+		resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend,
+		consent: p.Consented, refresh: users.refresh,
+	}, nil
 }
 
 func (h *Handler) users() ([]op.User, error) {
@@ -226,7 +244,7 @@ func (h *Handler) providerClients() []op.Client {
 	var clients []op.Client
 	for _, c := range h.clients() {
 		clients = append(clients, op.Client{
-			ID: c.ClientID, Public: c.Public, RedirectURIs: c.RedirectURIs,
+			ID: c.ClientID, Public: c.Public, RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
 			FirstParty: c.FirstParty, Disabled: c.Disabled,
 		})
 	}

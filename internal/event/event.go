@@ -143,9 +143,21 @@ type Discovery struct {
 // Name implements Event.
 func (Discovery) Name() string { return "discovery" }
 
+// Consent: a user of the embedded provider agreed that a target learns something
+// about him through a client, or did not (Outcome), or took that back (Reason).
+type Consent struct {
+	Issuer, ClientID, Target string
+	Person                   Person
+	Outcome                  Outcome
+	Reason                   string
+}
+
+// Name implements Event.
+func (Consent) Name() string { return "consent" }
+
 // Login: a user of the embedded provider logged in, or tried to.
 type Login struct {
-	Issuer, ClientID, Method string // form, challenge
+	Issuer, ClientID, Method string // form, session, challenge, device
 	Person                   Person
 	Outcome                  Outcome
 	Reason                   string

@@ -9,9 +9,14 @@ type Metadata struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
 	// AuthorizationChallengeEndpoint is of draft-ietf-oauth-first-party-apps.
 	AuthorizationChallengeEndpoint string `json:"authorization_challenge_endpoint,omitempty"`
-	TokenEndpoint                  string `json:"token_endpoint,omitempty"`
-	RegistrationEndpoint           string `json:"registration_endpoint,omitempty"`
-	JWKSURI                        string `json:"jwks_uri,omitempty"`
+	// DeviceAuthorizationEndpoint: RFC 8628 §4. EndSessionEndpoint: OpenID Connect
+	// RP-Initiated Logout §2.1.
+	DeviceAuthorizationEndpoint string `json:"device_authorization_endpoint,omitempty"`
+	EndSessionEndpoint          string `json:"end_session_endpoint,omitempty"`
+	TokenEndpoint               string `json:"token_endpoint,omitempty"`
+	UserinfoEndpoint            string `json:"userinfo_endpoint,omitempty"`
+	RegistrationEndpoint        string `json:"registration_endpoint,omitempty"`
+	JWKSURI                     string `json:"jwks_uri,omitempty"`
 
 	PermissionEndpoint           string   `json:"permission_endpoint,omitempty"`
 	ResourceRegistrationEndpoint string   `json:"resource_registration_endpoint,omitempty"`
@@ -20,6 +25,7 @@ type Metadata struct {
 	// RFC 8414 §2, RFC 9701 §7.
 	IntrospectionEndpoint                     string   `json:"introspection_endpoint,omitempty"`
 	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionEndpointAuthSigningAlgs      []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	IntrospectionSigningAlgValuesSupported    []string `json:"introspection_signing_alg_values_supported,omitempty"`
 	RevocationEndpoint                        string   `json:"revocation_endpoint,omitempty"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`

@@ -6,6 +6,7 @@ const (
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693 §2.1
 	GrantClientCredentials = "client_credentials"                              // RFC 6749 §4.4.2
 	GrantRefreshToken      = "refresh_token"                                   // RFC 6749 §6
+	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628 §3.4
 	GrantAuthorizationCode = "authorization_code"                              // RFC 6749 §4.1.3
 )
 

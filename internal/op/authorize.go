@@ -69,12 +69,13 @@ func (p *Provider) ask(w http.ResponseWriter, r *http.Request, client *Client, r
 
 // silent answers prompt=none: no page in any case (OpenID Connect Core §3.1.2.1).
 // The user must have let the client in before, unless it is our own; a client
-// that any program could pretend to be is confirmed each time.
+// that any program could pretend to be is confirmed each time, and so is access
+// that lasts (OpenID Connect Core §11).
 func (p *Provider) silent(w http.ResponseWriter, r *http.Request, client *Client, req *authRequest, s *session) {
 	switch {
 	case s == nil:
 		p.redirectError(w, req, oauth.Errorf(codeLoginRequired, "nobody is logged in"))
-	case !client.assured(req.Redirect), !client.FirstParty && !slices.Contains(s.record.Clients, client.ID):
+	case !client.assured(req.Redirect), !client.FirstParty && (!slices.Contains(s.record.Clients, client.ID) || hasScope(req.Scope, scopeOffline)):
 		p.redirectError(w, req, oauth.Errorf(codeConsentRequired, "the user has to confirm"))
 	default:
 		p.complete(w, r, req, s)
@@ -83,6 +84,10 @@ func (p *Provider) silent(w http.ResponseWriter, r *http.Request, client *Client
 
 // redirectError tells the client by redirect (RFC 6749 §4.1.2.1).
 func (p *Provider) redirectError(w http.ResponseWriter, req *authRequest, e *oauth.Error) {
+	if req.Return != "" { // there is no client
+		p.errorPage(w, http.StatusServiceUnavailable, textFailed)
+		return
+	}
 	v := url.Values{"error": {e.Code}}
 	if e.Description != "" {
 		v.Set("error_description", e.Description)
@@ -90,15 +95,16 @@ func (p *Provider) redirectError(w http.ResponseWriter, req *authRequest, e *oau
 	p.redirect(w, req, v)
 }
 
-// redirect sends the browser back to the client: with state as it came, with
-// iss (RFC 9207 §2), and by 303, so that the form with the password is never
-// sent there (RFC 9700 §4.12).
+// redirect sends the browser back to the client: with state as it came and with
+// iss (RFC 9207 §2); or to the page of ours that the login was for.
 func (p *Provider) redirect(w http.ResponseWriter, req *authRequest, v url.Values) {
+	if req.Return != "" {
+		see(w, req.Return)
+		return
+	}
 	if req.State != "" {
 		v.Set("state", req.State)
 	}
 	v.Set("iss", p.cfg.Issuer)
-	pageHeaders(w.Header(), "")
-	w.Header().Set("Location", withParams(req.Redirect, v))
-	w.WriteHeader(http.StatusSeeOther)
+	see(w, withParams(req.Redirect, v))
 }

@@ -41,7 +41,7 @@ func TestSEC_16_Headers(t *testing.T) {
 		t.Errorf("CSP = %q", csp)
 	}
 	for _, text := range []string{
-		"<strong>app</strong>", "<strong>app.example</strong>", "id.example",
+		"<strong><bdi>app</bdi></strong>", "<strong><bdi>app.example</bdi></strong>", "id.example",
 		`autocomplete="username"`, `autocomplete="current-password"`, `<label for="username">`, `<label for="password">`,
 	} {
 		if !strings.Contains(page.body, text) {

@@ -84,7 +84,7 @@ func (p *Provider) challengeLogin(r *http.Request, client *Client, form oauth.Fo
 		return "", u, err
 	}
 	code, op, err := p.newCode(codeRecord{
-		grant:     grant{Client: client.ID, User: u.name, Scope: scope, AuthTime: p.cfg.Now().Unix()},
+		grant:     u.grants(client.ID, scope, p.cfg.Now().Unix()),
 		Challenge: form.Get("code_challenge"), Nonce: form.Get("nonce"),
 	})
 	if err != nil {

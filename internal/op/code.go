@@ -43,7 +43,7 @@ func (p *Provider) findCode(ctx context.Context, req presented) (*codeRecord, st
 		return nil, doc, p.replayed(ctx, req.code)
 	case err != nil:
 		return nil, doc, p.unavailable("authorization code", err)
-	case !record.fits(req) || p.user(record.User) == nil:
+	case !record.fits(req) || !p.known(record.grant):
 		return nil, doc, p.burn(ctx, doc)
 	}
 	return record, doc, nil
@@ -86,17 +86,10 @@ func (p *Provider) burn(ctx context.Context, doc store.Doc) error {
 	return invalidCode()
 }
 
-// replayed revokes the access tokens that came of a code.
+// replayed ends whatever came of a code: somebody else has it, too.
 func (p *Provider) replayed(ctx context.Context, code string) error {
-	docs, err := p.cfg.Store.List(ctx, p.tenant, kindAccessToken, hashID(code), "", store.MaxOps)
-	if err != nil {
-		return p.unavailable("authorization code", err)
-	}
-	for _, doc := range docs {
-		err := p.commit(ctx, store.Delete(doc.Key, doc.Rev))
-		if err != nil && !errors.Is(err, store.ErrConflict) {
-			return p.unavailable("access token", err)
-		}
+	if err := p.endGrant(ctx, hashID(code), "a code was used again"); err != nil {
+		return err
 	}
 	return invalidCode()
 }

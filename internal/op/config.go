@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
@@ -32,7 +33,10 @@ type Client struct {
 	Public       bool     // it does not authenticate
 	RedirectURIs []string // http loopback URIs without a port match any (RFC 8252 §7.3)
 	FirstParty   bool     // may use the authorization challenge endpoint
-	Disabled     bool
+	// PostLogoutRedirectURIs are where the browser may go after a logout that the
+	// client has begun.
+	PostLogoutRedirectURIs []string
+	Disabled               bool
 }
 
 // Config describes an embedded provider. Authenticate, Store, IDTokens, Secrets,
@@ -51,18 +55,27 @@ type Config struct {
 	Secrets      *jose.Ring // purpose op: 32-byte secrets
 	// Compare is injected: Caddy's own hash types (argon2id, bcrypt) satisfy it.
 	Compare        func(hash, password []byte) (bool, error)
-	AccessLifetime time.Duration  // 10m
-	SessionLife    time.Duration  // 12h
-	Logins         *limit.Limiter // per client IP and per user
-	ClientIP       func(*http.Request) string
-	Observe        event.Observe
-	Now            func() time.Time
-	Log            *zap.Logger
+	NoDeviceFlow   bool          // there is no device flow
+	AccessLifetime time.Duration // 10m
+	// RefreshLifetime is that of all refresh tokens that come of one login: 30 days.
+	RefreshLifetime time.Duration
+	// Proofs remembers DPoP proofs; it is best shared with the token endpoint of the
+	// STS. nil = one of its own.
+	Proofs *dpop.Replays
+	// NoCORS switches cross-origin requests off for userinfo and revocation.
+	NoCORS      bool
+	SessionLife time.Duration  // 12h
+	Logins      *limit.Limiter // per client IP and per user
+	ClientIP    func(*http.Request) string
+	Observe     event.Observe
+	Now         func() time.Time
+	Log         *zap.Logger
 }
 
 // Lifetimes where the configuration says nothing.
 const (
 	defaultAccess  = 10 * time.Minute
+	defaultRefresh = 30 * 24 * time.Hour
 	defaultSession = 12 * time.Hour
 )
 
@@ -71,11 +84,17 @@ func (c *Config) complete() error {
 	if c.Authenticate == nil || c.Store == nil || c.IDTokens == nil || c.Secrets == nil || c.Compare == nil || c.ClientIP == nil || c.Now == nil {
 		return errors.New("op: Authenticate, Store, IDTokens, Secrets, Compare, ClientIP and Now are required")
 	}
-	if c.AccessLifetime < 0 || c.SessionLife < 0 {
+	if c.AccessLifetime < 0 || c.RefreshLifetime < 0 || c.SessionLife < 0 {
 		return errors.New("op: a lifetime is negative")
 	}
 	if c.AccessLifetime == 0 {
 		c.AccessLifetime = defaultAccess
+	}
+	if c.RefreshLifetime == 0 {
+		c.RefreshLifetime = defaultRefresh
+	}
+	if c.Proofs == nil {
+		c.Proofs = dpop.NewReplays(0, c.Now)
 	}
 	if c.SessionLife == 0 {
 		c.SessionLife = defaultSession
@@ -101,7 +120,13 @@ func (p *Provider) setClients(clients []Client) error {
 				return fmt.Errorf("client '%s': redirect_uri '%s' %w", c.ID, uri, err)
 			}
 		}
+		for _, uri := range c.PostLogoutRedirectURIs {
+			if err := checkRedirect(uri); err != nil {
+				return fmt.Errorf("client '%s': post_logout_redirect_uri '%s' %w", c.ID, uri, err)
+			}
+		}
 		c.RedirectURIs = slices.Clone(c.RedirectURIs)
+		c.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
 		p.clients[c.ID] = &c
 	}
 	return nil

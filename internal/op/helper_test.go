@@ -50,6 +50,7 @@ type bench struct {
 	mu       sync.Mutex
 	now      time.Time
 	events   []event.Login
+	consents []event.Consent
 	compared []string // hashes
 	ip       string
 }
@@ -180,7 +181,12 @@ func (b *bench) compare(hash, pass []byte) (bool, error) {
 func (b *bench) observe(_ context.Context, e event.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.events = append(b.events, e.(event.Login))
+	switch e := e.(type) {
+	case event.Login:
+		b.events = append(b.events, e)
+	case event.Consent:
+		b.consents = append(b.consents, e)
+	}
 }
 
 // outcomes gives the outcomes since the last call.

@@ -1,10 +1,16 @@
 // Package op is the embedded OpenID provider: users from the configuration,
-// authorization code with enforced PKCE and a login page, and the authorization
-// challenge endpoint for first-party clients.
+// authorization code with enforced PKCE and a login page, the device flow, and the
+// authorization challenge endpoint for first-party clients.
 //
-// It knows one grant and makes opaque access tokens, which only the security
-// token service in the same process reads (Resolve). There is no userinfo, no
-// introspection, no refresh token and no dynamic registration.
+// Its pages work without scripts. Each form carries what it is about in a sealed
+// box: that of the login page opens in one browser (login.go), those of the other
+// pages in one session (form.go). So nobody can forge a form, and asking alone
+// stores nothing but a device that waits, of which there is a bounded number.
+//
+// Access tokens are opaque: the security token service in the same process reads
+// them (Resolve), others ask at userinfo or introspection. All that comes of one
+// code is one grant in the store; while it stands there its tokens count, at every
+// node. There is no dynamic registration.
 package op
 
 import (
@@ -20,15 +26,17 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
-// Provider serves {issuer}/sts/authorize, {issuer}/sts/login and
-// {issuer}/sts/challenge, and, as the STS's `Other`, the authorization_code
-// grant at {issuer}/sts/token. It is safe for concurrent use.
+// Provider serves its endpoints below {issuer}/sts/ and, as the STS's `Other`,
+// every grant but the exchange at {issuer}/sts/token. It is safe for concurrent
+// use.
 type Provider struct {
 	cfg       Config
 	issuerURL *url.URL
@@ -39,6 +47,9 @@ type Provider struct {
 	comparing chan struct{} // a place for each password comparison
 	seed      maphash.Seed
 	places    places
+	strangers *limit.Limiter // per user, for places where he has not logged in before
+	devices   *devices
+	proofs    *dpop.Verifier
 	routes    map[string]http.HandlerFunc
 }
 
@@ -57,6 +68,9 @@ func New(cfg Config) (*Provider, error) {
 		box: seal.NewBox(cfg.Secrets), seed: maphash.MakeSeed(),
 		comparing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
+	if p.proofs, err = dpop.New(dpop.Config{Replays: cfg.Proofs, Now: cfg.Now}); err != nil {
+		return nil, err
+	}
 	if err := p.SetUsers(cfg.Users); err != nil {
 		return nil, err
 	}
@@ -68,6 +82,19 @@ func New(cfg Config) (*Provider, error) {
 		p.path("login"):     p.login,
 		p.path("challenge"): p.challenge,
 		p.path("style.css"): p.style,
+		p.path("consent"):   p.consent,
+		p.path("account"):   p.account,
+		p.path("logout"):    p.logout,
+
+		p.path("userinfo"):   p.userinfo,
+		p.path("introspect"): p.introspect,
+		p.path("revoke"):     p.revoke,
+	}
+	p.strangers = newStrangers(cfg.Now)
+	if !cfg.NoDeviceFlow {
+		p.devices = newDevices(cfg.Now)
+		p.routes[p.path("device_authorization")] = p.deviceAuthorization
+		p.routes[p.path("device")] = p.device
 	}
 	return p, nil
 }

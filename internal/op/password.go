@@ -47,17 +47,20 @@ func wrongPassword() *oauth.Error {
 }
 
 // mayTry counts the attempt for the source and, unless the user has logged in
-// from there before, for the name, be it a user or not (CONFORMANCE SEC-18). The
-// name is hashed because it may be long.
+// from there or in this browser before, for the name, be it a user or not
+// (CONFORMANCE SEC-18). The name is hashed because it may be long.
 func (p *Provider) mayTry(r *http.Request, name string) (time.Duration, bool) {
 	source := p.source(r)
 	if ok, wait := p.cfg.Logins.Allow("ip " + source); !ok {
 		return wait, false
 	}
-	if p.places.has(source, name) {
+	if p.cfg.Logins == nil || p.places.has(source, name) || p.knows(r, name) {
 		return 0, true
 	}
-	ok, wait := p.cfg.Logins.Allow("user " + hashID(name))
+	if ok, wait := p.cfg.Logins.Allow("user " + hashID(name)); !ok {
+		return wait, false
+	}
+	ok, wait := p.strangers.Allow(hashID(name))
 	return wait, ok
 }
 

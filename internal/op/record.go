@@ -18,7 +18,10 @@ const (
 	kindAuthRequest = "auth_request" // an authorization request that was answered
 	kindCode        = "code"
 	kindAccessToken = "access_token"
+	kindGrant       = "grant" // what came of one code; its id is the hash of the code
 	kindSession     = "session"
+	kindDevice      = "device"  // a device that waits; its id is a slot
+	kindConsent     = "consent" // its id is a hash of user, client and target
 )
 
 const currentVersion = 1
@@ -46,10 +49,29 @@ type codeRecord struct {
 	Nonce     string `json:"nonce,omitempty"`
 }
 
-// tokenRecord is what an access token stands for.
+// tokenRecord is what an access token stands for, within its grant.
 type tokenRecord struct {
 	version
+	Grant  string `json:"grant"`           // its id
+	Scope  string `json:"scope,omitempty"` // that of the grant, or less
+	JKT    string `json:"jkt,omitempty"`   // the key that it is bound to
+	Issued int64  `json:"iat"`
+}
+
+// grantRecord is what came of one code or device code. Its tokens count as long
+// as it is there, so whatever ends it ends them all at once, at every node.
+type grantRecord struct {
+	version
 	grant
+	Refresh *refreshState `json:"refresh,omitempty"`
+}
+
+// refreshState says which refresh token of a grant is good.
+type refreshState struct {
+	Current string `json:"current"`       // its hash
+	JKT     string `json:"jkt,omitempty"` // the key that a public client has shown
+	Issued  int64  `json:"iat"`
+	Ends    int64  `json:"ends"` // of the last one in the family
 }
 
 // grant says who allowed what to which client.
@@ -58,6 +80,9 @@ type grant struct {
 	User     string `json:"user"` // the address in lower case
 	Scope    string `json:"scope,omitempty"`
 	AuthTime int64  `json:"auth_time"`
+	// Password is the mark of the password that the user had then: a new one ends
+	// what he has granted (passwordMark).
+	Password string `json:"password"`
 }
 
 // sessionRecord is a browser in which a user has logged in.
@@ -99,26 +124,40 @@ func (p *Provider) key(kind, secret string) store.Key {
 
 // doc makes the document of a secret.
 func (p *Provider) doc(kind, secret, index string, expires time.Time, record any) (store.Doc, error) {
+	return document(p.key(kind, secret), index, expires, record)
+}
+
+func document(key store.Key, index string, expires time.Time, record any) (store.Doc, error) {
 	body, err := json.Marshal(record)
-	return store.Doc{Key: p.key(kind, secret), Index: index, Expires: expires, Body: body}, err
+	return store.Doc{Key: key, Index: index, Expires: expires, Body: body}, err
 }
 
 // load reads the document of a secret; store.ErrNotFound if there is none.
 func (p *Provider) load(ctx context.Context, kind, secret string, record interface{ number() int }) (store.Doc, error) {
-	doc, err := p.cfg.Store.Get(ctx, p.key(kind, secret))
+	return p.read(ctx, p.key(kind, secret), record)
+}
+
+// read reads a document; store.ErrNotFound if there is none.
+func (p *Provider) read(ctx context.Context, key store.Key, record interface{ number() int }) (store.Doc, error) {
+	doc, err := p.cfg.Store.Get(ctx, key)
 	if err != nil {
 		return store.Doc{}, err
 	}
+	return doc, p.decode(doc, record)
+}
+
+// decode gives the record of a document; store.ErrNotFound if it has expired.
+func (p *Provider) decode(doc store.Doc, record interface{ number() int }) error {
 	if !doc.Expires.IsZero() && !p.cfg.Now().Before(doc.Expires) {
-		return store.Doc{}, store.ErrNotFound
+		return store.ErrNotFound
 	}
 	if err := oauth.DecodeObject(doc.Body, record); err != nil {
-		return store.Doc{}, err
+		return err
 	}
 	if record.number() != currentVersion {
-		return store.Doc{}, errVersion
+		return errVersion
 	}
-	return doc, nil
+	return nil
 }
 
 // commit writes. What a request has decided is recorded even if its client goes

@@ -1,10 +1,8 @@
 package op
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -30,7 +28,7 @@ const (
 )
 
 // scopes that are understood; others are ignored (OpenID Connect Core §3.1.2.1).
-var scopes = []string{"openid", "email", "profile"}
+var scopes = []string{scopeOpenID, "email", "profile", "groups", scopeOffline}
 
 // authRequest is a valid authorization request. It is kept in the login page, in
 // a sealed box: nobody can make us store something by asking alone.
@@ -45,7 +43,11 @@ type authRequest struct {
 	Prompt    []string `json:"prompt,omitempty"`
 	MaxAge    int64    `json:"max_age"` // -1 = not asked for
 	Hint      string   `json:"hint,omitempty"`
-	Expires   int64    `json:"exp"`
+	// Return is the page of our own that is opened after the login; then there is
+	// no client, and Purpose says what the login is for.
+	Return  string `json:"return,omitempty"`
+	Purpose string `json:"purpose,omitempty"`
+	Expires int64  `json:"exp"`
 }
 
 // parseRequest reads what may be wrong and still be told to the client by
@@ -141,42 +143,44 @@ func (p *Provider) pageData(browser string) []string {
 
 // sealRequest makes the text that the page carries.
 func (p *Provider) sealRequest(ctx context.Context, req *authRequest, browser string) (string, error) {
-	var plain bytes.Buffer
-	enc := json.NewEncoder(&plain)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(req); err != nil {
-		return "", err
-	}
-	return p.box.Seal(ctx, plain.Bytes(), p.pageData(browser)...)
+	return p.sealJSON(ctx, req, p.pageData(browser)...)
 }
 
-// openRequest reads it back; nil if it is none of ours, of another browser, too
-// old, or for a client that is gone.
-func (p *Provider) openRequest(ctx context.Context, text, browser string) *authRequest {
-	plain, err := p.box.Open(ctx, text, p.pageData(browser)...)
-	if err != nil {
-		return nil
+// openRequest reads it back; nil if it is none of ours, of another browser, or
+// for a client that is gone. fresh tells whether the page may still be used; if
+// not, the request can be made again.
+func (p *Provider) openRequest(ctx context.Context, text, browser string) (req *authRequest, fresh bool) {
+	req = new(authRequest)
+	if err := p.openJSON(ctx, text, req, p.pageData(browser)...); err != nil {
+		return nil, false
 	}
-	req := new(authRequest)
-	if err := oauth.DecodeObject(plain, req); err != nil || p.cfg.Now().Unix() >= req.Expires {
-		return nil
+	if c, ok := p.client(req.Client); req.Return == "" && (!ok || !c.accepts(req.Redirect)) {
+		return nil, false
 	}
-	if c, ok := p.client(req.Client); !ok || !c.accepts(req.Redirect) {
-		return nil
+	return req, p.cfg.Now().Unix() < req.Expires
+}
+
+// restart is where the same request begins anew.
+func (p *Provider) restart(req *authRequest) string {
+	if req.Return != "" {
+		return req.Return
 	}
-	return req
+	return p.path("authorize") + "?" + req.again(strings.Join(req.Prompt, " "))
 }
 
 // again is the same request with another prompt, as a query.
 func (req *authRequest) again(prompt string) string {
 	v := url.Values{
 		"response_type": {"code"}, "client_id": {req.Client}, "redirect_uri": {req.Redirect},
-		"code_challenge": {req.Challenge}, "code_challenge_method": {"S256"}, "prompt": {prompt},
+		"code_challenge": {req.Challenge}, "code_challenge_method": {"S256"},
 	}
-	for name, value := range map[string]string{"state": req.State, "scope": req.Scope, "nonce": req.Nonce} {
+	for name, value := range map[string]string{"prompt": prompt, "state": req.State, "scope": req.Scope, "nonce": req.Nonce} {
 		if value != "" {
 			v.Set(name, value)
 		}
+	}
+	if req.MaxAge >= 0 {
+		v.Set("max_age", strconv.FormatInt(req.MaxAge, 10))
 	}
 	return v.Encode()
 }

@@ -43,6 +43,13 @@ func (p *Provider) setCookie(w http.ResponseWriter, what, value string, life tim
 	})
 }
 
+// dropCookie removes a cookie from the browser.
+func (p *Provider) dropCookie(w http.ResponseWriter, what string) {
+	http.SetCookie(w, &http.Cookie{
+		Name: p.cookieName(what), Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
 // cookie gives a secret out of a cookie, "" when there is none.
 func (p *Provider) cookie(r *http.Request, what string) string {
 	c, err := r.Cookie(p.cookieName(what))
@@ -51,6 +58,9 @@ func (p *Provider) cookie(r *http.Request, what string) string {
 	}
 	return c.Value
 }
+
+// browserLife is how long a browser is told from others.
+const browserLife = 24 * time.Hour
 
 // session finds the session of the browser; nil when there is none.
 func (p *Provider) session(r *http.Request) (*session, error) {
@@ -84,19 +94,21 @@ func (p *Provider) begin(u *user) *session {
 // save gives the ops that record that the user let the client in, and the id of
 // a new session.
 func (p *Provider) save(ctx context.Context, s *session, client, old string) (ops []store.Op, id string, err error) {
-	known := slices.Contains(s.record.Clients, client)
+	known := client == "" || slices.Contains(s.record.Clients, client)
 	if s.id != "" && known {
 		return nil, "", nil
 	}
 	record := s.record
-	record.Clients = append(slices.Clone(record.Clients), client)
+	if !known {
+		record.Clients = append(slices.Clone(record.Clients), client)
+	}
 	if s.id != "" {
-		doc, err := p.doc(kindSession, s.id, "", s.doc.Expires, record)
+		doc, err := p.doc(kindSession, s.id, s.user.name, s.doc.Expires, record)
 		doc.Rev = s.doc.Rev
 		return []store.Op{store.Swap(doc)}, "", err
 	}
 	id = secret()
-	doc, err := p.doc(kindSession, id, "", p.cfg.Now().Add(p.cfg.SessionLife), record)
+	doc, err := p.doc(kindSession, id, s.user.name, p.cfg.Now().Add(p.cfg.SessionLife), record)
 	if err != nil {
 		return nil, "", err
 	}

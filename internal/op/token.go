@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
@@ -13,14 +12,21 @@ import (
 // tokenRequest is a token request of a client that was authenticated.
 type tokenRequest struct {
 	client string
+	public bool   // the client has no credentials
+	jkt    string // the thumbprint of the key that a DPoP proof shows; "" = no proof
 	form   oauth.Form
 }
 
 // grantTypes are those of the token endpoint.
 func (p *Provider) grantTypes() map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error) {
-	return map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error){
+	grants := map[string]func(context.Context, tokenRequest) (*oauth.TokenResponse, error){
 		oauth.GrantAuthorizationCode: p.redeem,
+		oauth.GrantRefreshToken:      p.refresh,
 	}
+	if !p.cfg.NoDeviceFlow {
+		grants[oauth.GrantDeviceCode] = p.redeemDevice
+	}
+	return grants
 }
 
 // token is the token endpoint (RFC 6749 §3.2). The STS owns the path; every grant
@@ -53,12 +59,17 @@ func (p *Provider) answer(r *http.Request) (*oauth.TokenResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	return grant(r.Context(), tokenRequest{client: client.ID, form: form})
+	// Before the code or the refresh token is looked at: a bad proof spends nothing.
+	jkt, err := p.provenKey(r, client)
+	if err != nil {
+		return nil, err
+	}
+	return grant(r.Context(), tokenRequest{client: client.ID, public: client.Public, jkt: jkt, form: form})
 }
 
 // redeem is the authorization_code grant (RFC 6749 §4.1.3). The tokens are made
-// first; then, in one commit, the code is spent and the access token recorded: of
-// two who present one code, one gets an answer.
+// first; then, in one commit, the code is spent and they are recorded: of two who
+// present one code, at any node, one gets an answer.
 func (p *Provider) redeem(ctx context.Context, req tokenRequest) (*oauth.TokenResponse, error) {
 	if req.form.Get("code") == "" {
 		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "code is missing")
@@ -71,35 +82,16 @@ func (p *Provider) redeem(ctx context.Context, req tokenRequest) (*oauth.TokenRe
 	if err != nil {
 		return nil, err
 	}
-	answer, ops, err := p.mint(ctx, code.grant, code.Nonce, hashID(shown.code))
+	answer, ops, err := p.mint(ctx, req, code.grant, code.Nonce, hashID(shown.code))
 	if err != nil {
 		return nil, err
 	}
 	err = p.commit(ctx, append(ops, store.Delete(spent.Key, spent.Rev))...)
-	if errors.Is(err, store.ErrConflict) {
+	switch {
+	case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrExists):
 		return nil, p.replayed(ctx, shown.code)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, p.unavailable("access token", err)
 	}
 	return answer, nil
-}
-
-// mint makes the tokens of a grant and the ops that record them. origin is what
-// they come of, as a hash: all of one origin can be revoked together.
-func (p *Provider) mint(ctx context.Context, g grant, nonce, origin string) (*oauth.TokenResponse, []store.Op, error) {
-	idToken, err := p.idToken(ctx, g, nonce)
-	if err != nil {
-		return nil, nil, p.unavailable("ID token", err)
-	}
-	access := secret()
-	doc, err := p.doc(kindAccessToken, access, origin, p.cfg.Now().Add(p.cfg.AccessLifetime),
-		tokenRecord{version{currentVersion}, g})
-	if err != nil {
-		return nil, nil, err
-	}
-	return &oauth.TokenResponse{
-		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(p.cfg.AccessLifetime / time.Second),
-		Scope: g.Scope, IDToken: idToken,
-	}, []store.Op{store.Create(doc)}, nil
 }

@@ -29,6 +29,9 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 	case event.Exchange:
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "issued_to", e.IssuedTo, "target", e.Target, "ticket_challenge", e.TicketChallenge, "outcome", string(e.Outcome), "reason", e.Reason)
 		a.addPerson(ctx, &l, "sts", e.Issuer, e.Person)
+	case event.Consent:
+		l.add("issuer", e.Issuer, "client_id", e.ClientID, "target", e.Target, "outcome", string(e.Outcome), "reason", e.Reason)
+		a.addPerson(ctx, &l, "sts", e.Issuer, e.Person)
 	case event.Login:
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "method", e.Method, "outcome", string(e.Outcome), "reason", e.Reason)
 		a.addPerson(ctx, &l, "sts", e.Issuer, e.Person)

@@ -74,6 +74,9 @@ func describe(e event.Event) (line, bool) {
 	case event.Discovery:
 		l.outcome(e.Outcome)
 		l.add("domain", e.Domain, "iss", e.IssuerFound, "evidence", e.Evidence, "reason", e.Reason)
+	case event.Consent:
+		l.outcome(e.Outcome)
+		l.add("issuer", e.Issuer, "client_id", e.ClientID, "target", e.Target, "reason", e.Reason)
 	case event.Login:
 		l.outcome(e.Outcome)
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "method", e.Method, "reason", e.Reason)

@@ -28,6 +28,8 @@ type LoginConfig struct {
 	Network    Network
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+	// Wait waits between two questions of DeviceLogin. Default: a timer.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 const nameLogin = "the login"
@@ -70,6 +72,9 @@ func newLogin(cfg LoginConfig) (*login, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Wait == nil {
+		cfg.Wait = sleep
 	}
 	if cfg.Scope == "" {
 		cfg.Scope = "openid email profile"

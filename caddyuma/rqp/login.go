@@ -99,7 +99,7 @@ func (l *login) endpoints(ctx context.Context) error {
 		return err
 	}
 	if doc.AuthorizationChallengeEndpoint == "" {
-		return untrusted("--access-token @file with a token that you got from it in another way",
+		return untrusted("caddy uma login --user "+plain(l.cfg.User, 200)+", or --access-token @file with a token that you got from it in another way",
 			"%s takes no passwords of programs", plain(l.cfg.Issuer, 200))
 	}
 	if l.challengeURL, err = endpoint(doc, "authorization_challenge_endpoint", doc.AuthorizationChallengeEndpoint); err != nil {

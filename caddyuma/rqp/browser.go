@@ -43,7 +43,7 @@ func (l *login) browser(ctx context.Context, show func(string)) (*Session, error
 	if err != nil {
 		return nil, err
 	}
-	defer back.close()
+	defer back.close() //nolint:contextcheck // the page is sent even if the login was given up
 	nonce := rand.Text()
 	page.RawQuery = l.authorization(page.Query(), doc, back, nonce).Encode()
 	show(page.String())
@@ -121,6 +121,7 @@ func (b *loopback) wait(ctx context.Context) (string, error) {
 	}
 }
 
+//nolint:gochecknoglobals // a constant, parsed
 var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>caddy uma</title><p>{{.}}</p></html>
 `))
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,9 +42,7 @@ func (w *world) provider(claims map[string]any, nonce *string, errs ...string) r
 		if *nonce != "" {
 			body["nonce"] = *nonce
 		}
-		for name, value := range claims {
-			body[name] = value
-		}
+		maps.Copy(body, claims)
 		oauth.WriteJSON(rw, 200, map[string]any{"access_token": "at", "token_type": "Bearer", "expires_in": 300, "refresh_token": "rt", "id_token": key.Sign(nil, body)})
 	})
 	return rqp.LoginConfig{Issuer: sts, User: "bob@bob.example", Network: w.network}

@@ -230,7 +230,8 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	}
 	users.set = p.SetUsers
 	return source{
-		resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend, consent: p.Consented, refresh: users.refresh,
+		resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend,
+		consent: p.Consented, refresh: users.refresh,
 	}, nil
 }
 

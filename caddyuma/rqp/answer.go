@@ -115,6 +115,7 @@ type refusal struct {
 	DecisionID     string           `json:"decision_id"`
 	Ticket         string           `json:"ticket"`
 	RedirectUser   string           `json:"redirect_user"`
+	ConsentURI     string           `json:"consent_uri"`
 	RequiredClaims []requiredClaims `json:"required_claims"`
 }
 

@@ -37,6 +37,9 @@ type StepError struct {
 	Description string
 	// DecisionID finds the decision in the log of the authorization server.
 	DecisionID string
+	// ConsentURI is where the user can agree to what his provider refused with
+	// consent_required: an https URL at the origin of the provider.
+	ConsentURI string
 	// Hint is what to try.
 	Hint string
 	// Err is the cause, if it is an error of this program.

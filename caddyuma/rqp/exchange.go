@@ -71,7 +71,8 @@ func noIdentity() *StepError {
 // claimsToken reads the answer of the STS (RFC 8693 §2.2.1).
 func claimsToken(a *answer) (string, error) {
 	if a.status != http.StatusOK {
-		e, _ := a.refused()
+		e, r := a.refused()
+		e.ConsentURI = consentURI(a, e, r)
 		e.Hint = hintOfSTS(e)
 		return "", e
 	}
@@ -85,8 +86,24 @@ func claimsToken(a *answer) (string, error) {
 	return t.AccessToken, nil
 }
 
+// consentURI is where the user can agree. The provider speaks for its own origin
+// only: elsewhere the page could be anybody's.
+func consentURI(a *answer, e *StepError, r refusal) string {
+	u, err := url.Parse(r.ConsentURI)
+	if e.Code != oauth.CodeConsentRequired || err != nil || u.Scheme != "https" || u.User != nil ||
+		!oauth.SameOrigin(u, a.from) || len(r.ConsentURI) > maxTicket || plain(r.ConsentURI, maxTicket) != r.ConsentURI {
+		return ""
+	}
+	return r.ConsentURI
+}
+
 func hintOfSTS(e *StepError) string {
 	switch e.Code {
+	case oauth.CodeConsentRequired:
+		if e.ConsentURI != "" {
+			return "opening " + e.ConsentURI + " to agree, then the request again"
+		}
+		return "agreeing at your provider, then the request again"
 	case oauth.CodeInvalidTarget:
 		return "asking the provider to list this resource among its targets"
 	case oauth.CodeInvalidClient, oauth.CodeUnauthorizedClient:

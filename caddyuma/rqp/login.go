@@ -28,6 +28,8 @@ type LoginConfig struct {
 	Network    Network
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+	// Wait waits between two questions of DeviceLogin. Default: a timer.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 const nameLogin = "the login"
@@ -71,6 +73,9 @@ func newLogin(cfg LoginConfig) (*login, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Wait == nil {
+		cfg.Wait = sleep
+	}
 	if cfg.Scope == "" {
 		cfg.Scope = "openid email profile"
 	}
@@ -94,7 +99,7 @@ func (l *login) endpoints(ctx context.Context) error {
 		return err
 	}
 	if doc.AuthorizationChallengeEndpoint == "" {
-		return untrusted("--access-token @file with a token that you got from it in another way",
+		return untrusted("caddy uma login --user "+plain(l.cfg.User, 200)+", or --access-token @file with a token that you got from it in another way",
 			"%s takes no passwords of programs", plain(l.cfg.Issuer, 200))
 	}
 	if l.challengeURL, err = endpoint(doc, "authorization_challenge_endpoint", doc.AuthorizationChallengeEndpoint); err != nil {

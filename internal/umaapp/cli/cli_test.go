@@ -31,6 +31,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	w := &world{hits: map[string]int{}}
 	op := fakeop.New(t, fakeop.Config{})
 	s := httptest.NewUnstartedServer(w)
@@ -94,6 +95,14 @@ func (w *world) challenge(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *world) sts(rw http.ResponseWriter, r *http.Request) {
+	if old := r.PostFormValue("refresh_token"); old != "" {
+		if old != "rt-1" { // a family is used up by the second use
+			oauth.WriteError(rw, oauth.Errorf(oauth.CodeInvalidGrant, "used"))
+			return
+		}
+		oauth.WriteJSON(rw, 200, oauth.TokenResponse{AccessToken: "at-of-bob", TokenType: "Bearer", ExpiresIn: 300, RefreshToken: "rt-2"})
+		return
+	}
 	if code := r.PostFormValue("code"); code != "" {
 		oauth.WriteJSON(rw, 200, oauth.TokenResponse{AccessToken: "at-of-" + strings.SplitN(code, "@", 2)[0], TokenType: "Bearer", ExpiresIn: 60})
 		return

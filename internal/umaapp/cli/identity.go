@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -85,12 +86,27 @@ func (g *getOptions) once(cmd *cobra.Command, login rqp.LoginConfig) func(contex
 			return token, nil
 		}
 		var err error
+		if token, err = g.stored(ctx, login); err == nil || !errors.Is(err, errNoSession) {
+			return token, err
+		}
 		if login.Password, err = g.password(cmd, login.Issuer); err != nil {
 			return "", err
 		}
 		token, _, err = rqp.PasswordLogin(ctx, login)
 		return token, err
 	}
+}
+
+// stored uses a login of before, unless a password is given.
+func (g *getOptions) stored(ctx context.Context, login rqp.LoginConfig) (string, error) {
+	if g.passwordFile != "" {
+		return "", errNoSession
+	}
+	store, err := newSessions()
+	if err != nil {
+		return "", errNoSession
+	}
+	return store.token(ctx, login)
 }
 
 func (g *getOptions) password(cmd *cobra.Command, issuer string) (string, error) {

@@ -81,6 +81,7 @@ type jsonError struct {
 	Code        string `json:"code,omitempty"`
 	Description string `json:"description,omitempty"`
 	DecisionID  string `json:"decision_id,omitempty"`
+	ConsentURI  string `json:"consent_uri,omitempty"`
 	Hint        string `json:"hint,omitempty"`
 	Message     string `json:"message"`
 }
@@ -131,7 +132,7 @@ func (r *jsonReport) fail(err error) {
 	if e, ok := errors.AsType[*rqp.StepError](err); ok {
 		r.Error = &jsonError{
 			Step: e.Step, Who: e.Who, Status: e.Status, Code: e.Code, Description: e.Description,
-			DecisionID: e.DecisionID, Hint: e.Hint, Message: err.Error(),
+			DecisionID: e.DecisionID, ConsentURI: e.ConsentURI, Hint: e.Hint, Message: err.Error(),
 		}
 	}
 }

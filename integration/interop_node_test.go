@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -173,9 +174,7 @@ func (w *world) opens(t *testing.T, token string) {
 func (w *world) service(op string, client oidcClient, extra map[string]string) answer {
 	w.t.Helper()
 	form := map[string]string{"grant_type": "client_credentials", "client_id": client.ID, "client_secret": client.Secret, "scope": "read"}
-	for name, value := range extra {
-		form[name] = value
-	}
+	maps.Copy(form, extra)
 	return w.unseen(op+"/token", form)
 }
 

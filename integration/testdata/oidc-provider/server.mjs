@@ -66,7 +66,15 @@ lines.once('line', (first) => {
   const settings = JSON.parse(first);
   keys = [newKey()];
   handle = make(settings);
-  const server = createServer((req, res) => handle(req, res));
+  const mount = new URL(settings.issuer).pathname.replace(/\/$/, '');
+  const server = createServer((req, res) => {
+    if (mount) {
+      if (!req.url.startsWith(`${mount}/`)) return res.writeHead(404).end();
+      req.originalUrl = req.url; // as a framework does that mounts it
+      req.url = req.url.slice(mount.length);
+    }
+    return handle(req, res);
+  });
   server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));
   lines.on('line', (line) => {
     if (line === 'rotate') keys = [newKey(), ...keys];

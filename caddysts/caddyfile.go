@@ -29,6 +29,8 @@ type read = func(*caddyfile.Dispenser) error
 //				<claim> <values...>
 //			}
 //			users            <file>
+//			consent
+//			device_flow      off
 //			session_lifetime <duration>
 //		}
 //		client <client_id> [public|<client_secret>] {
@@ -38,6 +40,7 @@ type read = func(*caddyfile.Dispenser) error
 //			tls_client_auth <subject_dn>
 //			self_signed_tls_client_auth
 //			redirect_uri    <uris...>
+//			post_logout_redirect_uri <uris...>
 //			first_party
 //			target          <uri_prefix|name...>
 //			dpop_bound

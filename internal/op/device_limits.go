@@ -16,12 +16,10 @@ const (
 	codesPerUser     = 10
 )
 
-// How often a device may ask, and how much longer it waits after each time that
-// it asked too early (RFC 8628 §3.5).
+// How often a device may ask (RFC 8628 §3.5).
 const (
 	pollInterval = 5 * time.Second
 	pollSlack    = time.Second // the way of the request takes its time
-	maxInterval  = time.Minute
 	maxPolls     = 10_000
 )
 
@@ -31,13 +29,7 @@ type devices struct {
 	sources, clients, guesses *limit.Limiter
 
 	mu    sync.Mutex
-	polls map[string]pace
-}
-
-// pace is how a device may ask.
-type pace struct {
-	next     time.Time
-	interval time.Duration
+	polls map[string]time.Time // when a device may ask again
 }
 
 func newDevices(now func() time.Time) *devices {
@@ -45,28 +37,23 @@ func newDevices(now func() time.Time) *devices {
 		sources: limit.New(devicesPerSource, deviceLife, 100_000, now),
 		clients: limit.New(devicesPerClient, deviceLife, 10_000, now),
 		guesses: limit.New(codesPerUser, deviceLife, 100_000, now),
-		polls:   make(map[string]pace),
+		polls:   make(map[string]time.Time),
 	}
 }
 
-// tooFast tells whether a device asks too early, and makes its interval longer
-// then. Only codes of ours come here; when there are very many the table starts
-// anew.
+// tooFast tells whether a device asks too early. Asking too early changes nothing:
+// whoever is a little hasty each time would never get an answer otherwise, and who
+// is very hasty gets one in five seconds, too. Only codes of ours come here; when
+// there are very many the table starts anew.
 func (d *devices) tooFast(code string, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.polls) >= maxPolls {
 		clear(d.polls)
 	}
-	at, known := d.polls[code]
-	if !known {
-		at.interval = pollInterval
+	if next, known := d.polls[code]; known && now.Before(next) {
+		return true
 	}
-	early := known && now.Before(at.next)
-	if early {
-		at.interval = min(at.interval+pollInterval, maxInterval)
-	}
-	at.next = now.Add(at.interval - pollSlack)
-	d.polls[code] = at
-	return early
+	d.polls[code] = now.Add(pollInterval - pollSlack)
+	return false
 }

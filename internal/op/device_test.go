@@ -180,10 +180,11 @@ func TestDevice_SlowDown(t *testing.T) {
 		want  string
 	}{
 		{0, "authorization_pending"},
-		{3 * time.Second, "slow_down"},              // now 10 s
-		{5 * time.Second, "slow_down"},              // now 15 s
-		{14 * time.Second, "authorization_pending"}, // a second for the way
-		{13 * time.Second, "slow_down"},
+		{3 * time.Second, "slow_down"},
+		{time.Second, "authorization_pending"}, // a second for the way; the one between does not count
+		{3 * time.Second, "slow_down"},
+		{500 * time.Millisecond, "slow_down"},
+		{500 * time.Millisecond, "authorization_pending"},
 		{20 * time.Second, "authorization_pending"},
 	} {
 		b.pass(c.after)

@@ -159,7 +159,7 @@ func (b *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (b *loopback) read(query url.Values) (string, error) {
 	issuer, _ := url.Parse(b.issuer)
 	switch {
-	case query.Has("iss") && query.Get("iss") != b.issuer, !query.Has("iss") && b.needIss:
+	case len(query["iss"]) > 1, query.Has("iss") && query.Get("iss") != b.issuer, !query.Has("iss") && b.needIss:
 		return "", untrusted("", "the answer in the browser is not of %s", plain(b.issuer, 200))
 	case query.Get("error") != "":
 		return "", &StepError{Name: nameLogin, Who: issuer.Host, Code: plain(query.Get("error"), 60), Description: plain(query.Get("error_description"), 300)}

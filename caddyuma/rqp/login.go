@@ -21,6 +21,9 @@ type LoginConfig struct {
 	// ClientID must be a first-party client there. Default: caddy-uma.
 	ClientID, ClientSecret string
 	User, Password         string
+	// Ask gives the password instead, when it is clear that the provider takes one:
+	// nobody should type it for nothing.
+	Ask func(ctx context.Context) (string, error)
 	// Scope defaults to "openid email profile".
 	Scope string
 	// HTTPClient and Network are as in Config.
@@ -44,6 +47,11 @@ func PasswordLogin(ctx context.Context, cfg LoginConfig) (token string, expires 
 	defer l.net.done()
 	if err := l.endpoints(ctx); err != nil {
 		return "", time.Time{}, at(0, nameLogin, err)
+	}
+	if l.cfg.Password == "" && l.cfg.Ask != nil {
+		if l.cfg.Password, err = l.cfg.Ask(ctx); err != nil {
+			return "", time.Time{}, at(0, nameLogin, &StepError{Code: CodeNoIdentity, Err: err})
+		}
 	}
 	code, err := l.code(ctx)
 	if err != nil {

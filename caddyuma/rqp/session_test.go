@@ -58,6 +58,7 @@ func TestOA_28_BrowserLogin(t *testing.T) {
 		"good":             {nil, sts, ""},
 		"iss of another":   {nil, evil, "not of " + sts},
 		"iss missing":      {nil, "", "not of " + sts},
+		"iss twice":        {nil, sts + "&iss=" + sts, "not of " + sts},
 		"somebody else":    {map[string]any{"email": "eve@bob.example"}, sts, "somebody else"},
 		"another client":   {map[string]any{"aud": "other"}, sts, "another client"},
 		"another issuer":   {map[string]any{"iss": evil}, sts, "another issuer"},
@@ -82,7 +83,7 @@ func TestOA_28_BrowserLogin(t *testing.T) {
 				}
 				back.Set("state", q.Get("state"))
 				if tc.iss != "" {
-					back.Set("iss", tc.iss)
+					back["iss"] = strings.Split(tc.iss, "&iss=")
 				}
 				visit(t, q.Get("redirect_uri")+"?"+back.Encode())
 			})
@@ -153,5 +154,35 @@ func TestConsentRequired(t *testing.T) {
 		if !ok || e.Step != 4 || e.ConsentURI != want {
 			t.Errorf("%s: %+v", uri, err)
 		}
+	}
+}
+
+// TestPasswordLogin_Ask: nobody types a password for a provider that takes none.
+func TestPasswordLogin_Ask(t *testing.T) {
+	w, nonce := newWorld(t), ""
+	cfg := w.provider(nil, &nonce)
+	cfg.Ask = func(context.Context) (string, error) {
+		t.Error("the password was asked for")
+		return "", nil
+	}
+	if _, _, err := rqp.PasswordLogin(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "takes no passwords") {
+		t.Fatal(err)
+	}
+	w.doc(sts, "openid-configuration", map[string]any{
+		"issuer": sts, "token_endpoint": sts + "/tok", "authorization_challenge_endpoint": sts + "/challenge",
+	})
+	w.on(sts+"/challenge", func(rw http.ResponseWriter, r *http.Request) {
+		if r.FormValue("password") != "secret of bob" {
+			t.Errorf("password %q", r.FormValue("password"))
+		}
+		oauth.WriteJSON(rw, 200, map[string]string{"authorization_code": "c"})
+	})
+	cfg.Ask = func(context.Context) (string, error) { return "secret of bob", nil }
+	if token, _, err := rqp.PasswordLogin(t.Context(), cfg); err != nil || token != "at" {
+		t.Fatalf("%q, %v", token, err)
+	}
+	cfg.Ask = func(context.Context) (string, error) { return "", errors.New("no terminal") }
+	if _, _, err := rqp.PasswordLogin(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no terminal") {
+		t.Fatal(err)
 	}
 }

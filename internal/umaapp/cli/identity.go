@@ -89,9 +89,7 @@ func (g *getOptions) once(cmd *cobra.Command, login rqp.LoginConfig) func(contex
 		if token, err = g.stored(ctx, login); err == nil || !errors.Is(err, errNoSession) {
 			return token, err
 		}
-		if login.Password, err = g.password(cmd, login.Issuer); err != nil {
-			return "", err
-		}
+		login.Ask = func(context.Context) (string, error) { return g.password(cmd, login.Issuer) }
 		token, _, err = rqp.PasswordLogin(ctx, login)
 		return token, err
 	}

@@ -76,7 +76,7 @@ type terminal struct{}
 func (*terminal) password(prompt string, to io.Writer) (string, error) {
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {
-		return "", usagef("there is no terminal to ask for the password; use --password-file FILE, or - for standard input")
+		return "", usagef("there is no terminal to ask for the password; log in first with caddy uma login, or use --password-file FILE (- for standard input)")
 	}
 	_, _ = fmt.Fprint(to, prompt)
 	text, err := term.ReadPassword(fd)

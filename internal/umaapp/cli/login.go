@@ -69,7 +69,12 @@ func (o *loginOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := store.write(o.user, session); err != nil {
+	unlock, err := store.lock(ctx)
+	if err == nil {
+		defer unlock()
+		err = store.write(o.user, session)
+	}
+	if err != nil {
 		return fmt.Errorf("the login cannot be stored: %w", err)
 	}
 	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Logged in as %s at %s.\n", o.user, session.Issuer)
@@ -116,7 +121,11 @@ func (o *loginOptions) login(ctx context.Context, cmd *cobra.Command, cfg rqp.Lo
 	})
 }
 
+// hasDisplay tells whether a browser can open before the eyes of whoever asks.
 func hasDisplay() bool {
+	if os.Getenv("SSH_CONNECTION") != "" { // it would open on the other machine
+		return false
+	}
 	return runtime.GOOS == "windows" || runtime.GOOS == "darwin" || os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
 }
 
@@ -164,6 +173,11 @@ func (o *loginOptions) logout(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := store.lock(contextOf(cmd)) // else a get that renews would write the login again
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	paths, err := store.list()
 	if err != nil {
 		return err
@@ -180,7 +194,7 @@ func (o *loginOptions) logout(cmd *cobra.Command) error {
 		if err != nil {
 			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "caddy uma: warning: the tokens may be good until they expire:", err)
 		}
-		if err := os.Remove(path); err != nil {
+		if err := store.remove(path); err != nil {
 			return err
 		}
 		ended++

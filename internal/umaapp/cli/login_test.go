@@ -2,7 +2,9 @@ package cli
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,8 +82,51 @@ func TestLogout(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
+	// What a process that was stopped left is no less a token.
+	if err := os.WriteFile(path+".LEFT", []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	code, out, stderr := caddyUMA(t, "", "", "logout", "--user", "bob@bob.localhost", "--address", "127.0.0.1:1")
 	if _, err := os.Stat(path); code != exitDone || !os.IsNotExist(err) || !strings.Contains(stderr, "warning") {
 		t.Errorf("offline: %d %s %s", code, out, stderr)
+	}
+	if left, err := filepath.Glob(filepath.Dir(path) + "/*.json*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestStoredLogin_Race: of those who renew at once one asks the provider; a refresh
+// token that is used twice would end the login.
+func TestStoredLogin_Race(t *testing.T) {
+	w := newWorld(t)
+	store, path := w.keep(t, "rt-1", 0)
+	unlock, err := store.lock(t.Context()) // so that all of them wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done sync.WaitGroup
+	for range 4 {
+		done.Go(func() {
+			if code, _, stderr := caddyUMA(t, "", "no", "get", "--address", w.admin, "--user", "bob@bob.localhost", w.url("api")+"/"); code != exitDone {
+				t.Errorf("%d %s", code, stderr)
+			}
+		})
+	}
+	unlock()
+	done.Wait()
+	if v, err := store.read(path); err != nil || v.RefreshToken != "rt-2" {
+		t.Errorf("%q, %v", v.RefreshToken, err)
+	}
+}
+
+func TestHasDisplay(t *testing.T) {
+	t.Setenv("SSH_CONNECTION", "")
+	t.Setenv("DISPLAY", ":0")
+	if !hasDisplay() {
+		t.Error("no display with one")
+	}
+	t.Setenv("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")
+	if hasDisplay() {
+		t.Error("a browser would open on the other machine")
 	}
 }

@@ -25,7 +25,7 @@ type sessions struct{ dir string }
 
 // stored is the content of a file.
 type stored struct {
-	Version int    `json:"version"`
+	Version int    `json:"v"`
 	User    string `json:"user"`
 	rqp.Session
 }
@@ -127,6 +127,27 @@ func (s sessions) prepare() error {
 // list gives the paths of all logins.
 func (s sessions) list() ([]string, error) { return filepath.Glob(filepath.Join(s.dir, "*.json")) }
 
+// remove removes a login, and what a process that was stopped left beside it.
+func (s sessions) remove(path string) error {
+	left, err := filepath.Glob(path + ".*")
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return errors.Join(err, os.Remove(path))
+}
+
+// lock keeps other processes from changing logins.
+func (s sessions) lock(ctx context.Context) (unlock func(), err error) {
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	unlock, err = lock(ctx, filepath.Join(s.dir, "lock"))
+	if err != nil {
+		err = fmt.Errorf("waiting for another caddy uma, which uses the stored logins: %w", err)
+	}
+	return unlock, err
+}
+
 // token gives a good access token. A renewed one is saved before it is used, and
 // one process at a time renews: a refresh token that is used twice ends all
 // tokens of the login.
@@ -135,9 +156,9 @@ func (s sessions) token(ctx context.Context, cfg rqp.LoginConfig) (string, error
 	if v, err := s.read(path); err != nil || time.Until(v.Expires) > early {
 		return v.AccessToken, err
 	}
-	unlock, err := lock(ctx, filepath.Join(s.dir, "lock"))
+	unlock, err := s.lock(ctx)
 	if err != nil {
-		return "", fmt.Errorf("waiting for another caddy uma, which uses the stored logins: %w", err)
+		return "", err
 	}
 	defer unlock()
 	v, err := s.read(path) // another process may have renewed it

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ type world struct {
 	port   string
 	admin  string
 	caFile string
+	mu     sync.Mutex // one request at a time
 	hits   map[string]int
 	secret string // Authorization at the authorization server
 }
@@ -63,6 +65,8 @@ func (w *world) url(host string) string { return "https://" + host + ".localhost
 
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	host, _, _ := strings.Cut(r.Host, ".")
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.hits[host+r.URL.Path]++
 	switch host + r.URL.Path {
 	case "api/.well-known/oauth-protected-resource":

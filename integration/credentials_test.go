@@ -23,6 +23,7 @@ type credential struct{ name, value string }
 var secretParams = []string{
 	"access_token", "refresh_token", "pct", "rpt", "ticket", "id_token", "claim_token", "pushed_claims", "subject_token",
 	"token", "client_secret", "client_assertion", "registration_access_token", "password", "code", "authorization_code", "code_verifier",
+	"device_code", "user_code", "consent_uri", "id_token_hint", "request",
 }
 
 // add takes in what is long enough to be no word of a test's own.
@@ -40,6 +41,9 @@ func (c credentials) request(r *http.Request) {
 		c.add("secret", secret)
 	}
 	c.add(oauth.HeaderDPoP, r.Header.Get(oauth.HeaderDPoP))
+	for name, values := range r.URL.Query() { // a hint of logout, a consent link
+		c.add("query "+name, values[0])
+	}
 	if r.GetBody == nil {
 		return
 	}
@@ -58,6 +62,9 @@ func (c credentials) request(r *http.Request) {
 }
 
 func (c credentials) answer(a answer) {
+	for _, cookie := range (&http.Response{Header: a.header}).Cookies() {
+		c.add("cookie "+cookie.Name, cookie.Value)
+	}
 	for _, name := range secretParams {
 		c.add(name, a.get(name))
 	}

@@ -23,12 +23,15 @@ func (w *world) approveDevice(page, decision string) {
 	browser.Jar, _ = cookiejar.New(nil)
 	fields := url.Values(nil)
 	for range 8 {
-		res, err := browser.Do(w.pageRequest(page, fields))
+		request := w.pageRequest(page, fields)
+		w.seen.request(request)
+		res, err := browser.Do(request)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
+		w.seen.answer(answer{header: res.Header})
 		at, _ := url.Parse(page)
 		if to := res.Header.Get("Location"); to != "" {
 			next, _ := at.Parse(to)

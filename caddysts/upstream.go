@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	"github.com/caddy-uma/caddy-uma/internal/upstream"
@@ -218,7 +219,12 @@ func (h *Handler) upstreams(app *umaapp.App, all []*Upstream) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	return source{resolve: set.Resolve}, nil
+	var issuers []string
+	for _, u := range all {
+		issuers = append(issuers, u.Issuer)
+	}
+	extend := func(m *oauth.Metadata) { m.SubjectTokenIssuers = issuers }
+	return source{resolve: set.Resolve, extend: extend}, nil
 }
 
 func (u *Upstream) make(h *Handler, app *umaapp.App, domains []string) (*upstream.Upstream, error) {

@@ -31,19 +31,24 @@ func nodeClients() (native, other, service oidcClient) {
 const nodeSecret = "secret-of-the-service-0123456789-0123456789"
 
 // beside is the example with Bob's users at a foreign provider.
-func beside(t *testing.T, settings oidcSettings, upstream string, edits ...string) (w *world, op string, p *oidcProvider) {
+func beside(t *testing.T, settings oidcSettings, upstream string) (w *world, op string, p *oidcProvider) {
+	t.Helper()
+	native, other, service := nodeClients()
+	return besideWith(t, settings, []oidcClient{native, other, service}, upstream)
+}
+
+func besideWith(t *testing.T, settings oidcSettings, clients []oidcClient, upstream string) (w *world, op string, p *oidcProvider) {
 	t.Helper()
 	w = example(t)
 	op = w.url("op", "")
-	native, other, service := nodeClients()
-	settings.Issuer, settings.Clients = op, []oidcClient{native, other, service}
+	settings.Issuer, settings.Clients = op, clients
 	p = startOIDCProvider(t, settings)
-	w.edit(append([]string{
-		w.providerBlock(), "upstream " + op + " {\n" + upstream + "\n\t\t}",
+	w.edit(
+		w.providerBlock(), "upstream "+op+" {\n"+upstream+"\n\t\t}",
 		nodePublic, "client caddy-uma public\n\t\tclient other public",
-		"# Alice's authorization server", nodeSite(p.port) + "\n# Alice's authorization server",
+		"# Alice's authorization server", nodeSite(p.port)+"\n# Alice's authorization server",
 		"trust_internal_ca\n", "trust_internal_ca\n\t\trefetch_pause 1s\n\t\tcache 100 3s\n",
-	}, edits...)...)
+	)
 	w.awaitHost("op")
 	return w, op, p
 }

@@ -23,13 +23,7 @@ var hidden = regexp.MustCompile(`type="?hidden"? name="?([a-z_]+)"? value="([^"]
 // renews the login, and revokes it.
 func TestLogin_Browser(t *testing.T) {
 	w := example(t)
-	pem, err := os.ReadFile(filepath.Join(w.dir, "storage", "pki", "authorities", "local", "root.crt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	cfg := rqp.LoginConfig{Issuer: w.url("bob", ""), User: "bob@bob.localhost", Network: rqp.Network{Roots: roots, Localhost: true}}
+	cfg := rqp.LoginConfig{Issuer: w.url("bob", ""), User: "bob@bob.localhost", Network: w.network()}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	s, err := rqp.BrowserLogin(ctx, cfg, func(address string) { w.followLogin(address) })
@@ -49,6 +43,18 @@ func TestLogin_Browser(t *testing.T) {
 	if _, err := rqp.Refresh(t.Context(), cfg, *next); err == nil {
 		t.Error("renewed after it was revoked")
 	}
+}
+
+// network is that of a client for hosts under localhost.
+func (w *world) network() rqp.Network {
+	w.t.Helper()
+	pem, err := os.ReadFile(filepath.Join(w.dir, "storage", "pki", "authorities", "local", "root.crt"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	return rqp.Network{Roots: roots, Localhost: true}
 }
 
 // followLogin is the browser.

@@ -54,8 +54,19 @@ func (w *world) unseen(target string, form map[string]string) answer {
 	return w.post(target, form)
 }
 
-// oidcCode walks through the pages, as a browser without JavaScript does.
+// oidcCode walks through the pages and gives the code.
 func (w *world) oidcCode(page, user string) string {
+	w.t.Helper()
+	back, err := url.Parse(w.oidcPages(page, user, oidcCallback))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return back.Query().Get("code")
+}
+
+// oidcPages walks through the provider's pages, as a browser without JavaScript
+// does, until they lead to an address that begins with end.
+func (w *world) oidcPages(page, user, end string) string {
 	w.t.Helper()
 	browser := *w.client
 	browser.Jar, _ = cookiejar.New(nil)
@@ -74,8 +85,8 @@ func (w *world) oidcCode(page, user string) string {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			if strings.HasPrefix(next.String(), oidcCallback) {
-				return next.Query().Get("code")
+			if strings.HasPrefix(next.String(), end) {
+				return next.String()
 			}
 			page, fields = next.String(), nil
 		case formAction.Match(body):

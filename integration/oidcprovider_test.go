@@ -34,6 +34,7 @@ type oidcClient struct {
 	RedirectURIs  []string `json:"redirect_uris"`
 	GrantTypes    []string `json:"grant_types"`
 	ResponseTypes []string `json:"response_types"`
+	Type          string   `json:"application_type,omitempty"` // web, native
 }
 
 // oidcSettings are those of server.mjs.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -39,7 +40,7 @@ func (l *login) browser(ctx context.Context, show func(string)) (*Session, error
 	if err != nil {
 		return nil, err
 	}
-	back, err := listen(ctx, rand.Text(), l.cfg.Issuer, doc.AuthorizationResponseIss)
+	back, err := listen(ctx, rand.Text(), l.tokenIssuer(), doc.AuthorizationResponseIss)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,10 @@ func (l *login) authorization(query url.Values, doc *oauth.Metadata, back *loopb
 	} {
 		query.Set(name, value)
 	}
-	return query
+	if strings.Contains(query.Get("scope"), "offline_access") {
+		query.Set("prompt", "consent") // OpenID Connect Core §11: else it may be ignored
+	}
+	return l.forService(query)
 }
 
 // loopback waits for one answer of the provider on a port of 127.0.0.1.

@@ -46,7 +46,7 @@ func (l *login) device(ctx context.Context, show func(DevicePrompt)) (*Session, 
 		return nil, err
 	}
 	if doc.DeviceAuthorizationEndpoint == "" {
-		return nil, untrusted("without --device, where there is a browser", "%s has no login for devices", plain(l.cfg.Issuer, 200))
+		return nil, untrusted("without --device, where there is a browser", "%s has no login for devices", plain(l.tokenIssuer(), 200))
 	}
 	d, err := l.askDevice(ctx, doc)
 	if err != nil {
@@ -69,7 +69,7 @@ func (l *login) askDevice(ctx context.Context, doc *oauth.Metadata) (d deviceAns
 	if err != nil {
 		return d, err
 	}
-	a, err := post(ctx, l.net.pick(u, nil), u, url.Values{"scope": {l.scope(doc)}}, l.creds)
+	a, err := post(ctx, l.net.pick(u, nil), u, l.forService(url.Values{"scope": {l.scope(doc)}}), l.creds)
 	if err != nil {
 		return d, err
 	}

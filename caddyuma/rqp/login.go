@@ -18,7 +18,16 @@ type LoginConfig struct {
 	// Issuer of the provider, Learned if FindSTS gave it.
 	Issuer  string
 	Learned bool
-	// ClientID must be a first-party client there. Default: caddy-uma.
+	// Provider is the issuer of access tokens, if it is another one: a security
+	// token service beside an OpenID provider issues none. Default: what the metadata
+	// of Issuer say (subject_token_issuers_supported).
+	Provider string
+	// Scopes are asked for besides openid, email and offline_access, where the
+	// provider wants a scope to make tokens for Issuer, and not its name as resource
+	// (RFC 8707).
+	Scopes []string
+	// ClientID must be a first-party client there for PasswordLogin. Default:
+	// caddy-uma.
 	ClientID, ClientSecret string
 	User, Password         string
 	// Ask gives the password instead, when it is clear that the provider takes one:
@@ -71,6 +80,7 @@ type login struct {
 	creds                 credentials
 	challengeURL, codeURL *url.URL
 	verifier              string
+	resource              string // "" = the provider knows what its tokens are for
 }
 
 func newLogin(cfg LoginConfig) (*login, error) {
@@ -94,6 +104,9 @@ func newLogin(cfg LoginConfig) (*login, error) {
 	var named []string
 	if !cfg.Learned {
 		named = []string{cfg.Issuer}
+	}
+	if cfg.Provider != "" {
+		named = append(named, cfg.Provider)
 	}
 	l.net = newNetwork(Config{HTTPClient: cfg.HTTPClient, Network: cfg.Network}, named)
 	return l, nil

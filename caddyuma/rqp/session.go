@@ -14,34 +14,93 @@ import (
 
 // Session is what a login gave: tokens of one user, one provider, one client.
 type Session struct {
-	Issuer       string    `json:"issuer"`
-	ClientID     string    `json:"client_id"`
-	AccessToken  string    `json:"access_token"`
-	RefreshToken string    `json:"refresh_token,omitempty"`
-	Expires      time.Time `json:"expires"`
+	Issuer       string `json:"issuer"`
+	ClientID     string `json:"client_id"`
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	// Provider issued the tokens, if not Issuer, for the Scopes of the login.
+	Provider string    `json:"provider,omitempty"`
+	Scopes   []string  `json:"scopes,omitempty"`
+	Expires  time.Time `json:"expires"`
 }
 
 // sessionScopes are what a login asks for, as far as the provider lists them.
 var sessionScopes = []string{"openid", "email", "offline_access"}
 
 func (l *login) scope(doc *oauth.Metadata) string {
-	return strings.Join(slices.DeleteFunc(slices.Clone(sessionScopes), func(s string) bool {
+	listed := slices.DeleteFunc(slices.Clone(sessionScopes), func(s string) bool {
 		return s != "openid" && !slices.Contains(doc.ScopesSupported, s)
-	}), " ")
+	})
+	return strings.Join(append(listed, l.cfg.Scopes...), " ")
 }
 
-// discover reads the metadata; the token endpoint is needed by everything.
+// discover reads the metadata of who issues access tokens; the token endpoint is
+// needed by everything.
 func (l *login) discover(ctx context.Context) (*oauth.Metadata, error) {
-	doc, err := fetchMetadata(ctx, l.net, l.cfg.Issuer, oauth.WellKnownOpenID, nil)
+	provider, doc := l.cfg.Provider, (*oauth.Metadata)(nil)
+	var err error
+	if provider == "" {
+		if doc, err = fetchMetadata(ctx, l.net, l.cfg.Issuer, oauth.WellKnownOpenID, nil); err == nil {
+			provider, err = l.provider(doc)
+		}
+	}
+	if err == nil && provider != "" {
+		doc, err = l.goTo(ctx, provider)
+	}
 	if err == nil {
 		l.codeURL, err = endpoint(doc, "token_endpoint", doc.TokenEndpoint)
 	}
 	return doc, err
 }
 
+// provider is who issues access tokens for a service that issues none itself; ""
+// = it does.
+func (l *login) provider(doc *oauth.Metadata) (string, error) {
+	others := doc.SubjectTokenIssuers
+	switch {
+	case doc.AuthorizationEndpoint != "" || doc.DeviceAuthorizationEndpoint != "" || len(others) == 0:
+		return "", nil
+	case len(others) > 1:
+		return "", untrusted("--provider with the one that has your account", "%s takes logins of several providers: %s",
+			plain(l.cfg.Issuer, 200), plain(strings.Join(others, ", "), 500))
+	}
+	return others[0], nil
+}
+
+// goTo makes another provider the one where the user logs in. Its tokens must be
+// made for the service, which is asked for by name (RFC 8707), or by a scope where
+// a provider does it that way.
+func (l *login) goTo(ctx context.Context, provider string) (*oauth.Metadata, error) {
+	issuer, err := oauth.ParseIssuer(provider)
+	if err != nil {
+		return nil, untrusted("", "the provider %s of %s is no https URL", plain(provider, 200), plain(l.cfg.Issuer, 200))
+	}
+	l.issuer, l.cfg.Provider = issuer, provider
+	if len(l.cfg.Scopes) == 0 {
+		l.resource = l.cfg.Issuer
+	}
+	return fetchMetadata(ctx, l.net, provider, oauth.WellKnownOpenID, nil)
+}
+
+// tokenIssuer is who issues ID tokens and access tokens.
+func (l *login) tokenIssuer() string {
+	if l.cfg.Provider != "" {
+		return l.cfg.Provider
+	}
+	return l.cfg.Issuer
+}
+
+// forService names the service in a request of the provider.
+func (l *login) forService(form url.Values) url.Values {
+	if l.resource != "" {
+		form.Set("resource", l.resource)
+	}
+	return form
+}
+
 // tokens asks the token endpoint and reads a success (RFC 6749 §5.1).
 func (l *login) tokens(ctx context.Context, form url.Values) (*oauth.TokenResponse, error) {
-	a, err := post(ctx, l.net.pick(l.codeURL, nil), l.codeURL, form, l.creds)
+	a, err := post(ctx, l.net.pick(l.codeURL, nil), l.codeURL, l.forService(form), l.creds)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +121,8 @@ func (l *login) tokens(ctx context.Context, form url.Values) (*oauth.TokenRespon
 func (l *login) session(t *oauth.TokenResponse) *Session {
 	life := time.Duration(max(0, min(t.ExpiresIn, 24*3600))) * time.Second
 	return &Session{
-		Issuer: l.cfg.Issuer, ClientID: l.cfg.ClientID, AccessToken: t.AccessToken,
-		RefreshToken: t.RefreshToken, Expires: l.cfg.Now().Add(life),
+		Issuer: l.cfg.Issuer, Provider: l.cfg.Provider, Scopes: l.cfg.Scopes, ClientID: l.cfg.ClientID,
+		AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expires: l.cfg.Now().Add(life),
 	}
 }
 
@@ -86,12 +145,16 @@ func (l *login) verified(ctx context.Context, doc *oauth.Metadata, t *oauth.Toke
 	}
 	other := len(claims.Audience) > 1 && claims.Party == "" || claims.Party != "" && claims.Party != l.cfg.ClientID
 	switch {
-	case claims.Issuer != l.cfg.Issuer, !slices.Contains(claims.Audience, l.cfg.ClientID), other:
+	case claims.Issuer != l.tokenIssuer(), !slices.Contains(claims.Audience, l.cfg.ClientID), other:
 		return badAnswer(l.issuer, 0, "its ID token is of another issuer or for another client")
 	case claims.Nonce != nonce:
 		return badAnswer(l.issuer, 0, "its ID token is of another login")
 	case !l.cfg.Now().Before(claims.Expires.Time()):
 		return badAnswer(l.issuer, 0, "its ID token has expired; is the clock right?")
+	case claims.Email == "" && l.cfg.Provider != "":
+		// Many providers tell addresses elsewhere. The service reads the address in the
+		// access token, and vouches for no other.
+		return nil
 	case !strings.EqualFold(claims.Email, l.cfg.User):
 		return untrusted("logging out at the provider in the browser, or --user with the address that you logged in with",
 			"you logged in as somebody else than %s, or the provider does not tell the address", plain(l.cfg.User, 200))
@@ -128,6 +191,7 @@ const nameRefresh = "renewing the stored login"
 // Refresh gets a new access token (RFC 6749 §6). The answer replaces the session:
 // a refresh token that was used before may end all tokens of the login.
 func Refresh(ctx context.Context, cfg LoginConfig, old Session) (*Session, error) {
+	cfg.Provider, cfg.Scopes = old.Provider, old.Scopes
 	l, err := newLogin(cfg)
 	if err != nil {
 		return nil, at(0, nameRefresh, err)
@@ -151,6 +215,7 @@ const nameRevoke = "revoking the stored login"
 // Revoke ends a login at its provider (RFC 7009). It is no error that the
 // provider has no such endpoint.
 func Revoke(ctx context.Context, cfg LoginConfig, s Session) error {
+	cfg.Provider = s.Provider
 	l, err := newLogin(cfg)
 	if err != nil {
 		return at(0, nameRevoke, err)

@@ -186,3 +186,59 @@ func TestPasswordLogin_Ask(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestBrowserLogin_AtTheProvider: a service that issues no access tokens names who
+// does. Tokens are asked for in its name, or by scopes.
+func TestBrowserLogin_AtTheProvider(t *testing.T) {
+	const service = otherAS // a host of the world that has no other part here
+	beside := func(w *world, issuers ...string) {
+		w.doc(service, "openid-configuration", map[string]any{
+			"issuer": service, "token_endpoint": service + "/token", "subject_token_issuers_supported": issuers,
+		})
+	}
+	for name, tc := range map[string]struct {
+		claims          map[string]any
+		issuers, scopes []string
+		provider        string
+		resource, scope string
+		want            string
+	}{
+		"its only provider":      {nil, []string{sts}, nil, "", service, "openid email", ""},
+		"no address is told":     {map[string]any{"email": ""}, []string{sts}, nil, "", service, "openid email", ""},
+		"another address":        {map[string]any{"email": "eve@bob.example"}, []string{sts}, nil, "", service, "openid email", "somebody else"},
+		"an ID token of service": {map[string]any{"iss": service}, []string{sts}, nil, "", service, "openid email", "another issuer"},
+		"by a scope":             {nil, []string{sts}, []string{"api://x"}, "", "", "openid email api://x", ""},
+		"one of two, named":      {nil, []string{evil, sts}, nil, sts, service, "openid email", ""},
+		"one of two":             {nil, []string{evil, sts}, nil, "", "", "", "several providers"},
+		"not https":              {nil, []string{"http://op.example"}, nil, "", "", "", "no https URL"},
+		"nobody":                 {nil, nil, nil, "", "", "", "authorization_endpoint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, nonce := newWorld(t), ""
+			cfg := w.provider(tc.claims, &nonce)
+			beside(w, tc.issuers...)
+			cfg.Issuer, cfg.Provider, cfg.Scopes = service, tc.provider, tc.scopes
+			s, err := rqp.BrowserLogin(t.Context(), cfg, func(address string) {
+				u, _ := url.Parse(address)
+				q := u.Query()
+				if q.Get("resource") != tc.resource || q.Get("scope") != tc.scope || !strings.HasPrefix(address, sts+"/") {
+					t.Errorf("asked with %s", address)
+				}
+				nonce = q.Get("nonce")
+				visit(t, q.Get("redirect_uri")+"?"+url.Values{"state": {q.Get("state")}, "code": {"c"}, "iss": {sts}}.Encode())
+			})
+			if tc.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Fatalf("error %v, want %q", err, tc.want)
+				}
+				return
+			}
+			if err != nil || s.Issuer != service || s.Provider != sts {
+				t.Fatalf("%+v, %v", s, err)
+			}
+			if _, err := rqp.Refresh(t.Context(), rqp.LoginConfig{Issuer: service, Network: w.network}, *s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

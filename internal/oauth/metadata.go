@@ -47,6 +47,10 @@ type Metadata struct {
 	RevocationEndpointAuthSigningAlgs []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	// TLSBoundTokens says that tokens can be bound to certificates (RFC 8705 §3.3).
 	TLSBoundTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	// SubjectTokenIssuers are the issuers whose access tokens a security token
+	// service exchanges, where it issues none itself: people log in there. An
+	// extension of ours (docs/correlated-authorization.md).
+	SubjectTokenIssuers []string `json:"subject_token_issuers_supported,omitempty"`
 	// ClientDocuments is of draft-ietf-oauth-client-id-metadata-document §6.
 	ClientDocuments bool `json:"client_id_metadata_document_supported,omitempty"`
 

@@ -21,6 +21,8 @@ import (
 type loginOptions struct {
 	getOptions // user, sts, client id, CA, admin API
 	device     bool
+	provider   string
+	scopes     []string
 	open       func(address string) error
 }
 
@@ -38,6 +40,8 @@ caddy uma get --user EMAIL uses them. caddy uma logout ends that.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return finish(cmd, o.run(cmd)) },
 	}
 	o.flags(cmd)
+	cmd.Flags().StringVar(&o.provider, "provider", "", "issuer of the OpenID provider that has your account (default: what the STS says)")
+	cmd.Flags().StringSliceVar(&o.scopes, "scope", nil, "scopes that make the provider issue tokens for the STS (default: its issuer as `resource`)")
 	cmd.Flags().BoolVar(&o.device, "device", false, "log in with the browser of another device")
 	return cmd
 }
@@ -94,7 +98,7 @@ func (o *loginOptions) config(ctx context.Context) (rqp.LoginConfig, error) {
 			return cfg, usagef("--sts %w", err)
 		}
 	}
-	cfg = rqp.LoginConfig{Issuer: o.sts, ClientID: o.clientID, User: o.user}
+	cfg = rqp.LoginConfig{Issuer: o.sts, Provider: o.provider, Scopes: o.scopes, ClientID: o.clientID, User: o.user}
 	if cfg.Network, err = o.network(o.url); err == nil && cfg.Issuer == "" {
 		cfg.Learned = true
 		cfg.Issuer, err = rqp.FindSTS(ctx, o.user, cfg.Network)

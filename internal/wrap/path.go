@@ -61,7 +61,7 @@ func (p *provider) names(text string) bool {
 // a script gets whatever stands behind its name (CGI, RFC 3875 §4.1.5: PATH_INFO).
 func (p *provider) takes(text string) bool {
 	s := sloppy(text)
-	script := strings.Contains(path.Base(p.sloppyToken), ".")
+	script := stem(p.sloppyToken) != p.sloppyToken
 	return stem(s) == stem(p.sloppyToken) || script && strings.HasPrefix(s, p.sloppyToken+"/")
 }
 

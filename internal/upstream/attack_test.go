@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -8,10 +9,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/fakeop"
 	"github.com/caddy-uma/caddy-uma/internal/upstream"
@@ -208,4 +213,45 @@ func TestA26_EncryptedTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepted(t, one, jwe)
+}
+
+// TestTX_09_HangingProvider: who waits for a provider that hangs goes when he wants
+// to; another provider does not wait; no call outlives its timeout.
+func TestTX_09_HangingProvider(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("hangs", func(t *testing.T) {
+		slow, fast := newWorld(t, fakeop.Config{}), newWorld(t, fakeop.Config{Domain: "fast.example"})
+		release := make(chan struct{})
+		slow.op.Misbehave("/introspect", fakeop.Wait(release, fakeop.Status(500)))
+		hangs := slow.upstream(introspection)
+		reads := fast.upstream(func(c *upstream.Config) { c.Domains = []string{"fast.example"} })
+		set, err := upstream.NewSet(hangs, reads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if _, err := set.Resolve(ctx, "opaque"); !errors.Is(err, context.Canceled) {
+					t.Errorf("Resolve = %v, want that the caller went away", err)
+				}
+			})
+		}
+		for slow.op.Hits("/introspect") == 0 {
+			runtime.Gosched()
+		}
+		accepted(t, set, fast.op.Sign(fast.claims(map[string]any{"email": "bob@fast.example"}), "at+jwt"))
+		leave()
+		all.Wait()
+		close(release)
+		if n := slow.op.Hits("/introspect"); n != 1 {
+			t.Errorf("%d calls for one token, want 1", n)
+		}
+	})
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+8; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
 }

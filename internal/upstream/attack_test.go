@@ -255,3 +255,60 @@ func TestTX_09_HangingProvider(t *testing.T) {
 		}
 	}
 }
+
+// TestTX_09_JunkFlood: what made-up tokens can do. No more than 32 calls run at a time;
+// the 33rd is told that it could not be found out, never that the token is bad; tokens
+// that are known are taken meanwhile, and all others as soon as a call ends.
+func TestTX_09_JunkFlood(t *testing.T) {
+	w := newWorld(t, fakeop.Config{})
+	active := func(rw http.ResponseWriter, r *http.Request) {
+		fakeop.JSON("application/json", w.claims(map[string]any{"active": true}))(rw, r)
+	}
+	w.op.Misbehave("/introspect", active)
+	u := w.upstream(introspection)
+	accepted(t, u, "known")
+	w.op.Forget()
+	release := make(chan struct{})
+	w.op.Misbehave("/introspect", fakeop.Wait(release, fakeop.JSON("application/json", map[string]any{"active": false})))
+	var all sync.WaitGroup
+	for i := range 32 {
+		all.Go(func() { refused(t, u, fmt.Sprint("junk", i), "not active") })
+	}
+	for w.op.Hits("/introspect") < 32 {
+		runtime.Gosched()
+	}
+	for i := range 50 {
+		unknown(t, u, fmt.Sprint("more", i))
+	}
+	accepted(t, u, "known")
+	if n := w.op.Hits("/introspect"); n != 32 {
+		t.Errorf("%d calls at a time, want 32", n)
+	}
+	close(release)
+	all.Wait()
+	w.op.Misbehave("/introspect", active)
+	accepted(t, u, "more0")
+	accepted(t, u, "known")
+}
+
+// TestTX_09_Redirects: our credentials and people's tokens stay with the endpoint.
+func TestTX_09_Redirects(t *testing.T) {
+	for _, code := range []int{http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		w := newWorld(t, fakeop.Config{})
+		to := func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, w.op.Issuer+"/canary", code) }
+		for _, path := range []string{"/introspect", "/userinfo", fakeop.JWKS} {
+			w.op.Misbehave(path, to)
+		}
+		unknown(t, w.upstream(introspection), "opaque")
+		unknown(t, w.upstream(func(c *upstream.Config) { c.Check, c.AcceptUnbound = upstream.CheckUserinfo, true }), "opaque")
+		unknown(t, w.upstream(nil), w.op.Sign(w.claims(nil), "at+jwt"))
+		if n := w.op.Hits("/canary"); n != 0 {
+			t.Errorf("%d: followed %d times", code, n)
+		}
+		for _, path := range []string{"/introspect", "/userinfo", fakeop.JWKS} {
+			if w.op.Hits(path) != 1 {
+				t.Errorf("%d: %s was asked %d times", code, path, w.op.Hits(path))
+			}
+		}
+	}
+}

@@ -177,9 +177,16 @@ func TestTX_09_KindsOfTokens(t *testing.T) {
 		name, value string
 		taken       bool
 	}{
-		{"typ", "Bearer", true}, {"typ", "DPoP", true}, {"typ", "JWT", true}, {"token_use", "access", true},
-		{"typ", "Refresh", false}, {"typ", "Offline", false}, {"typ", "ID", false}, {"typ", "", false},
-		{"token_use", "refresh_token", false}, {"token_use", "id", false},
+		{"typ", "Bearer", true},
+		{"typ", "DPoP", true},
+		{"typ", "JWT", true},
+		{"token_use", "access", true},
+		{"typ", "Refresh", false},
+		{"typ", "Offline", false},
+		{"typ", "ID", false},
+		{"typ", "", false},
+		{"token_use", "refresh_token", false},
+		{"token_use", "id", false},
 	} {
 		w.introspects(func(string) map[string]any { return w.claims(map[string]any{"active": true, tt.name: tt.value}) })
 		token := fmt.Sprint("token", i)

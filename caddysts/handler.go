@@ -78,6 +78,7 @@ type Handler struct {
 	placed  place // what a Caddyfile says first of where users come from
 	gate    *umaapp.Gate
 	service *service
+	hangUp  []func() // closes idle connections to a provider
 	log     *zap.Logger
 }
 
@@ -108,6 +109,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// Cleanup implements caddy.CleanerUpper: idle connections to providers end with the
+// configuration that named them.
+func (h *Handler) Cleanup() error {
+	for _, hangUp := range h.hangUp {
+		hangUp()
+	}
+	return nil
+}
+
 // named puts the directive in front of an error, unless it is there already.
 func named(err error) error {
 	if strings.HasPrefix(err.Error(), directive) {
@@ -124,5 +134,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 var (
 	_ caddy.Module                = (*Handler)(nil)
 	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

@@ -235,6 +235,7 @@ func (u *Upstream) make(h *Handler, app *umaapp.App, domains []string) (*upstrea
 	}
 	_, age, pause := app.Cache()
 	cfg.HTTP, cfg.KeyAge, cfg.KeyPause = outbound.NewNamed(out), age, pause
+	h.hangUp = append(h.hangUp, cfg.HTTP.CloseIdleConnections)
 	cfg.Now, cfg.Log = time.Now, h.log
 	if err := u.credentials(&cfg); err != nil {
 		return nil, err

@@ -123,6 +123,35 @@ func TestBesideOutage(t *testing.T) {
 	}
 }
 
+// TestConnectionsEndWithTheConfiguration: a connection is kept between two calls, and
+// not after Cleanup.
+func TestConnectionsEndWithTheConfiguration(t *testing.T) {
+	op := newOP(t)
+	op.Edit(func(doc map[string]any) { doc["introspection_endpoint"] = op.Issuer + "/introspect" })
+	op.Misbehave("/introspect", fakeop.JSON("application/json", map[string]any{"active": false}))
+	h, err := beside(t, op, `,"check":"introspection","client_id":"asks","client_secret":"s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := func(token string) int {
+		t.Helper()
+		if status, body := post(t, h, "/sts/token", exchange(token)); status != http.StatusBadRequest {
+			t.Fatalf("exchange = %d %v, want 400", status, body)
+		}
+		return op.Conns()
+	}
+	first := calls("one")
+	if again := calls("two"); again != first {
+		t.Errorf("%d connections, then %d: none was kept", first, again)
+	}
+	if err := h.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	if last := calls("three"); last != first+1 {
+		t.Errorf("%d connections after Cleanup, want %d", last, first+1)
+	}
+}
+
 // TestCAsOfTheProvider: a certificate of another CA than the one written.
 func TestCAsOfTheProvider(t *testing.T) {
 	op, other := newOP(t), newOP(t)

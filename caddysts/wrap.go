@@ -72,7 +72,32 @@ func (h *Handler) checkWrap(domains []string) error {
 	if err := h.checkPlaces(theirs); err != nil {
 		return err
 	}
+	if err := h.checkMergedTargets(); err != nil {
+		return err
+	}
 	return h.checkUpstreams([]*Upstream{&u}, domains)
+}
+
+// checkMergedTargets: with merge_jwks a claims token has the issuer and a key of the
+// provider's ID tokens. A relying party that does not look at typ takes one whose
+// audience is its client_id for an ID token, so nobody may ask for just any
+// audience; a client_id can be a URI, too (CONFORMANCE A28). Clients of ours are
+// never targets; one of the provider that is named here is none either.
+func (h *Handler) checkMergedTargets() error {
+	if !h.MergeJWKS {
+		return nil
+	}
+	for _, t := range h.Targets {
+		for _, name := range t.Names {
+			switch {
+			case name == "*":
+				return errors.New("target * cannot be used with merge_jwks: a relying party of the provider whose client_id is a URI could take a claims token for an ID token; write the resource servers one by one")
+			case name == h.Wrap.ClientID:
+				return fmt.Errorf("target '%s' is the client_id of 'wrap': with merge_jwks a claims token for it could be taken for an ID token", name)
+			}
+		}
+	}
+	return nil
 }
 
 // checkPlaces wants the provider on the same host, and off our own paths: what

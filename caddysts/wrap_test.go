@@ -107,19 +107,24 @@ func TestA28_MergedPaths(t *testing.T) {
 func TestWrapMistakes(t *testing.T) {
 	const ours = `"issuer":"https://sso.bob.example/claims","email_domains":["bob.example"]`
 	for name, tt := range map[string]struct{ members, want string }{
-		"no issuer":             {ours + `,"wrap":{}`, "wrap needs the issuer of the OpenID provider"},
-		"no wrap":               {plain + `,"merge_jwks":true`, "there is no 'wrap'"},
-		"with provider":         {plain + `,"wrap":{"issuer":"https://bob.example/dex"}`, "choose one of upstream, wrap, provider"},
-		"same issuer":           {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims"}`, "write merge_jwks"},
-		"other issuer, merged":  {ours + `,"wrap":{"issuer":"https://sso.bob.example/dex"},"merge_jwks":true`, "with merge_jwks both are one issuer"},
-		"other host":            {ours + `,"wrap":{"issuer":"https://kc.bob.example/dex"}`, "write 'upstream https://kc.bob.example/dex'"},
-		"other port":            {ours + `,"wrap":{"issuer":"https://sso.bob.example:8443/dex"}`, "is on another host"},
-		"below our own":         {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims/sts"}`, "this server's own endpoints"},
-		"no canonical issuer":   {ours + `,"wrap":{"issuer":"https://sso.bob.example/x/../dex"}`, "must be an https URL"},
-		"beside our own":        {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims/stsx"}`, ""},
-		"the host itself":       {ours + `,"wrap":{"issuer":"https://sso.bob.example"}`, ""},
-		"same issuer, written":  {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims"},"merge_jwks":true`, ""},
-		"same issuer by itself": {ours + `,"wrap":{},"merge_jwks":true`, ""},
+		"no issuer":                 {ours + `,"wrap":{}`, "wrap needs the issuer of the OpenID provider"},
+		"no wrap":                   {plain + `,"merge_jwks":true`, "there is no 'wrap'"},
+		"with provider":             {plain + `,"wrap":{"issuer":"https://bob.example/dex"}`, "choose one of upstream, wrap, provider"},
+		"same issuer":               {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims"}`, "write merge_jwks"},
+		"other issuer, merged":      {ours + `,"wrap":{"issuer":"https://sso.bob.example/dex"},"merge_jwks":true`, "with merge_jwks both are one issuer"},
+		"other host":                {ours + `,"wrap":{"issuer":"https://kc.bob.example/dex"}`, "write 'upstream https://kc.bob.example/dex'"},
+		"other port":                {ours + `,"wrap":{"issuer":"https://sso.bob.example:8443/dex"}`, "is on another host"},
+		"below our own":             {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims/sts"}`, "this server's own endpoints"},
+		"no canonical issuer":       {ours + `,"wrap":{"issuer":"https://sso.bob.example/x/../dex"}`, "must be an https URL"},
+		"beside our own":            {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims/stsx"}`, ""},
+		"the host itself":           {ours + `,"wrap":{"issuer":"https://sso.bob.example"}`, ""},
+		"same issuer, written":      {ours + `,"wrap":{"issuer":"https://sso.bob.example/claims"},"merge_jwks":true`, ""},
+		"A28 merged, target *":      {ours + `,"wrap":{},"merge_jwks":true,"targets":[{"names":["https://api.alice.example"]},{"names":["*"]}]`, "target * cannot be used with merge_jwks"},
+		"A28 merged, target":        {ours + `,"wrap":{},"merge_jwks":true,"targets":[{"names":["https://api.alice.example","files"]}]`, ""},
+		"A28 not merged, target *":  {ours + `,"wrap":{"issuer":"https://sso.bob.example/dex"},"targets":[{"names":["*"]}]`, ""},
+		"A28 merged, asking client": {ours + `,"wrap":{"check":"introspection","client_id":"asks","client_secret":"s"},"merge_jwks":true,"targets":[{"names":["asks"]}]`, "target 'asks' is the client_id of 'wrap'"},
+		"A28 merged, other name":    {ours + `,"wrap":{"check":"introspection","client_id":"asks","client_secret":"s"},"merge_jwks":true,"targets":[{"names":["files"]}]`, ""},
+		"same issuer by itself":     {ours + `,"wrap":{},"merge_jwks":true`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := load(context(t), tt.members)

@@ -17,7 +17,10 @@ const (
 )
 
 // describe writes the metadata document once: all spellings of its URL get the
-// same bytes (CONFORMANCE A21, OD-12), and only what is on appears (OD-13).
+// same bytes (CONFORMANCE A21, OD-12), and only what is on appears (OD-13). Beside or
+// in front of a provider there is no authorization_endpoint (OD-10): RFC 8414 §2
+// wants none where no grant uses it, and that of the provider answers in the name of
+// another issuer, which is the mix-up that RFC 9207 is about.
 func (s *Server) describe(extend func(*oauth.Metadata)) (err error) {
 	m := oauth.Metadata{
 		Issuer:                        s.issuer,

@@ -52,6 +52,10 @@ func (a *answers) of(ctx context.Context, token string, ask func(context.Context
 		return have.claims, have.err
 	}
 	ch := a.flight.DoChan(string(key[:]), func() (any, error) {
+		// The one before may have ended since nothing was known.
+		if have, ok := a.have(key); ok {
+			return have.claims, have.err
+		}
 		c, err := ask(context.WithoutCancel(ctx), token)
 		a.keep(key, c, err)
 		return c, err

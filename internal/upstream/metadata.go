@@ -42,6 +42,10 @@ func (u *Upstream) metadata(ctx context.Context) (*document, error) {
 		return doc, err
 	}
 	ch := u.meta.flight.DoChan("", func() (any, error) {
+		// The question before may have ended since nothing was known.
+		if doc, err, ok := u.meta.now(u.cfg.Now()); ok {
+			return doc, err
+		}
 		// One caller's cancelling must not fail those who wait for the same answer.
 		doc, err := u.fetchMetadata(context.WithoutCancel(ctx))
 		return u.meta.put(doc, err, u.cfg.Now())

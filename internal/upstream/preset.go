@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -63,8 +65,25 @@ func idTokenMark(c claims) string {
 	return ""
 }
 
+// accessKinds are the values of the claims typ and token_use of an access token,
+// in lower case. JWT says nothing.
+var accessKinds = []string{"bearer", "dpop", "access", "access_token", "at+jwt", "application/at+jwt", "jwt"}
+
+// otherKind: introspection calls refresh tokens active, too, and token_type need not
+// be there (RFC 7662 §2.2). Keycloak says the kind in typ (Refresh, Offline, ID),
+// Cognito and others in token_use. With merge_jwks the audience does not tell: that of
+// Keycloak's refresh tokens is the issuer.
+func otherKind(c claims) string {
+	for _, name := range []string{"typ", "token_use"} {
+		if c.has(name) && !slices.Contains(accessKinds, strings.ToLower(c.text(name))) {
+			return "its claim " + name + " is not that of an access token"
+		}
+	}
+	return ""
+}
+
 func noIDToken(c claims) string {
-	if reason := idTokenMark(c); reason != "" {
+	if reason := cmp.Or(idTokenMark(c), otherKind(c)); reason != "" {
 		return reason
 	}
 	if !isAccessType(accessType(c.typ)) && c.audience().has(c.client()) && c.client() != "" {

@@ -62,10 +62,20 @@ func (s *Set) Resolve(ctx context.Context, token string) (oauth.Subject, error) 
 	if issuer, ok := issuerOf(token); ok {
 		u = s.byIssuer[issuer]
 	}
+	if len(s.byIssuer) > 1 && isJWE(token) {
+		u = nil
+	}
 	if u == nil {
 		return oauth.Subject{}, refuse("no configured provider issues such tokens")
 	}
 	return u.Resolve(ctx, token)
+}
+
+// isJWE tells whether a token is an encrypted JWT (RFC 7516 §3.1). It does not say
+// whose it is either, and unlike an opaque token it may be of a provider whose tokens
+// are JWTs: among several, nobody is asked about it.
+func isJWE(token string) bool {
+	return strings.Count(token, ".") == 4 && strings.HasPrefix(token, "eyJ")
 }
 
 // issuerOf reads the iss of a JWT, which nobody has verified: it says no more than

@@ -114,6 +114,8 @@ func smuggled() []request {
 		{"path in other case", "/DEX/Token", form, goodForm, nil},
 		{"path parameter", "/dex/token;jsessionid=1", form, goodForm, nil},
 		{"NUL in the path", "/dex/token%00", form, goodForm, nil},
+		{"format behind the path, as Rails has it", theirToken + ".json", form, goodForm, nil},
+		{"format and slash", theirToken + ".x.y/", form, goodForm, nil},
 		{"X-Original-URL", "/", form, goodForm, header("X-Original-URL", theirToken)},
 		{"X-Rewrite-URL", "/", form, goodForm, header("X-Rewrite-URL", theirIssuer+"/token?a=b")},
 	}

@@ -103,8 +103,10 @@ func (l *learner) wait(of *http.Request, next Next) (*provider, error) {
 func (l *learner) start(of *http.Request, next Next) <-chan singleflight.Result {
 	of = of.WithContext(of.Context())               // handlers change their requests in place
 	return l.group.DoChan("", func() (any, error) { //nolint:contextcheck // the end of one request is not the end of the question
-		p, err := l.ask(of, next)
-		l.learned(p, err)
+		// The question before may have ended since nothing was known.
+		if _, ask := l.state(); ask {
+			l.learned(l.ask(of, next))
+		}
 		return nil, nil
 	})
 }

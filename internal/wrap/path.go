@@ -36,7 +36,7 @@ func (p *provider) isToken(r *http.Request) bool {
 	if p.token == "" {
 		return false
 	}
-	if r.URL.Path == p.token || sloppy(r.URL.Path) == p.sloppyToken || sloppy(r.URL.EscapedPath()) == p.sloppyToken {
+	if r.URL.Path == p.token || p.takes(r.URL.Path) || p.takes(r.URL.EscapedPath()) {
 		return true
 	}
 	for _, name := range []string{"X-Original-Url", "X-Rewrite-Url"} {
@@ -53,5 +53,23 @@ func (p *provider) names(text string) bool {
 	if u, err := url.Parse(text); err == nil && u.Host != "" {
 		text = u.EscapedPath()
 	}
-	return sloppy(text) == p.sloppyToken
+	return p.takes(text)
+}
+
+// takes tells whether a careless server takes a path for the token endpoint. Some
+// drop a format at its end (Rails: token.json) or add one that is left out, and
+// a script gets whatever stands behind its name (CGI, RFC 3875 §4.1.5: PATH_INFO).
+func (p *provider) takes(text string) bool {
+	s := sloppy(text)
+	script := stem(p.sloppyToken) != p.sloppyToken
+	return stem(s) == stem(p.sloppyToken) || script && strings.HasPrefix(s, p.sloppyToken+"/")
+}
+
+// stem is a path without what follows the first dot inside its last segment.
+func stem(p string) string {
+	begin := strings.LastIndexByte(p, '/') + 1
+	if dot := strings.IndexByte(p[begin:], '.'); dot > 0 {
+		return p[:begin+dot]
+	}
+	return p
 }

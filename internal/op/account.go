@@ -165,7 +165,7 @@ func (p *Provider) takeBack(w http.ResponseWriter, r *http.Request, s *session, 
 
 // endApp ends what an application has: it must ask the user to log in again.
 func (p *Provider) endApp(w http.ResponseWriter, r *http.Request, s *session, client string) {
-	if err := p.endGrants(r.Context(), s.user.name, client, "the user has ended it"); err != nil {
+	if err := p.endAccess(r.Context(), s.user, client, "the user has ended it"); err != nil {
 		p.errorPage(w, http.StatusServiceUnavailable, textFailed)
 		return
 	}
@@ -174,7 +174,7 @@ func (p *Provider) endApp(w http.ResponseWriter, r *http.Request, s *session, cl
 
 // endAll logs the user out in every browser and every application.
 func (p *Provider) endAll(w http.ResponseWriter, r *http.Request, s *session) {
-	if err := p.endGrants(r.Context(), s.user.name, "", "the user has logged out everywhere"); err != nil {
+	if err := p.endAccess(r.Context(), s.user, "", "the user has logged out everywhere"); err != nil {
 		p.errorPage(w, http.StatusServiceUnavailable, textFailed)
 		return
 	}

@@ -19,7 +19,7 @@ const codeLife = 60 * time.Second
 func (p *Provider) newCode(record codeRecord) (string, store.Op, error) {
 	code := secret()
 	record.version = version{currentVersion}
-	doc, err := p.doc(kindCode, code, "", p.cfg.Now().Add(codeLife), record)
+	doc, err := p.doc(kindCode, code, record.User, p.cfg.Now().Add(codeLife), record)
 	return code, store.Create(doc), err
 }
 

@@ -162,7 +162,7 @@ func (p *Provider) saveDecision(r *http.Request, s *session, f pageForm, state s
 		return err
 	}
 	record.State, record.grant = state, s.user.grants(record.Client, record.Scope, s.record.AuthTime)
-	next, err := document(doc.Key, doc.Index, doc.Expires, record)
+	next, err := document(doc.Key, record.User, doc.Expires, record)
 	if err != nil {
 		return err
 	}

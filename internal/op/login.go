@@ -81,6 +81,11 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, req *authRequ
 		p.showLogin(w, r, http.StatusOK, req, loginPage{})
 		return
 	}
+	if hashID(s.id) != req.Session { // somebody else has logged in in another window
+		p.observeLogin(r, "session", req.Client, s.user, event.Denied, "the page was about another session")
+		p.showLogin(w, r, http.StatusOK, req, loginPage{session: s})
+		return
+	}
 	p.complete(w, r, req, s)
 }
 
@@ -186,6 +191,11 @@ func (p *Provider) showLogin(w http.ResponseWriter, r *http.Request, status int,
 	// Set again each time, so that it outlives the page: then a page that is too old
 	// can still tell where to begin again.
 	p.setCookie(w, "browser", browser, browserLife)
+	if page.session != nil {
+		bound := *req
+		bound.Session = hashID(page.session.id)
+		req = &bound
+	}
 	sealed, err := p.sealRequest(r.Context(), req, browser)
 	if err != nil {
 		p.sorry(w, "login page", err)

@@ -43,6 +43,8 @@ type authRequest struct {
 	Prompt    []string `json:"prompt,omitempty"`
 	MaxAge    int64    `json:"max_age"` // -1 = not asked for
 	Hint      string   `json:"hint,omitempty"`
+	// Session is the hash of the session that the page offers to go on with.
+	Session string `json:"session,omitempty"`
 	// Return is the page of our own that is opened after the login; then there is
 	// no client, and Purpose says what the login is for.
 	Return  string `json:"return,omitempty"`

@@ -107,7 +107,10 @@ func (u *Upstream) fetchMetadata(ctx context.Context) (*document, error) {
 	return nil, err
 }
 
-// checkDocument: OpenID Connect Discovery §4.3, CONFORMANCE OD-14.
+// checkDocument: OpenID Connect Discovery §4.3, CONFORMANCE OD-14. Endpoints may be
+// at any https host: the provider, which the administrator named, says where it
+// wants to be asked, and what is sent there (tokens that it issued, credentials
+// that it gave us) is its own. Redirects are not followed.
 func (u *Upstream) checkDocument(doc *document) error {
 	if doc.Issuer != u.cfg.Issuer {
 		return fmt.Errorf("it says the issuer is %q", cut(doc.Issuer))

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
 // The provider block of the example, its client line and where the sites of a
@@ -113,6 +115,43 @@ func TestCA_13_UpstreamJWT(t *testing.T) {
 			t.Errorf("a token of the new key: %d %s", a.status, a.text)
 		}
 	})
+}
+
+// TestDP_08_UpstreamBound: the foreign provider has bound the access token to a
+// key. It is exchanged with a proof of that key alone, and what comes of it is bound
+// to the key, too.
+func TestDP_08_UpstreamBound(t *testing.T) {
+	w, op, _ := beside(t, oidcSettings{Format: "jwt", ClaimsInToken: true}, "")
+	native, _, _ := nodeClients()
+	signer, another := w.prover(), w.prover()
+	token := w.oidcLogin(op, "bob@bob.localhost", native, map[string]string{"resource": w.url("bob", "")}, func(r *http.Request) {
+		proof, err := signer.Prove(http.MethodPost, op+"/token", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(oauth.HeaderDPoP, proof)
+	})
+	if token.get("token_type") != "DPoP" {
+		t.Fatalf("%d %s", token.status, token.text)
+	}
+	access := token.get("access_token")
+	ticket, _ := w.challenged(http.MethodGet, "/")
+	for name, a := range map[string]answer{
+		"DP-08 without a proof": w.exchange(access, w.url("api", ""), ticket, nil),
+		"DP-08 of another key":  w.exchangeWith(another, access, ticket, nil),
+	} {
+		if a.status != http.StatusBadRequest || a.get("error") != "invalid_dpop_proof" {
+			t.Errorf("%s: %d %s", name, a.status, a.text)
+		}
+	}
+	claims := w.exchangeWith(signer, access, ticket, nil)
+	if claims.status != http.StatusOK {
+		t.Fatalf("%d %s", claims.status, claims.text)
+	}
+	rpt := w.redeem(ticket, claims.get("access_token"), nil, w.proof(signer, ""))
+	if rpt.status != http.StatusOK || rpt.get("token_type") != "DPoP" {
+		t.Errorf("%d %s", rpt.status, rpt.text)
+	}
 }
 
 // TestUpstreamOpaque: access tokens that only the provider can read.

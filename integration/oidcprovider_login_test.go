@@ -23,7 +23,7 @@ var (
 
 // oidcLogin lets a user log in at the foreign provider, by its own pages, and
 // gives the answer of its token endpoint.
-func (w *world) oidcLogin(issuer, user string, client oidcClient, extra map[string]string) answer {
+func (w *world) oidcLogin(issuer, user string, client oidcClient, extra map[string]string, edits ...func(*http.Request)) answer {
 	w.t.Helper()
 	query := url.Values{
 		"response_type": {"code"}, "client_id": {client.ID}, "redirect_uri": {oidcCallback},
@@ -41,17 +41,17 @@ func (w *world) oidcLogin(issuer, user string, client oidcClient, extra map[stri
 	if client.Secret != "" {
 		form["client_secret"] = client.Secret
 	}
-	return w.unseen(issuer+"/token", form)
+	return w.unseen(issuer+"/token", form, edits...)
 }
 
 // unseen posts a form whose secrets are the foreign provider's affair: Caddy's
 // reverse_proxy logs its headers, codes in a Location included, at DEBUG.
-func (w *world) unseen(target string, form map[string]string) answer {
+func (w *world) unseen(target string, form map[string]string, edits ...func(*http.Request)) answer {
 	w.t.Helper()
 	seen := w.seen
 	defer func() { w.seen = seen }()
 	w.seen = credentials{}
-	return w.post(target, form)
+	return w.post(target, form, edits...)
 }
 
 // oidcCode walks through the pages and gives the code.

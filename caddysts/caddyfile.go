@@ -26,6 +26,7 @@ type read = func(*caddyfile.Dispenser) error
 //		merge_jwks
 //		provider {
 //			user <email> <password_hash> {
+//				sub <text>
 //				<claim> <values...>
 //			}
 //			users            <file>

@@ -47,6 +47,10 @@ type User struct {
 	// The output of `caddy hash-password` (argon2id or bcrypt), or a
 	// placeholder `{env.X}` or `{file./path}` for it.
 	PasswordHash string `json:"password_hash,omitempty"`
+	// A text that tells the user from somebody else who had the address before, such
+	// as the year he came: it makes another `sub`, and nothing of the other one
+	// counts for him. Default: none.
+	Sub string `json:"sub,omitempty"`
 	// Further claims. They leave the server only where `releases` names them.
 	Claims map[string]any `json:"claims,omitempty"`
 }
@@ -55,6 +59,7 @@ type User struct {
 //
 //	provider {
 //		user <email> <password_hash> {
+//			sub <text>
 //			<claim> <values...>
 //		}
 //		users <file>
@@ -118,6 +123,9 @@ var stringClaims = map[string]bool{
 var otherClaims = map[string]bool{"phone_number_verified": true, "address": true, "updated_at": true}
 
 func (u *User) parseClaim(d *caddyfile.Dispenser) error {
+	if d.Val() == "sub" {
+		return umaapp.Text(directive, &u.Sub)(d)
+	}
 	name, values := d.Val(), d.RemainingArgs()
 	if u.Claims == nil {
 		u.Claims = make(map[string]any)
@@ -242,7 +250,7 @@ func (h *Handler) users() ([]op.User, error) {
 		if err != nil {
 			return nil, err
 		}
-		users = append(users, op.User{Email: u.Email, PasswordHash: hash, Claims: u.Claims})
+		users = append(users, op.User{Email: u.Email, PasswordHash: hash, Sub: u.Sub, Claims: u.Claims})
 	}
 	return users, nil
 }

@@ -23,7 +23,7 @@ const (
 
 // usersReader reads the text of a users file,
 //
-//	{"users": [{"email": …, "password_hash": …, "claims": {…}, "disabled": false}, …]}
+//	{"users": [{"email": …, "password_hash": …, "sub": …, "claims": {…}, "disabled": false}, …]}
 //
 // strictly: a member that is misspelt, or written twice, would be somebody with
 // other rights than was meant. Its errors name a place and never show a value:
@@ -171,12 +171,14 @@ func (r *usersReader) user() error {
 			u.Email, err = r.address()
 		case "password_hash":
 			u.PasswordHash, err = r.hash()
+		case "sub":
+			u.Sub, err = scalar[string](r, ".sub", "a text")
 		case "claims":
 			u.Claims, err = r.claims()
 		case "disabled":
 			disabled, err = scalar[bool](r, ".disabled", "true or false")
 		default:
-			err = r.fail(at, `there is an unknown member in %s; known: "email", "password_hash", "claims", "disabled"`, r.what(""))
+			err = r.fail(at, `there is an unknown member in %s; known: "email", "password_hash", "sub", "claims", "disabled"`, r.what(""))
 		}
 		return err
 	})

@@ -89,9 +89,12 @@ func TestParseUsers(t *testing.T) {
 }
 
 func TestParseUsersGives(t *testing.T) {
-	text := `{"users":[` + entry("bob", `,"claims":{"groups":["staff"],"level":3}`) + "," + entry("eve", `,"disabled":true`) + `]}`
+	text := `{"users":[` + entry("bob", `,"sub":"2026","claims":{"groups":["staff"],"level":3}`) + "," + entry("eve", `,"disabled":true`) + `]}`
 	got, err := parseUsers([]byte(text), []string{"BOB.example"}, nil)
-	want := []op.User{{Email: "bob@bob.example", PasswordHash: testHash, Claims: map[string]any{"groups": []any{"staff"}, "level": 3.0}}}
+	want := []op.User{{Email: "bob@bob.example", PasswordHash: testHash, Sub: "2026", Claims: map[string]any{"groups": []any{"staff"}, "level": 3.0}}}
+	if _, err := parseUsers([]byte(strings.Replace(text, `"2026"`, "2026", 1)), []string{"bob.example"}, nil); err == nil {
+		t.Error("a sub that is a number was taken")
+	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}

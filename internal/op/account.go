@@ -147,7 +147,7 @@ func (p *Provider) postedAccount(w http.ResponseWriter, r *http.Request) {
 
 // takeBack ends a consent. Claims tokens that exist live on for minutes at most.
 func (p *Provider) takeBack(w http.ResponseWriter, r *http.Request, s *session, f pageForm) {
-	err := p.withdraw(r.Context(), askedConsent{User: s.user.name, Client: f.Client, Target: f.Target})
+	err := p.withdraw(r.Context(), askedConsent{User: s.user.id, Client: f.Client, Target: f.Target})
 	e := event.Consent{
 		Issuer: p.cfg.Issuer, ClientID: f.Client, Target: f.Target, Person: p.person(s.user),
 		Outcome: event.Denied, Reason: "the user has taken the consent back",

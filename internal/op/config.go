@@ -23,6 +23,10 @@ type User struct {
 	// Email is the user's address and name at login, in any case.
 	Email        string
 	PasswordHash string // of `caddy hash-password`: bcrypt or argon2id
+	// Sub tells the user from somebody else who had the address before; "" = nobody
+	// had. Another one is another person: tokens, sessions and consents of before do
+	// not count.
+	Sub string
 	// Claims are what Resolve says of the user besides the address.
 	Claims map[string]any
 }

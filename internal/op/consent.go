@@ -25,7 +25,7 @@ const (
 // through a client.
 type consentRecord struct {
 	version
-	User   string   `json:"user"`
+	User   string   `json:"user"` // his sub: the address may be somebody else's one day
 	Client string   `json:"client"`
 	Target string   `json:"target"`
 	Claims []string `json:"claims"` // sorted, each once
@@ -54,7 +54,7 @@ func (p *Provider) Consented(ctx context.Context, asked oauth.Consent) (agreed b
 		return false, "", nil // not one of ours: he cannot be asked here
 	}
 	ask := askedConsent{
-		User: u.name, Client: asked.ClientID, Target: asked.Target, Claims: sorted(asked.Release),
+		User: u.id, Client: asked.ClientID, Target: asked.Target, Claims: sorted(asked.Release),
 		Expires: p.cfg.Now().Add(askLife).Unix(),
 	}
 	given, _, err := p.findConsent(ctx, ask.key(p))
@@ -137,7 +137,7 @@ const maxListed = 100
 
 // consents are those of a user.
 func (p *Provider) consents(ctx context.Context, u *user) ([]consentRecord, error) {
-	docs, err := p.cfg.Store.List(ctx, p.tenant, kindConsent, u.name, "", maxListed)
+	docs, err := p.cfg.Store.List(ctx, p.tenant, kindConsent, u.id, "", maxListed)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (p *Provider) askConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	as := p.as(s, "consent", query)
-	if s.user.name != ask.User {
+	if s.user.id != ask.User {
 		p.errorPage(w, http.StatusForbidden, textOtherAsk, link{"Log in with another account", as.Other})
 		return
 	}
@@ -81,7 +81,7 @@ func (p *Provider) decideConsent(w http.ResponseWriter, r *http.Request, s *sess
 		p.note(w, "Nothing was shared", "You can close this page.")
 		return
 	}
-	ask := askedConsent{User: s.user.name, Client: f.Client, Target: f.Target, Claims: f.Claims}
+	ask := askedConsent{User: s.user.id, Client: f.Client, Target: f.Target, Claims: f.Claims}
 	err := p.agree(r.Context(), ask)
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) { // answered twice at once
 		err = p.agree(r.Context(), ask)

@@ -144,5 +144,5 @@ func sum(s string) []byte {
 
 // passwordMark changes when the password does.
 func passwordMark(u *user) string {
-	return base64.RawURLEncoding.EncodeToString(sum("session\x00" + u.PasswordHash)[:16])
+	return base64.RawURLEncoding.EncodeToString(sum("session\x00" + u.PasswordHash + "\x00" + u.Sub)[:16])
 }

@@ -31,12 +31,20 @@ func (p *Provider) SetUsers(users []User) error {
 		if _, twice := d.byName[name]; twice {
 			return fmt.Errorf("user '%s' is declared twice", u.Email)
 		}
-		known := &user{User: u, name: name, id: p.subjectID(name)}
+		known := &user{User: u, name: name, id: p.userID(name, u.Sub)}
 		d.byName[name] = known
 		d.everyone = append(d.everyone, known)
 	}
 	p.people.Store(d)
 	return nil
+}
+
+// userID is the sub of a user.
+func (p *Provider) userID(name, sub string) string {
+	if sub != "" {
+		name += "\x00" + sub // no address holds a zero
+	}
+	return p.subjectID(name)
 }
 
 // user finds a user by the lower-cased address; nil when there is none.

@@ -9,10 +9,12 @@ import (
 
 // Limits of the device flow, in ten minutes (the life of a code): how many devices
 // may wait per source and per client, and how many codes a user and a source may
-// try (RFC 8628 §5.1: a stranger who types codes must not hit one).
+// try (RFC 8628 §5.1: a stranger who types codes must not hit one). That of a
+// client leaves half of the slots to others; the id of a public one is public, so
+// it must not be easy for a few strangers to use it up.
 const (
 	devicesPerSource = 20
-	devicesPerClient = 512
+	devicesPerClient = 2048
 	codesPerUser     = 10
 )
 

@@ -26,10 +26,15 @@ var secretParams = []string{
 	"device_code", "user_code", "consent_uri", "id_token_hint", "request",
 }
 
-// add takes in what is long enough to be no word of a test's own.
+// add takes in what is long enough to be no word of a test's own. The code of a
+// device is short, and has a form without its hyphen.
 func (c credentials) add(name, value string) {
-	if len(value) >= 16 {
+	short := name == "user_code" || name == "query user_code"
+	if len(value) >= 16 || short && len(value) >= 8 {
 		c[credential{name, value}] = true
+	}
+	if short && strings.Contains(value, "-") {
+		c.add(name, strings.ReplaceAll(value, "-", ""))
 	}
 }
 
@@ -62,6 +67,9 @@ func (c credentials) request(r *http.Request) {
 }
 
 func (c credentials) answer(a answer) {
+	if to, err := url.Parse(a.header.Get("Location")); err == nil {
+		c.add("code", to.Query().Get("code"))
+	}
 	for _, cookie := range (&http.Response{Header: a.header}).Cookies() {
 		c.add("cookie "+cookie.Name, cookie.Value)
 	}

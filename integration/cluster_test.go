@@ -56,7 +56,7 @@ func (w *world) node(kek string) *world {
 	write(w.t, dir, "caddy.json", string(body))
 	w.runNode(dir)
 	other := *w
-	other.client = nodeClient(w.t, dir, port)
+	other.client = nodeClient(w.t, filepath.Join(dir, "storage"), port)
 	other.awaitNode()
 	return &other
 }
@@ -86,11 +86,11 @@ func (w *world) runNode(dir string) {
 }
 
 // nodeClient trusts the CA of the node, as soon as there is one.
-func nodeClient(t *testing.T, dir, port string) *http.Client {
+func nodeClient(t *testing.T, storage, port string) *http.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) { // polling a real process
-		pem, err := os.ReadFile(filepath.Join(dir, "storage", "pki", "authorities", "local", "root.crt"))
+		pem, err := os.ReadFile(filepath.Join(storage, "pki", "authorities", "local", "root.crt"))
 		if err == nil && roots.AppendCertsFromPEM(pem) {
 			break
 		}

@@ -22,12 +22,14 @@ type process struct {
 	t    *testing.T
 	port string
 	env  []string
+	// storage is Caddy's.
+	storage string
 }
 
 func startProcess(t *testing.T) *process {
 	t.Helper()
 	dir := t.TempDir()
-	p := &process{t: t, port: freePort(t)}
+	p := &process{t: t, port: freePort(t), storage: filepath.Join(dir, "data", "caddy")}
 	p.env = append(os.Environ(), asCaddy+"=1", "UMA_PORT="+p.port, "CADDY_ADMIN=127.0.0.1:"+freePort(t),
 		"HOME="+dir, "XDG_DATA_HOME="+filepath.Join(dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
 	caddy := p.command(t.Context(), "run", "--config", "../Caddyfile.example")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"html/template"
 	"net"
@@ -140,7 +141,7 @@ func (b *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Connection", "close")
 	query := r.URL.Query()
 	if r.Method != http.MethodGet || r.URL.Path != "/callback" || "http://"+r.Host+"/callback" != b.uri ||
-		len(query["state"]) != 1 || query.Get("state") != b.state {
+		len(query["state"]) != 1 || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(b.state)) != 1 {
 		w.WriteHeader(http.StatusNotFound)
 		_ = page.Execute(w, "There is nothing here.")
 		return

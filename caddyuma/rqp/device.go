@@ -46,7 +46,7 @@ func (l *login) device(ctx context.Context, show func(DevicePrompt)) (*Session, 
 		return nil, err
 	}
 	if doc.DeviceAuthorizationEndpoint == "" {
-		return nil, untrusted("without --device, where there is a browser", "%s has no login for devices", plain(l.tokenIssuer(), 200))
+		return nil, untrusted("caddy uma login on a machine with a browser, without --device", "%s has no login for devices", plain(l.tokenIssuer(), 200))
 	}
 	d, err := l.askDevice(ctx, doc)
 	if err != nil {
@@ -80,10 +80,17 @@ func (l *login) askDevice(ctx context.Context, doc *oauth.Metadata) (d deviceAns
 	if err := a.decode(&d); err != nil {
 		return d, err
 	}
-	if d.Device == "" || d.User == "" || d.URI == "" || d.Life <= 0 {
+	if d.Device == "" || d.User == "" || !isPage(d.URI) || d.Complete != "" && !isPage(d.Complete) || d.Life <= 0 {
 		return d, badAnswer(u, a.status, "no code for a device in it")
 	}
 	return d, nil
+}
+
+// isPage tells whether an address is fit to be opened by somebody who is asked to
+// log in there.
+func isPage(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
 }
 
 // poll asks until the user has decided (RFC 8628 §3.5).

@@ -135,6 +135,24 @@ func TestDeviceLogin(t *testing.T) {
 	}
 }
 
+// TestDeviceLogin_Page: nobody is sent to a page that is not https.
+func TestDeviceLogin_Page(t *testing.T) {
+	for _, change := range []map[string]any{
+		{"verification_uri": "http://" + "sts.example/d"}, {"verification_uri": "javascript:x"}, {"verification_uri_complete": "https://bob@sts.example/d"},
+	} {
+		w, nonce := newWorld(t), ""
+		cfg := w.provider(nil, &nonce)
+		w.on(sts+"/device", func(rw http.ResponseWriter, _ *http.Request) {
+			body := map[string]any{"device_code": "d", "user_code": "BCDF-GHJK", "verification_uri": sts + "/d", "expires_in": 600}
+			maps.Copy(body, change)
+			oauth.WriteJSON(rw, 200, body)
+		})
+		if _, err := rqp.DeviceLogin(t.Context(), cfg, func(rqp.DevicePrompt) { t.Errorf("%v: shown", change) }); err == nil {
+			t.Errorf("%v was taken", change)
+		}
+	}
+}
+
 func TestConsentRequired(t *testing.T) {
 	for uri, want := range map[string]string{sts + "/consent?x=1": sts + "/consent?x=1", evil + "/consent": ""} {
 		w := newWorld(t)

@@ -138,21 +138,7 @@ func NewSigner(alg string) (Signer, error) {
 
 // Sign makes a compact JWS with typ and kid over claims as JSON.
 func Sign(key Signer, typ string, claims any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	headers := jws.NewHeaders()
-	for name, value := range map[string]string{jws.TypeKey: typ, jws.KeyIDKey: key.KID} {
-		if err := headers.Set(name, value); err != nil {
-			return "", err
-		}
-	}
-	compact, err := jws.Sign(payload, jws.WithKey(jwa.SignatureAlgorithm(key.Alg), key.Key, jws.WithProtectedHeaders(headers)))
-	if err != nil {
-		return "", fmt.Errorf("signing: %w", err)
-	}
-	return string(compact), nil
+	return sign(key, map[string]any{jws.TypeKey: typ, jws.KeyIDKey: key.KID}, claims)
 }
 
 // SignEmbedded makes a compact JWS with typ and, as jwk, the public key, over
@@ -162,12 +148,16 @@ func SignEmbedded(key Signer, typ string, claims any) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return sign(key, map[string]any{jws.TypeKey: typ, jws.JWKKey: public}, claims)
+}
+
+func sign(key Signer, header map[string]any, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
 	headers := jws.NewHeaders()
-	for name, value := range map[string]any{jws.TypeKey: typ, jws.JWKKey: public} {
+	for name, value := range header {
 		if err := headers.Set(name, value); err != nil {
 			return "", err
 		}

@@ -98,8 +98,14 @@ func bare(err error) error {
 	return err
 }
 
-// isJSON looks at the media type.
-func (a answer) isJSON() bool {
+// check wants what an endpoint answers that has something to say of a token.
+func (a answer) check() error {
+	if a.status != http.StatusOK {
+		return fmt.Errorf("%w %d", errStatus, a.status)
+	}
 	media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
-	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
+		return errType
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -80,12 +79,6 @@ func (c claims) client() string {
 	}
 	return c.Party
 }
-
-type audience []string
-
-func (c claims) audience() audience { return audience(c.Audience) }
-
-func (a audience) has(value string) bool { return slices.Contains(a, value) }
 
 // accessType is a typ without the prefix that may be left out (RFC 7515 §4.1.9).
 func accessType(typ string) string {

@@ -32,10 +32,9 @@ func (u *Upstream) introspect(ctx context.Context, token string) (claims, error)
 		u.cfg.Log.Error("the provider's introspection endpoint refuses our client_id or its credentials",
 			zap.String("iss", u.cfg.Issuer), zap.Int("status", a.status))
 		return claims{}, errConfig
-	case a.status != http.StatusOK:
-		return claims{}, fmt.Errorf("%w %d", errStatus, a.status)
-	case !a.isJSON():
-		return claims{}, errType
+	}
+	if err := a.check(); err != nil {
+		return claims{}, err
 	}
 	return active(a.body)
 }

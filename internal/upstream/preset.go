@@ -86,7 +86,7 @@ func noIDToken(c claims) string {
 	if reason := cmp.Or(idTokenMark(c), otherKind(c)); reason != "" {
 		return reason
 	}
-	if !isAccessType(accessType(c.typ)) && c.audience().has(c.client()) && c.client() != "" {
+	if !isAccessType(accessType(c.typ)) && slices.Contains(c.Audience, c.client()) && c.client() != "" {
 		return "its audience is the client, as that of an ID token"
 	}
 	return ""

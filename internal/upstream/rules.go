@@ -110,7 +110,7 @@ func (u *Upstream) self(c claims) string {
 		return c.Audience[0]
 	}
 	for _, self := range u.selves {
-		if self != "" && c.audience().has(self) {
+		if self != "" && slices.Contains(c.Audience, self) {
 			return self
 		}
 	}

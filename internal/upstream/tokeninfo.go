@@ -42,10 +42,9 @@ func (u *Upstream) tokeninfo(ctx context.Context, token string) (claims, error) 
 		return claims{}, err
 	case a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized:
 		return claims{}, refuse("the provider says that it is not valid")
-	case a.status != http.StatusOK:
-		return claims{}, fmt.Errorf("%w %d", errStatus, a.status)
-	case !a.isJSON():
-		return claims{}, errType
+	}
+	if err := a.check(); err != nil {
+		return claims{}, err
 	}
 	var info tokeninfo
 	if err := oauth.DecodeObject(a.body, &info); err != nil {

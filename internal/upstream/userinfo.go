@@ -30,10 +30,9 @@ func (u *Upstream) userinfo(ctx context.Context, token string) (claims, error) {
 		return claims{}, err
 	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || a.status == http.StatusBadRequest:
 		return claims{}, refuse("the provider's userinfo endpoint does not take it")
-	case a.status != http.StatusOK:
-		return claims{}, fmt.Errorf("%w %d", errStatus, a.status)
-	case !a.isJSON():
-		return claims{}, errType
+	}
+	if err := a.check(); err != nil {
+		return claims{}, err
 	}
 	c, err := parseClaims(a.body)
 	if err != nil {

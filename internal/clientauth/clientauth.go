@@ -1,8 +1,8 @@
 // Package clientauth finds out whether a request comes from the client that it
 // names: none (public clients), client secrets by Basic or in the body (RFC 6749
 // §2.3), private_key_jwt (RFC 7523 §3, OpenID Connect Core §9), and mutual TLS
-// (RFC 8705 §2). Clients is enough where secrets are all there is; an
-// Authenticator does everything.
+// (RFC 8705 §2). A Table does so among the clients of a configuration; who finds
+// clients elsewhere, too, has an Authenticator.
 //
 // Every failure is one answer, 401 invalid_client: nobody learns which
 // client_ids exist, nor what is wrong.
@@ -137,21 +137,6 @@ func HashSecret(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(s
 
 // Clients are the registered clients by client_id.
 type Clients map[string]Client
-
-// Authenticate finds the client that credentials belong to, where public clients
-// and secrets are all there is. Every failure is the same 401 invalid_client (RFC
-// 6749 §5.2): nobody learns which client_ids exist. With Basic the answer names
-// that scheme.
-func (c Clients) Authenticate(creds oauth.Credentials) (Client, error) {
-	if creds.ClientID == "" && creds.Method == oauth.AuthNone {
-		return Client{}, missingID()
-	}
-	client := c[creds.ClientID]
-	if !accepts(client, creds) || client.ID == "" || client.Disabled {
-		return Client{}, Invalid(creds.Method)
-	}
-	return client, nil
-}
 
 // accepts compares a secret, or finds that none is needed.
 func accepts(client Client, creds oauth.Credentials) bool {

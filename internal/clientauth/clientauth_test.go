@@ -27,6 +27,12 @@ func clients() clientauth.Clients {
 	}
 }
 
+// authenticate finds the client of credentials among clients.
+func authenticate(t *testing.T, creds oauth.Credentials) (clientauth.Client, error) {
+	t.Helper()
+	return newBench(t).Authenticate(t.Context(), clients()[creds.ClientID], clientauth.Request{Credentials: creds})
+}
+
 func TestCA_03_Authenticate(t *testing.T) {
 	for name, tc := range map[string]struct {
 		id, method, secret string
@@ -54,14 +60,14 @@ func TestCA_03_Authenticate(t *testing.T) {
 		"an unknown method":                   {"app", "tls_client_auth", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, err := clients().Authenticate(oauth.Credentials{ClientID: tc.id, Method: tc.method, Secret: tc.secret})
+			client, err := authenticate(t, oauth.Credentials{ClientID: tc.id, Method: tc.method, Secret: tc.secret})
 			if (err == nil) != tc.ok || tc.ok && client.ID != tc.id || !tc.ok && client.ID != "" {
 				t.Errorf("%+v, %v", client, err)
 			}
 		})
 	}
 	t.Run("no client_id", func(t *testing.T) {
-		if _, err := clients().Authenticate(oauth.Credentials{Method: oauth.AuthNone}); oauth.AsError(err).Code != oauth.CodeInvalidRequest {
+		if _, err := authenticate(t, oauth.Credentials{Method: oauth.AuthNone}); oauth.AsError(err).Code != oauth.CodeInvalidRequest {
 			t.Errorf("%v", err)
 		}
 	})
@@ -83,7 +89,7 @@ func TestOA_04_SameAnswer(t *testing.T) {
 		{oauth.Credentials{ClientID: "nobody", Method: oauth.AuthSecretBasic, Secret: "x"}, `Basic realm="client"`},
 		{oauth.Credentials{Method: oauth.AuthSecretBasic}, `Basic realm="client"`},
 	} {
-		_, err := clients().Authenticate(tc.creds)
+		_, err := authenticate(t, tc.creds)
 		rec := httptest.NewRecorder()
 		oauth.WriteError(rec, err)
 		if rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != tc.challenge {

@@ -101,7 +101,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	if err := h.loadTrust(ctx); err != nil {
 		return nil, err
 	}
-	cfg, err := h.settings(h.surroundings())
+	cfg, err := h.settings(h.lookup())
 	if err != nil {
 		return nil, err
 	}
@@ -187,23 +187,14 @@ func (h *Handler) ring(app *umaapp.App, purpose string, life time.Duration) (*jo
 	return app.Ring("sts", h.Issuer, purpose, life+or(h.Leeway, defaultLeeway))
 }
 
-// surroundings is what a configuration points at.
-type surroundings struct {
-	// secret expands the text of a secret.
-	secret func(field, text string) (string, error)
-	// keys reads a JWK Set.
-	keys func(file string) ([]byte, error)
-}
-
-func (s surroundings) lookup() umaapp.Lookup { return umaapp.Lookup{Secret: s.secret, Keys: s.keys} }
-
 // nothing is looked at while a Caddyfile is adapted.
-func nothing() surroundings {
-	return surroundings{keys: umaapp.AnyJWKS, secret: func(_, text string) (string, error) { return text, nil }}
+func nothing() umaapp.Lookup {
+	return umaapp.Lookup{Keys: umaapp.AnyJWKS, Secret: func(_, text string) (string, error) { return text, nil }}
 }
 
-func (h *Handler) surroundings() surroundings {
-	return surroundings{keys: umaapp.ReadJWKS, secret: func(field, text string) (string, error) {
+// lookup finds what the configuration points at.
+func (h *Handler) lookup() umaapp.Lookup {
+	return umaapp.Lookup{Keys: umaapp.ReadKeyFile, Secret: func(field, text string) (string, error) {
 		return umaapp.Secret(directive, field, text, h.Issuer)
 	}}
 }

@@ -100,7 +100,7 @@ func (h *Handler) emailDomains() ([]string, error) {
 }
 
 // settings are those of the engine that a Caddyfile can state.
-func (h *Handler) settings(from surroundings) (sts.Config, error) {
+func (h *Handler) settings(from umaapp.Lookup) (sts.Config, error) {
 	domains, err := h.emailDomains()
 	if err != nil {
 		return sts.Config{}, err

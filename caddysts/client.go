@@ -119,11 +119,11 @@ func (c *Client) words() umaapp.Words {
 }
 
 // settings are those of the engine.
-func (c *Client) settings(from surroundings) (sts.Client, error) {
+func (c *Client) settings(from umaapp.Lookup) (sts.Client, error) {
 	if c.Public && len(c.ClientSecrets) > 0 { // before what is wrong with the secret
 		return sts.Client{}, fmt.Errorf("client '%s' is public and has a secret: remove one of them", c.ClientID)
 	}
-	credentials, err := c.Credentials.Settings("client", c.ClientID, from.lookup())
+	credentials, err := c.Credentials.Settings("client", c.ClientID, from)
 	return sts.Client{
 		Client: clientauth.Client{
 			ID: c.ClientID, Public: c.Public, Credentials: credentials, DPoPBound: c.DPoPBound, Disabled: c.Disabled,

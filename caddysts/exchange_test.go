@@ -17,9 +17,9 @@ import (
 )
 
 // plain takes secrets as they are and the name of a file for its keys.
-var plain = surroundings{
-	secret: func(_, text string) (string, error) { return text, nil },
-	keys:   func(file string) ([]byte, error) { return []byte(file), nil },
+var plain = umaapp.Lookup{
+	Secret: func(_, text string) (string, error) { return text, nil },
+	Keys:   func(file string) ([]byte, error) { return []byte(file), nil },
 }
 
 func TestExchangeSettings(t *testing.T) {
@@ -81,7 +81,7 @@ func TestKeysOfAFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := Client{ClientID: "x", Credentials: umaapp.Credentials{JWKSFile: file}}
-			settings, err := c.settings(surroundings{secret: plain.secret, keys: umaapp.ReadJWKS})
+			settings, err := c.settings(umaapp.Lookup{Secret: plain.Secret, Keys: umaapp.ReadKeyFile})
 			if err == nil {
 				err = settings.Check()
 			}

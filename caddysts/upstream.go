@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -257,7 +256,7 @@ func (u *Upstream) credentials(cfg *upstream.Config) (err error) {
 	if u.PrivateKeyJWT == "" {
 		return nil
 	}
-	data, err := os.ReadFile(u.PrivateKeyJWT)
+	data, err := umaapp.ReadKeyFile(u.PrivateKeyJWT)
 	if err != nil {
 		return fmt.Errorf("private_key_jwt: %w", err)
 	}

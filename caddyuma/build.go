@@ -32,7 +32,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := h.settings(umaapp.Lookup{Keys: umaapp.ReadJWKS, Secret: func(field, text string) (string, error) {
+	cfg, err := h.settings(umaapp.Lookup{Keys: umaapp.ReadKeyFile, Secret: func(field, text string) (string, error) {
 		return umaapp.Secret(directive, field, text, h.Issuer)
 	}})
 	if err != nil {

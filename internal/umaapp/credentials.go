@@ -98,12 +98,12 @@ func HashSecrets(field string, secrets []string, from Lookup) ([][32]byte, error
 	return hashes, nil
 }
 
-// maxJWKSFile is far more than the keys of one client need.
-const maxJWKSFile = 256 << 10
+// maxKeyFile is far more than the keys of one client need.
+const maxKeyFile = 256 << 10
 
-// ReadJWKS reads a JWK Set; what is in it is the engine's affair. Only regular
-// files: a pipe could keep the load of the configuration waiting.
-func ReadJWKS(name string) ([]byte, error) {
+// ReadKeyFile reads a file with keys; what is in it is the engine's affair. Only
+// regular files: a pipe could keep the load of the configuration waiting.
+func ReadKeyFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -116,13 +116,13 @@ func ReadJWKS(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxJWKSFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	switch {
 	case err != nil:
 		return nil, err
 	case len(data) == 0:
 		return nil, fmt.Errorf("%s is empty", name)
-	case len(data) > maxJWKSFile:
+	case len(data) > maxKeyFile:
 		return nil, fmt.Errorf("%s is larger than 256 KiB", name)
 	}
 	return data, nil

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestReadJWKS(t *testing.T) {
+func TestReadKeyFile(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string, size int) string {
 		t.Helper()
@@ -28,9 +28,9 @@ func TestReadJWKS(t *testing.T) {
 		"no file at all": {os.DevNull, "is no file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := ReadJWKS(tc.path)
+			_, err := ReadKeyFile(tc.path)
 			if (tc.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), tc.path)) {
-				t.Errorf("ReadJWKS = %v, want %q", err, tc.want)
+				t.Errorf("ReadKeyFile = %v, want %q", err, tc.want)
 			}
 		})
 	}

@@ -115,7 +115,7 @@ func nodeClient(t *testing.T, storage, port string) *http.Client {
 func (w *world) awaitNode() {
 	w.t.Helper()
 	for _, host := range []string{"as", "bob", "api"} {
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) { // polling a real process
+		for deadline := time.Now().Add(certificateWait); ; time.Sleep(20 * time.Millisecond) { // polling a real process
 			res, err := w.client.Get(w.url(host, "/.well-known/openid-configuration"))
 			if err == nil {
 				_ = res.Body.Close()

@@ -238,12 +238,16 @@ func (w *world) newClient() *http.Client {
 	}
 }
 
+// certificateWait is how long a certificate may take: Caddy tries again after a
+// minute when making one has failed, as it does now and then on a busy machine.
+const certificateWait = 100 * time.Second
+
 // await waits for the certificates, which are made asynchronously after load, and
 // until the servers of the configuration before have let go of the port: for a
 // moment new connections may still get to them.
 func (w *world) await() {
 	w.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(certificateWait)
 	for _, host := range []string{"as", "bob", "api"} {
 		for good := 0; good < 4; {
 			err := w.answers(host)

@@ -125,7 +125,7 @@ func (w *world) pageRequest(page string, fields url.Values) *http.Request {
 // awaitHost waits for the certificate of a further site.
 func (w *world) awaitHost(host string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); w.answers(host) != nil; {
+	for deadline := time.Now().Add(certificateWait); w.answers(host) != nil; {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("%s does not answer: %v", host, w.answers(host))
 		}

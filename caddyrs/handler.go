@@ -194,7 +194,7 @@ func (h *Handler) check(r *http.Request) (*rs.Grant, *rs.Refusal) {
 		h.log.Error("finding the resource of a request failed", zap.Error(err))
 		return nil, rs.Forbidden()
 	}
-	return h.engine.Check(r, index, limit.Source(umaapp.ClientIP(r)))
+	return h.engine.Check(r, rs.Target{Index: index, Source: limit.Source(umaapp.ClientIP(r))})
 }
 
 // refuse writes a refusal. Returning an error instead would let

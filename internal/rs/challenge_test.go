@@ -79,7 +79,7 @@ func TestUG_09_CA_06_PermissionFitsTheOperation(t *testing.T) {
 		{0, "POST", `[{"resource_id":"id-1","resource_scopes":["write"]},{"resource_id":"id-2","resource_scopes":["use"]}]`},
 		{1, "DELETE", `{"resource_id":"id-2","resource_scopes":["use"]}`},
 	} {
-		if _, f := w.rs.Check(w.request(c.method, ""), c.index, "s"); f == nil || f.Status != 401 {
+		if _, f := w.rs.Check(w.request(c.method, ""), rs.Target{Index: c.index, Source: "s"}); f == nil || f.Status != 401 {
 			t.Fatalf("%s %d: refusal = %+v, want 401", c.method, c.index, f)
 		}
 		if w.as.lastAsk != c.want {
@@ -102,7 +102,7 @@ func TestCA_05_UnmappedMethodIsForbidden(t *testing.T) {
 			t.Errorf("%s = %+v, want a bare 403", method, f)
 		}
 	}
-	if _, f := w.rs.Check(w.request("GET", ""), -1, "s"); f == nil || f.Status != 403 {
+	if _, f := w.rs.Check(w.request("GET", ""), rs.Target{Index: -1, Source: "s"}); f == nil || f.Status != 403 {
 		t.Errorf("no resource = %+v, want 403", f)
 	}
 	if w.as.tickets != before {
@@ -158,28 +158,28 @@ func TestOA_09_HeaderAlone(t *testing.T) {
 	t.Run("lower case scheme", func(t *testing.T) {
 		r := w.request("GET", "")
 		r.Header.Set("Authorization", "bearer "+good)
-		if g, f := w.rs.Check(r, 0, "s"); g == nil {
+		if g, f := w.rs.Check(r, rs.Target{Index: 0, Source: "s"}); g == nil {
 			t.Errorf("refusal = %+v, want a grant", f)
 		}
 	})
 	t.Run("query and form do not count", func(t *testing.T) {
 		r := httptest.NewRequest("GET", resource+"/x?access_token="+good, strings.NewReader("access_token="+good))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		if _, f := w.rs.Check(r, 0, "s"); f == nil || f.Status != 401 {
+		if _, f := w.rs.Check(r, rs.Target{Index: 0, Source: "s"}); f == nil || f.Status != 401 {
 			t.Errorf("refusal = %+v, want 401", f)
 		}
 	})
 	t.Run("two lines", func(t *testing.T) {
 		r := w.request("GET", good)
 		r.Header.Add("Authorization", "Bearer "+good)
-		if _, f := w.rs.Check(r, 0, "s"); f == nil || f.Status != 400 {
+		if _, f := w.rs.Check(r, rs.Target{Index: 0, Source: "s"}); f == nil || f.Status != 400 {
 			t.Errorf("refusal = %+v, want 400", f)
 		}
 	})
 	for _, other := range []string{"DPoP " + good, "Basic YTpi", "UMA " + good, good, "Bearer", "Bearer " + good + ", Bearer " + good} {
 		r := w.request("GET", "")
 		r.Header.Set("Authorization", other)
-		if _, f := w.rs.Check(r, 0, "s"); f == nil || f.Status != 401 {
+		if _, f := w.rs.Check(r, rs.Target{Index: 0, Source: "s"}); f == nil || f.Status != 401 {
 			t.Errorf("%.8s: refusal = %+v, want 401", other, f)
 		}
 	}

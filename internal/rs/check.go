@@ -24,11 +24,17 @@ type Grant struct {
 	Claims map[string]string
 }
 
+// Target is what the adapter has found out about a request.
+type Target struct {
+	// Index is the resource, negative if none covers the request.
+	Index int
+	// Source is where the request comes from, for the bound on tickets.
+	Source string
+}
+
 // Check decides about one request: exactly one of the results is not nil.
-// index is the resource the caller has found for it, negative if none; source
-// is where the request comes from, for the bound on tickets.
-func (s *Server) Check(r *http.Request, index int, source string) (*Grant, *Refusal) {
-	wants, ok := s.wants(index, Method(r))
+func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
+	wants, ok := s.wants(to.Index, Method(r))
 	if !ok {
 		return nil, forbidden()
 	}
@@ -40,7 +46,7 @@ func (s *Server) Check(r *http.Request, index int, source string) (*Grant, *Refu
 	ctx := r.Context()
 	bearerError := ""
 	if scheme == "bearer" {
-		grant, refusal, code := s.present(ctx, wants, credentials)
+		grant, refusal, code := s.present(ctx, &presented{request: r, to: to, wants: wants, token: credentials})
 		if grant != nil || refusal != nil {
 			return grant, refusal
 		}
@@ -51,7 +57,7 @@ func (s *Server) Check(r *http.Request, index int, source string) (*Grant, *Refu
 	if Preflight(r) {
 		return nil, forbidden()
 	}
-	return nil, s.challenge(ctx, wants, source, bearerError)
+	return nil, s.challenge(ctx, wants, to.Source, bearerError)
 }
 
 // Method gives the method that the backend will see: Caddy turns the CONNECT of
@@ -72,25 +78,22 @@ func Preflight(r *http.Request) bool {
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// present judges a Bearer token. Neither a grant nor a refusal means that the
-// request is answered like one without a token (UMA Grant §3.5), with code as a
-// hint (CONFORMANCE A19).
-func (s *Server) present(ctx context.Context, wants []want, token string) (grant *Grant, refusal *Refusal, code string) {
+// present judges the RPT of a request. Neither a grant nor a refusal means that
+// the request is answered like one without a token (UMA Grant §3.5), with code as
+// a hint (CONFORMANCE A19).
+func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refusal *Refusal, code string) {
 	st, err := s.ready(ctx)
 	if err != nil {
-		s.observe(ctx, wants, nil, sourceLocal, err)
+		s.observe(ctx, p.wants, nil, sourceLocal, err)
 		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
 		return nil, unreachable(), ""
 	}
-	claims, source, err := s.verifier.verify(ctx, st, token)
-	if err == nil && !claims.grants(wants, st.ids, s.cfg.Now(), s.cfg.Leeway) {
-		err = errInsufficient
-	}
-	s.observe(ctx, wants, claims, source, err)
+	claims, source, err := s.judge(ctx, st, p)
+	s.observe(ctx, p.wants, claims, source, err)
 	var wrong *tokenError
 	switch {
 	case err == nil:
-		return s.grant(claims, st, wants[0].index), nil, ""
+		return s.grant(claims, st, p.wants[0].index), nil, ""
 	case errors.Is(err, errInsufficient):
 		return nil, nil, oauth.CodeInsufficientScope
 	case errors.As(err, &wrong):

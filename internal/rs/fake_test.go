@@ -277,7 +277,7 @@ func (w *world) request(method, token string) *http.Request {
 
 func (w *world) check(method, token string) (*rs.Grant, *rs.Refusal) {
 	w.t.Helper()
-	g, f := w.rs.Check(w.request(method, token), 0, "192.0.2.1")
+	g, f := w.rs.Check(w.request(method, token), rs.Target{Index: 0, Source: "192.0.2.1"})
 	if (g == nil) == (f == nil) {
 		w.t.Fatalf("Check = %v, %v, want exactly one", g, f)
 	}

@@ -117,7 +117,7 @@ func TestSEC_18_TicketsAreLimited(t *testing.T) {
 	if w.as.tickets != 2 {
 		t.Errorf("tickets = %d, want 2", w.as.tickets)
 	}
-	if _, f := w.rs.Check(w.request("GET", ""), 0, "198.51.100.1"); f.Status != 401 {
+	if _, f := w.rs.Check(w.request("GET", ""), rs.Target{Index: 0, Source: "198.51.100.1"}); f.Status != 401 {
 		t.Errorf("another source = %d, want 401", f.Status)
 	}
 	if got := w.status("GET", w.rpt()); got != 200 {
@@ -134,7 +134,7 @@ func TestSEC_18_PreflightMintsNothing(t *testing.T) {
 	r := w.request("OPTIONS", "")
 	r.Header.Set("Origin", "https://app.example")
 	r.Header.Set("Access-Control-Request-Method", "GET")
-	if _, f := w.rs.Check(r, 0, "s"); f == nil || f.Status != 403 {
+	if _, f := w.rs.Check(r, rs.Target{Index: 0, Source: "s"}); f == nil || f.Status != 403 {
 		t.Errorf("preflight = %+v, want 403", f)
 	}
 	if w.as.tickets != 0 {

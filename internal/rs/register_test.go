@@ -17,7 +17,7 @@ func TestUF_20_ConcurrentFirstRequestsRegisterOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
-			if _, f := w.rs.Check(w.request("GET", ""), 0, "s"); f == nil || f.Status != 401 {
+			if _, f := w.rs.Check(w.request("GET", ""), rs.Target{Index: 0, Source: "s"}); f == nil || f.Status != 401 {
 				t.Errorf("refusal = %+v, want 401", f)
 			}
 		})

@@ -316,7 +316,7 @@ func FuzzCheck(f *testing.F) {
 		w.t, w.as.t = t, t
 		r := w.request("GET", "")
 		r.Header.Set("Authorization", header)
-		if g, refusal := w.rs.Check(r, 0, "s"); g != nil || refusal == nil {
+		if g, refusal := w.rs.Check(r, rs.Target{Index: 0, Source: "s"}); g != nil || refusal == nil {
 			t.Errorf("Check(%q) = %v, want a refusal", header, g)
 		}
 	})

@@ -1,0 +1,28 @@
+package rs
+
+import (
+	"context"
+	"net/http"
+)
+
+// presented is an RPT with the request that presents it.
+type presented struct {
+	request *http.Request
+	to      Target
+	wants   []want
+	token   string
+}
+
+// judge does every check of an RPT. Errors are a *tokenError if the token is at
+// fault, errInsufficient if it is good and opens something else, and anything else
+// if it could not be found out. No verdict is remembered: each request comes here.
+func (s *Server) judge(ctx context.Context, st *state, p *presented) (claims *rptClaims, source string, err error) {
+	claims, source, err = s.verifier.verify(ctx, st, p.token)
+	if err != nil {
+		return claims, source, err
+	}
+	if !claims.grants(p.wants, st.ids, s.cfg.Now(), s.cfg.Leeway) {
+		return claims, source, errInsufficient
+	}
+	return claims, source, nil
+}

@@ -52,6 +52,8 @@ type Handler struct {
 	// Scopes of resources that have none. Default: get for GET and HEAD.
 	Scopes []Scope `json:"scopes,omitempty"`
 
+	// Revocation bounds how long an RPT that was taken back may pass. Default: 10s.
+	Revocation *Revocation `json:"revocation,omitempty"`
 	// MaxRPTLifetime is the longest life of an RPT that is accepted. Default: 1h.
 	MaxRPTLifetime caddy.Duration `json:"max_rpt_lifetime,omitempty"`
 	// Cache is how many verified tokens are kept. Default: 100000.

@@ -168,6 +168,9 @@ func (h *Handler) engineConfig() rs.Config {
 		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
 		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff,
 	}
+	if h.Revocation != nil {
+		cfg.Revocation, cfg.FailOpen = time.Duration(h.Revocation.MaxAge), h.Revocation.FailOpen
+	}
 	for _, r := range h.Resources {
 		res := rs.Resource{
 			Name: r.Name, Type: r.Type, Description: r.Description, IconURI: r.IconURI, Owner: r.Owner,

@@ -50,6 +50,11 @@ type Config struct {
 	Realm string
 	// MaxRPTLifetime is the longest exp-iat of an RPT that is accepted (1h).
 	MaxRPTLifetime time.Duration
+	// Revocation is how old what we know of the revocation of RPTs may be (10s). While
+	// the authorization server cannot be asked, it may be three times as old; then
+	// RPTs cannot be checked, or with FailOpen count until they expire.
+	Revocation time.Duration
+	FailOpen   bool
 	// Leeway for clocks (60s; negative: none).
 	Leeway time.Duration
 	// Cache is how many verified RPTs are kept (100000).
@@ -153,6 +158,9 @@ func (c *Config) check() error {
 			return fmt.Errorf("resource_uri '%s' %w", c.ResourceURI, err)
 		}
 	}
+	if c.Revocation < 0 {
+		return errors.New("revocation must be positive")
+	}
 	if c.AS == nil || c.Now == nil {
 		return errors.New("no way to the authorization server or no clock")
 	}
@@ -167,6 +175,7 @@ func (c *Config) setDefaults() {
 		c.Scopes = []Scope{{Name: "get"}}
 	}
 	c.MaxRPTLifetime = or(c.MaxRPTLifetime, time.Hour)
+	c.Revocation = or(c.Revocation, 10*time.Second)
 	c.Leeway = max(0, or(c.Leeway, time.Minute))
 	c.Cache = or(c.Cache, 100_000)
 	c.KeyMaxAge = or(c.KeyMaxAge, 15*time.Minute)

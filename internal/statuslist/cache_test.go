@@ -333,5 +333,4 @@ func TestClockSetBack(t *testing.T) {
 	w.want(3, statuslist.ErrLost) // how old the list is cannot be told
 	w.pass(time.Hour)
 	w.want(3, nil)
-	w.want(4, statuslist.ErrRevoked)
 }

@@ -18,6 +18,7 @@ const maxAnswer = 1 << 20
 // answer is an answer of the authorization server, read in full.
 type answer struct {
 	status int
+	header http.Header
 	body   []byte
 }
 
@@ -56,10 +57,12 @@ func (a *answer) errorCode() string {
 	return body.Error
 }
 
-// request is one call; content is the media type of body.
+// request is one call; content is the media type of body, accept that of the answer
+// (default JSON), etag what of it is known already.
 type request struct {
 	call                 Call
 	method, url, content string
+	accept, etag         string
 	body                 []byte
 	bearer               string
 	basic                *url.Userinfo
@@ -76,7 +79,10 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, errors.New("an endpoint of the authorization server is no URL")
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", or(r.accept, "application/json"))
+	if r.etag != "" {
+		req.Header.Set("If-None-Match", r.etag)
+	}
 	if r.content != "" {
 		req.Header.Set("Content-Type", r.content)
 	}
@@ -103,7 +109,7 @@ func readAnswer(resp *http.Response) (*answer, error) {
 	if len(body) > maxAnswer {
 		return nil, errors.New("the authorization server's answer is too large")
 	}
-	return &answer{status: resp.StatusCode, body: body}, nil
+	return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
 // protected does a call of the protection API. CONFORMANCE UF-06: if the PAT is

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,6 +28,7 @@ const (
 	CallPermission
 	CallToken        // asks for a PAT
 	CallRegistration // reads and writes resource descriptions
+	CallIntrospection
 )
 
 // Config describes a resource server.
@@ -50,6 +52,12 @@ type Config struct {
 	Realm string
 	// MaxRPTLifetime is the longest exp-iat of an RPT that is accepted (1h).
 	MaxRPTLifetime time.Duration
+	// Introspect: every RPT is asked about at the authorization server. Default: JWTs
+	// are checked here by its keys, and only opaque tokens are asked about.
+	Introspect bool
+	// Asking bounds the questions about tokens of a source that turn out to be none;
+	// nil: no bound.
+	Asking *limit.Limiter
 	// Revocation is how old what we know of the revocation of RPTs may be (10s). While
 	// the authorization server cannot be asked, it may be three times as old; then
 	// RPTs cannot be checked, or with FailOpen count until they expire.
@@ -107,6 +115,7 @@ type Server struct {
 	pat        lazy[pat]
 	registered lazy[registration]
 	learned    learnedBox
+	current    atomic.Pointer[state]
 	verifier   *verifier
 	// created are the ids of resources that this engine has created; guarded by
 	// cfg.Registering.

@@ -4,6 +4,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
+// Values of Handler.Check.
+const (
+	checkLocal         = "local"
+	checkIntrospection = "introspection"
+)
+
 const failOpen = "fail_open"
 
 // Revocation says how soon an RPT that was taken back must be refused here.
@@ -16,6 +22,19 @@ type Revocation struct {
 	// cannot be asked for longer than that, with a line in the log. Default: they
 	// are refused.
 	FailOpen bool `json:"fail_open,omitempty"`
+}
+
+// check reads
+//
+//	check local|introspection
+func (p *parser) check() error {
+	if err := p.scalar(&p.h.Check); err != nil {
+		return err
+	}
+	if p.h.Check != checkLocal && p.h.Check != checkIntrospection {
+		return p.Errf("uma_protect: check can only be followed by %s or %s", checkLocal, checkIntrospection)
+	}
+	return nil
 }
 
 // revocation reads

@@ -90,22 +90,29 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	}
 	claims, source, err := s.judge(ctx, st, p)
 	s.observe(ctx, p.wants, claims, source, err)
+	if err == nil {
+		return s.grant(claims, st, p.wants[0].index), nil, ""
+	}
+	refusal, code = s.refused(err)
+	return nil, refusal, code
+}
+
+// refused gives the refusal of an RPT, or none and a hint.
+func (s *Server) refused(err error) (refusal *Refusal, code string) {
 	var (
 		wrong *tokenError
 		much  *limitError
 	)
 	switch {
-	case err == nil:
-		return s.grant(claims, st, p.wants[0].index), nil, ""
 	case errors.Is(err, errInsufficient):
-		return nil, nil, oauth.CodeInsufficientScope
+		return nil, oauth.CodeInsufficientScope
 	case errors.As(err, &wrong):
-		return nil, nil, oauth.CodeInvalidToken
+		return nil, oauth.CodeInvalidToken
 	case errors.As(err, &much):
-		return nil, tooMany(much.wait), ""
+		return tooMany(much.wait), ""
 	default:
 		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
-		return nil, unavailable(), ""
+		return unavailable(), ""
 	}
 }
 
@@ -133,22 +140,27 @@ func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source
 	if c != nil {
 		e.ClientID, e.Subject, e.DecisionID = c.ClientID, c.Subject, c.DecisionID
 	}
+	if err != nil {
+		e.Outcome, e.Reason = outcome(err)
+	}
+	s.cfg.Observe(ctx, e)
+}
+
+func outcome(err error) (o event.Outcome, reason string) {
 	var (
 		wrong *tokenError
 		much  *limitError
 	)
 	switch {
-	case err == nil:
 	case errors.As(err, &wrong):
-		e.Outcome, e.Reason = event.Refused, wrong.reason
+		return event.Refused, wrong.reason
 	case errors.As(err, &much):
-		e.Outcome, e.Reason = event.Refused, much.Error()
+		return event.Refused, much.Error()
 	case errors.Is(err, errInsufficient):
-		e.Outcome, e.Reason = event.Denied, errInsufficient.Error()
+		return event.Denied, errInsufficient.Error()
 	default:
-		e.Outcome, e.Reason = event.Failed, "it could not be found out"
+		return event.Failed, "it could not be found out"
 	}
-	s.cfg.Observe(ctx, e)
 }
 
 // challenge answers with a fresh ticket (UMA Grant §3.2.1), or says that none

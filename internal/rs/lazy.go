@@ -54,8 +54,8 @@ type loader[T any] func(context.Context) (value T, expires time.Time, err error)
 
 // get gives the value, loading it if there is none or it has expired.
 func (l *lazy[T]) get(ctx context.Context, clock func() time.Time, load loader[T]) (T, error) {
-	if f := l.fresh.Load(); f != nil && (f.expires.IsZero() || clock().Before(f.expires)) {
-		return f.value, nil
+	if v, ok := l.known(clock); ok {
+		return v, nil
 	}
 	l.mu.Lock()
 	if v, err, done := l.settled(clock()); done {
@@ -75,6 +75,15 @@ func (l *lazy[T]) get(ctx context.Context, clock func() time.Time, load loader[T
 		var zero T
 		return zero, ctx.Err()
 	}
+}
+
+// known gives the value if it is fresh. Callers that are on every request's way ask
+// it first: it needs neither a lock nor memory.
+func (l *lazy[T]) known(clock func() time.Time) (value T, ok bool) {
+	if f := l.fresh.Load(); f != nil && (f.expires.IsZero() || clock().Before(f.expires)) {
+		return f.value, true
+	}
+	return value, false
 }
 
 // settled tells whether there is an answer without a load.

@@ -2,7 +2,6 @@ package rs
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -55,9 +54,9 @@ func newVerifier(s *Server) (*verifier, error) {
 // not be found out. CONFORMANCE UF-27: JWTs are checked here, or like opaque tokens
 // by introspection; the checks of what they say are the same ones.
 func (v *verifier) verify(ctx context.Context, st *state, p *presented) (*rptClaims, string, error) {
-	hash := tokenHash(sha256.Sum256([]byte(p.token)))
+	hash := hashToken(p.token)
 	if v.s.cfg.Introspect || !isCompactJWS(p.token) {
-		return v.asker.verify(ctx, st, p, hash)
+		return v.asker.verify(ctx, st, question{token: p.token, source: p.to.Source, hash: hash})
 	}
 	return v.local(ctx, st, p.token, hash)
 }

@@ -48,7 +48,11 @@ type verified struct {
 	asked int64
 }
 
-func (t *verified) size() int { return entryOverhead + t.claims.size() }
+// size counts what allocations are rounded up by, too.
+func (t *verified) size() int {
+	n := t.claims.size()
+	return entryOverhead + n + n/8
+}
 
 // tokenCache remembers tokens, never decisions. It is bounded in entries and in
 // bytes: large tokens push out several others, and do not multiply the memory.

@@ -85,7 +85,7 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	st, err := s.ready(ctx)
 	if err != nil {
 		s.observe(ctx, p.wants, nil, sourceLocal, err)
-		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
+		s.cannotCheck(err)
 		return nil, unreachable(), ""
 	}
 	claims, source, err := s.judge(ctx, st, p)
@@ -111,8 +111,15 @@ func (s *Server) refused(err error) (refusal *Refusal, code string) {
 	case errors.As(err, &much):
 		return tooMany(much.wait), ""
 	default:
-		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
+		s.cannotCheck(err)
 		return unavailable(), ""
+	}
+}
+
+// cannotCheck logs a failure, at most one in a second: anybody can bring tokens.
+func (s *Server) cannotCheck(err error) {
+	if s.troubled.begin(s.cfg.Now()) {
+		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
 	}
 }
 

@@ -116,6 +116,7 @@ type Server struct {
 	registered lazy[registration]
 	learned    learnedBox
 	current    atomic.Pointer[state]
+	troubled   pause
 	verifier   *verifier
 	// created are the ids of resources that this engine has created; guarded by
 	// cfg.Registering.
@@ -133,7 +134,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}}
+	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}, troubled: pause{length: time.Second}}
 	s.endpoints.keepStale, s.registered.keepStale = true, true
 	s.verifier, err = newVerifier(s)
 	if err != nil {

@@ -254,6 +254,23 @@ func TestOA_13_Pause(t *testing.T) {
 	}
 }
 
+// Whoever brings tokens while nobody can be asked does not fill the log.
+func TestSEC_18_OneLineASecond(t *testing.T) {
+	core, lines := observer.New(zapcore.ErrorLevel)
+	w := newAsking(t, func(c *rs.Config) { c.Log = zap.New(core) })
+	w.as.set(func() { w.as.introspect = func(rw http.ResponseWriter, _ string) { rw.WriteHeader(500) } })
+	for i := range 30 {
+		w.wantStatus(fmt.Sprint("rpt_", i), 503)
+		w.now = w.now.Add(100 * time.Millisecond)
+	}
+	if n := lines.Len(); n != 3 {
+		t.Errorf("%d lines in 3 seconds, want 3", n)
+	}
+	if len(w.events) != 30 {
+		t.Errorf("%d events, want 30", len(w.events))
+	}
+}
+
 // concurrent makes a world that can be used from many goroutines.
 func concurrent(t *testing.T, change ...func(*rs.Config)) *world {
 	quiet := func(c *rs.Config) { c.Observe = func(context.Context, event.Event) {} }

@@ -148,7 +148,7 @@ func (a *fakeAS) rpt(name string, scopes []string, more map[string]any) string {
 		"iss": issuer, "sub": "u-1", "aud": resource, "client_id": "caddy-uma", "jti": "j",
 		"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "decision_id": "d-1",
 		"permissions": []any{map[string]any{"resource_id": a.idOf(name), "resource_scopes": scopes}},
-		"status": map[string]any{"status_list": map[string]any{"idx": 0, "uri": issuer + "/uma/status/1"}},
+		"status":      map[string]any{"status_list": map[string]any{"idx": 0, "uri": issuer + "/uma/status/1"}},
 	}
 	maps.Copy(claims, more)
 	return a.key.Sign(map[string]any{"typ": "at+jwt"}, claims)

@@ -29,6 +29,7 @@ const (
 	CallToken        // asks for a PAT
 	CallRegistration // reads and writes resource descriptions
 	CallIntrospection
+	CallStatus // reads a status list
 )
 
 // Config describes a resource server.

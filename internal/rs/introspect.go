@@ -69,7 +69,7 @@ func (a *asker) verify(ctx context.Context, st *state, q question) (*rptClaims, 
 	t, source := a.v.cache.get(q.hash), sourceCache
 	switch now := a.s.cfg.Now(); {
 	case t.fresh(now, a.s.cfg.Revocation):
-	case t == nil && a.knownInactive(q.hash, now):
+	case !t.wasAsked() && a.knownInactive(q.hash, now):
 		return nil, sourceCache, errInactive
 	default:
 		answer, err := a.ask(ctx, st, q)
@@ -92,10 +92,13 @@ func (a *asker) cannot() error {
 	return bad("not an acceptable JWT")
 }
 
+// wasAsked: a JWT may be remembered that was verified here and not asked about.
+func (t *verified) wasAsked() bool { return t != nil && t.asked != 0 }
+
 // fresh: RFC 7662 §4 (CONFORMANCE OA-13): an answer is used again for a short time
 // and never past exp, whatever the leeway.
 func (t *verified) fresh(now time.Time, age time.Duration) bool {
-	return t != nil && now.Before(t.claims.Expires.Time()) && !elapsed(time.Unix(0, t.asked), now, age)
+	return t.wasAsked() && now.Before(t.claims.Expires.Time()) && !elapsed(time.Unix(0, t.asked), now, age)
 }
 
 // knownInactive: CONFORMANCE OA-13: for this very token, and as short as other
@@ -155,7 +158,7 @@ func (a *asker) put(ctx context.Context, st *state, q question) (*verified, erro
 	if a.pause.holds(now) {
 		return nil, errors.New("the authorization server could not be asked a moment ago")
 	}
-	leave, err := a.enter(q.source, have != nil)
+	leave, err := a.enter(q.source, have.wasAsked())
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +174,7 @@ func (a *asker) put(ctx context.Context, st *state, q question) (*verified, erro
 	case err == nil && t.claims.check(&a.s.cfg, st.learned.audience) == nil:
 		t.asked = now.UnixNano()
 		a.v.cache.add(q.hash, t)
-		if have == nil {
+		if !have.wasAsked() {
 			a.s.cfg.Asking.Return(q.source)
 		}
 	case err == nil:

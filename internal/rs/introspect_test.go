@@ -115,6 +115,54 @@ func TestUF_27_SameVerdicts(t *testing.T) {
 	}
 }
 
+// What was taken back gets the same answer as well, within the same bound.
+func TestUF_27_SameVerdictOnRevoked(t *testing.T) {
+	for _, m := range modes {
+		t.Run("UF-27 revoked/"+m.name, func(t *testing.T) {
+			w := newAsking(t, func(cfg *rs.Config) { cfg.Introspect = m.introspect })
+			w.as.signs = m.signs
+			token := w.rpt()
+			if m.opaque {
+				token = "rpt_x"
+			}
+			w.as.tokens[token] = w.claims()
+			w.wantStatus(token, 200)
+			w.as.set(func() {
+				delete(w.as.tokens, token)
+				w.as.status.revoked = []int64{7}
+			})
+			w.now = w.now.Add(10 * time.Second)
+			for range 2 {
+				if got := w.verdict("GET", token); got != (verdict{401, `Bearer error="invalid_token"`}) {
+					t.Errorf("verdict = %v", got)
+				}
+			}
+		})
+	}
+}
+
+// A JWT that stands on no status list is asked about like an opaque token, under the
+// same bounds.
+func TestUF_27_JWTWithoutStatus(t *testing.T) {
+	w := newAsking(t)
+	token := w.rpt(set("status", nil))
+	for range 3 {
+		w.wantStatus(token, 401)
+	}
+	w.wantQuestions(token, 1)
+	good := w.rpt(set("status", nil), set("jti", "good"))
+	w.as.tokens[good] = w.claims()
+	for range 3 {
+		w.wantStatus(good, 200)
+	}
+	w.wantQuestions(good, 1)
+	w.as.set(func() { w.as.down = true })
+	w.now = w.now.Add(30*time.Second - 1)
+	w.wantStatus(good, 200)
+	w.now = w.now.Add(1)
+	w.wantStatus(good, 503)
+}
+
 // The description has what the placeholders need, however it came.
 func TestUF_27_SameGrants(t *testing.T) {
 	for _, m := range modes {

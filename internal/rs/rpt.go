@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 )
 
 // maxRPT bounds an RPT in bytes.
@@ -30,6 +31,7 @@ type rptClaims struct {
 	ClientID    string             `json:"client_id"`
 	DecisionID  string             `json:"decision_id"`
 	Confirm     *confirmation      `json:"cnf"`
+	Status      statuslist.Status  `json:"status"`
 	Permissions []oauth.Permission `json:"permissions"`
 
 	released []claim // sorted by name

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 )
 
 // pack makes claims small enough to be remembered by the hundred thousand: lists
@@ -61,6 +62,9 @@ func (c *rptClaims) each(visit func(*string)) {
 		visit(&c.Confirm.jkt)
 		visit(&c.Confirm.x5t)
 	}
+	if c.Status.List != nil {
+		visit(&c.Status.List.URI)
+	}
 	for i := range c.Audience {
 		visit(&c.Audience[i])
 	}
@@ -92,6 +96,9 @@ func (c *rptClaims) size() int {
 	}
 	if c.Confirm != nil {
 		n += int(unsafe.Sizeof(confirmation{}))
+	}
+	if c.Status.List != nil {
+		n += int(unsafe.Sizeof(statuslist.Reference{}))
 	}
 	return n
 }

@@ -265,10 +265,12 @@ func TestListDiesWithItsKey(t *testing.T) {
 // The issuer answers "unchanged" although nothing was shown.
 func TestUnchangedWithoutAList(t *testing.T) {
 	w := newWorld(t, statuslist.Config{})
-	c, err := statuslist.NewCache(statuslist.Config{Issuer: issuer, Now: func() time.Time { return w.now },
+	c, err := statuslist.NewCache(statuslist.Config{
+		Issuer: issuer, Now: func() time.Time { return w.now },
 		Fetch: func(context.Context, string, string) (statuslist.Answer, error) {
 			return statuslist.Answer{Unchanged: true}, nil
-		}})
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,8 +316,10 @@ func TestOneReading(t *testing.T) {
 
 func TestPanicInFetch(t *testing.T) {
 	w := newWorld(t, statuslist.Config{})
-	c, err := statuslist.NewCache(statuslist.Config{Issuer: issuer, Now: func() time.Time { return w.now },
-		Fetch: func(context.Context, string, string) (statuslist.Answer, error) { panic("ouch") }})
+	c, err := statuslist.NewCache(statuslist.Config{
+		Issuer: issuer, Now: func() time.Time { return w.now },
+		Fetch: func(context.Context, string, string) (statuslist.Answer, error) { panic("ouch") },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

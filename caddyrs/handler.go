@@ -220,8 +220,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *rs.Refusal) 
 // be expanded again or end a header field (CONFORMANCE SEC-19).
 func (h *Handler) setPlaceholders(r *http.Request, g *rs.Grant) {
 	repl := replacer(r)
-	for name, value := range g.Claims {
-		repl.Set("http.auth.user."+name, value)
+	for _, c := range g.Claims {
+		repl.Set("http.auth.user."+c.Name, c.Value)
 	}
 	repl.Set("http.auth.user.id", g.Subject)
 	repl.Set("http.auth.user.issuer", g.Issuer)

@@ -33,6 +33,7 @@ func newQuiet(t testing.TB, change ...func(*rs.Config)) *world {
 		Issuer: issuer, ClientID: clientID, ClientSecret: "s", Now: func() time.Time { return w.now },
 		AS: w.as.do, Observe: func(context.Context, event.Event) {},
 	}
+	w.as.status.now = func() time.Time { return w.cfg.Now() }
 	w.as.tokens = map[string]map[string]any{}
 	for _, c := range change {
 		c(&w.cfg)

@@ -20,9 +20,13 @@ type Grant struct {
 	// grants there.
 	Resource string
 	Scopes   []string
-	// Claims are the string claims that the authorization server released.
-	Claims map[string]string
+	// Claims are the string claims that the authorization server released, sorted by
+	// name. They must not be changed: other requests share them.
+	Claims []Claim
 }
+
+// Claim is a text that may become a placeholder.
+type Claim struct{ Name, Value string }
 
 // Target is what the adapter has found out about a request.
 type Target struct {
@@ -124,11 +128,15 @@ func (s *Server) cannotCheck(err error) {
 }
 
 func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
-	return &Grant{
-		Issuer: s.cfg.Issuer, Subject: safe(c.Subject), ClientID: safe(c.ClientID), DecisionID: safe(c.DecisionID),
+	g := &Grant{
+		Issuer: s.cfg.Issuer, Subject: c.Subject, ClientID: c.ClientID, DecisionID: c.DecisionID,
 		Resource: or(s.resources[index].Name, st.learned.resource),
-		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.claims(),
+		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
 	}
+	if !c.safe {
+		g.Subject, g.ClientID, g.DecisionID = safe(g.Subject), safe(g.ClientID), safe(g.DecisionID)
+	}
+	return g
 }
 
 func safe(value string) string {

@@ -177,7 +177,7 @@ func TestUF_27_SameGrants(t *testing.T) {
 			g, f := w.check("GET", token)
 			want := &rs.Grant{
 				Issuer: issuer, Subject: "u-1", ClientID: "caddy-uma", DecisionID: "d-1", Resource: resource,
-				Scopes: []string{"get"}, Claims: map[string]string{"email": "bob@bob.example"},
+				Scopes: []string{"get"}, Claims: []rs.Claim{{Name: "email", Value: "bob@bob.example"}},
 			}
 			if diff := cmp.Diff(want, g); diff != "" {
 				t.Errorf("%s, %s: refusal %v, grant (-want +got):\n%s", m.name, when, f, diff)

@@ -17,6 +17,7 @@ func (c *rptClaims) pack(issuer string) {
 		p := &c.Permissions[i]
 		p.ResourceScopes = exact(unique(p.ResourceScopes))
 	}
+	c.safe = Safe(c.Subject) && Safe(c.ClientID) && Safe(c.DecisionID)
 	var text strings.Builder
 	text.Grow(c.textSize())
 	c.each(func(s *string) {
@@ -76,8 +77,8 @@ func (c *rptClaims) each(visit func(*string)) {
 		}
 	}
 	for i := range c.released {
-		visit(&c.released[i].name)
-		visit(&c.released[i].value)
+		visit(&c.released[i].Name)
+		visit(&c.released[i].Value)
 	}
 }
 

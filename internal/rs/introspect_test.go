@@ -1,6 +1,7 @@
 package rs_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -360,6 +361,53 @@ func TestOA_14_Answers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A panic in the way to the authorization server ends one request, not the process.
+func TestUF_28_PanicIsAFailure(t *testing.T) {
+	w := newAsking(t)
+	as := w.cfg.AS
+	w.cfg.AS = func(call rs.Call, r *http.Request) (*http.Response, error) {
+		if call == rs.CallIntrospection {
+			panic("x")
+		}
+		return as(call, r)
+	}
+	w.restart()
+	w.wantStatus("rpt_x", 503)
+	w.wantStatus("rpt_x", 503)
+}
+
+// Whatever the answer, a request passes only if it says so in the one way there is.
+func FuzzIntrospectionAnswer(f *testing.F) {
+	f.Add([]byte(`{"active":true,"sub":"u-1","aud":"https://api.example","client_id":"c","exp":1795521900,"permissions":[{"resource_id":"id-1","resource_scopes":["get"]}]}`), false)
+	f.Add([]byte(`{"active":false}`), false)
+	f.Add([]byte(`{"active":true,"active":false,"cnf":null,"status":{},"permissions":[null]}`), false)
+	f.Add([]byte(`eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIiwidHlwIjoidG9rZW4taW50cm9zcGVjdGlvbitqd3QifQ.e30.AA`), true)
+	w := newWorld(&testing.T{})
+	w.as.tokens = map[string]map[string]any{}
+	var body []byte
+	mediaType := ""
+	w.as.introspect = func(rw http.ResponseWriter, _ string) {
+		rw.Header().Set("Content-Type", mediaType)
+		_, _ = rw.Write(body)
+	}
+	f.Fuzz(func(t *testing.T, answer []byte, signed bool) {
+		w.t, w.as.t = t, t
+		body, mediaType = answer, "application/json"
+		if signed {
+			mediaType = "application/" + typIntrospection
+		}
+		w.restart()
+		g, _ := w.rs.Check(w.request("GET", "rpt_x"), rs.Target{Source: "s"})
+		if g == nil {
+			return
+		}
+		var said map[string]any
+		if err := json.Unmarshal(answer, &said); err != nil || signed || said["active"] != true || said["sub"] != g.Subject || g.Subject == "" {
+			t.Errorf("%q gives %+v", answer, g)
+		}
+	})
 }
 
 // Without an endpoint opaque tokens are what they were: no tokens.

@@ -273,6 +273,7 @@ func TestSEC_18_OneLineASecond(t *testing.T) {
 
 // concurrent makes a world that can be used from many goroutines.
 func concurrent(t *testing.T, change ...func(*rs.Config)) *world {
+	t.Helper()
 	quiet := func(c *rs.Config) { c.Observe = func(context.Context, event.Event) {} }
 	return newAsking(t, append(change, quiet)...)
 }
@@ -299,6 +300,7 @@ func tokenOf(r *http.Request) string {
 // held is a world whose authorization server takes questions and answers when told;
 // those about free tokens at once.
 func held(t *testing.T, change ...func(*rs.Config)) (w *world, began chan struct{}, answer func()) {
+	t.Helper()
 	w = concurrent(t, change...)
 	began, gate := make(chan struct{}, 1000), make(chan struct{})
 	as := w.cfg.AS

@@ -51,7 +51,7 @@ func bytesPerToken(t testing.TB, n int, change func(int) func(map[string]any)) i
 }
 
 func TestAT_05_CacheTakesLessThanOneKilobyteAnEntry(t *testing.T) {
-	got := bytesPerToken(t, 30_000, real)
+	got := bytesPerToken(t, 10_000, real)
 	t.Logf("%d bytes an entry", got)
 	if got > 1024 {
 		t.Errorf("%d bytes an entry, want at most 1024", got)

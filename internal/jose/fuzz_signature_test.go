@@ -100,8 +100,13 @@ func mutate(compact string, segment, at, length int, insert []byte) string {
 func FuzzSign(f *testing.F) {
 	for i := range steadyKeys() {
 		for _, seed := range [][3]string{
-			{"at+jwt", "k", "bob"}, {"", "k", ""}, {"JWT", "https://as.example/#1", "<script>&\u2028"}, {"x\"y", "\\", "\x00\u00e9"},
-			{"at+jwt", strings.Repeat("k", 256), "b"}, {"at+jwt", "", "b"}, {"\u00e9", "k\n", strings.Repeat("long", 500)},
+			{"at+jwt", "k", "bob"},
+			{"", "k", ""},
+			{"JWT", "https://as.example/#1", "<script>&\u2028"},
+			{"x\"y", "\\", "\x00\u00e9"},
+			{"at+jwt", strings.Repeat("k", 256), "b"},
+			{"at+jwt", "", "b"},
+			{"\u00e9", "k\n", strings.Repeat("long", 500)},
 		} {
 			f.Add(uint8(i), seed[0], seed[1], seed[2])
 		}

@@ -108,8 +108,8 @@ func readHeader(raw []byte) (h Header, jwk []byte, err error) {
 	if len(raw) > maxHeader {
 		return h, nil, refuse("the header is too long")
 	}
-	// Some libraries verify the header without the space around it, and so another
-	// text than the signed one.
+	// jwx, for one, verifies the header without the space around it, and so takes a
+	// token to which somebody has added some. Nobody writes any.
 	if raw[0] != '{' || raw[len(raw)-1] != '}' {
 		return h, nil, refuse("the header does not begin and end with a brace")
 	}

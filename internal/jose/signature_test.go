@@ -377,3 +377,25 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("signature of an RPT: %v allocations", n)
 	}
 }
+
+// TestSEC_01_ExactOctets: the signature is over the header as it came (RFC 7515
+// §5.2), so nothing can be added to a token, not even what says nothing.
+func TestSEC_01_ExactOctets(t *testing.T) {
+	for _, key := range steadyKeys() {
+		good := key.Raw(`{"alg":"`+key.Alg+`","kid":"k"}`, `{"sub":"bob"}`)
+		if _, err := thin(t, good, key); err != nil {
+			t.Fatal(err)
+		}
+		for _, segment := range []int{0, 1} {
+			for name, edit := range map[string]func([]byte) []byte{
+				"space behind": func(b []byte) []byte { return append(b, ' ') },
+				"space before": func(b []byte) []byte { return append([]byte{'\n'}, b...) },
+				"space inside": func(b []byte) []byte { return append([]byte{'{', ' '}, b[1:]...) },
+			} {
+				if claims, err := thin(t, josetest.Resegment(good, segment, edit), key); err == nil {
+					t.Errorf("SEC-01 %s, segment %d, %s: %v", key.Alg, segment, name, claims)
+				}
+			}
+		}
+	}
+}

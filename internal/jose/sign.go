@@ -48,7 +48,7 @@ func sign(key Signer, header protected, claims any) (string, error) {
 	compact := make([]byte, 0, encoding.EncodedLen(len(first)+len(payload)+maxSignature)+4)
 	compact = append(encoding.AppendEncode(compact, first), '.')
 	compact = encoding.AppendEncode(compact, payload)
-	made, err := signature(key, string(compact))
+	made, err := signature(key, compact)
 	if err != nil {
 		return "", fmt.Errorf("signing: %w", err)
 	}

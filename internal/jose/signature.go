@@ -24,14 +24,14 @@ func isPSS(alg string) bool { return alg == "PS256" }
 
 // verifies checks a signature over input. fits must have said that the key is of
 // the kind that the algorithm needs.
-func verifies(public crypto.PublicKey, alg, input string, signature []byte) bool {
+func verifies(public crypto.PublicKey, alg string, input, signature []byte) bool {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
 		der, ok := derOf(signature, coordinate(k))
 		// It refuses r and s that are zero or not below the order of the curve.
 		return ok && ecdsa.VerifyASN1(k, digest(alg, input), der)
 	case ed25519.PublicKey:
-		return ed25519.Verify(k, []byte(input), signature)
+		return ed25519.Verify(k, input, signature)
 	case *rsa.PublicKey:
 		if isPSS(alg) {
 			// RFC 7518 §3.5: the salt is as long as the hash.
@@ -43,7 +43,7 @@ func verifies(public crypto.PublicKey, alg, input string, signature []byte) bool
 }
 
 // signature makes one over input.
-func signature(key Signer, input string) ([]byte, error) {
+func signature(key Signer, input []byte) ([]byte, error) {
 	public := key.Key.Public()
 	if !fits(public, key.Alg) {
 		return nil, errors.New("the key does not fit the algorithm")
@@ -56,7 +56,7 @@ func signature(key Signer, input string) ([]byte, error) {
 		}
 		return fixedOf(der, coordinate(k))
 	case ed25519.PublicKey:
-		return key.Key.Sign(rand.Reader, []byte(input), crypto.Hash(0))
+		return key.Key.Sign(rand.Reader, input, crypto.Hash(0))
 	}
 	var opts crypto.SignerOpts = crypto.SHA256
 	if isPSS(key.Alg) {
@@ -76,12 +76,12 @@ func hashOf(alg string) crypto.Hash {
 	return crypto.SHA256
 }
 
-func digest(alg, input string) []byte {
+func digest(alg string, input []byte) []byte {
 	if alg == algES384 {
-		sum := sha512.Sum384([]byte(input))
+		sum := sha512.Sum384(input)
 		return sum[:]
 	}
-	sum := sha256.Sum256([]byte(input))
+	sum := sha256.Sum256(input)
 	return sum[:]
 }
 

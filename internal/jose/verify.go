@@ -25,7 +25,7 @@ func (t *Token) verify(key crypto.PublicKey, v any) error {
 	if !fits(key, t.Header.Alg) {
 		return fmt.Errorf("%w: the key does not fit the algorithm", ErrSignature)
 	}
-	if !verifies(key, t.Header.Alg, t.input, t.signature) {
+	if !verifies(key, t.Header.Alg, []byte(t.input), t.signature) {
 		return ErrSignature
 	}
 	return t.Unverified(v)

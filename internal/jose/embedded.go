@@ -34,17 +34,31 @@ func ParseEmbedded(compact string, limit int) (*Embedded, error) {
 		if err != nil {
 			return h, err
 		}
-		e.key, err = embeddedKey(key, h.Alg)
-		return h, err
+		return h, e.take(key, h.Alg)
 	})
 	if err != nil {
 		return nil, err
 	}
 	e.Header = e.token.Header
-	if e.Thumbprint, err = thumbprint(e.key); err != nil {
-		return nil, refuse("jwk cannot be used")
-	}
 	return &e, nil
+}
+
+// take reads the key in the header.
+func (e *Embedded) take(jwk []byte, alg string) error {
+	if bare, ok := readBare(jwk); ok {
+		if e.key, e.Thumbprint, ok = bare.public(); ok && fits(e.key, alg) {
+			return nil
+		}
+		return refuse("jwk is no strong public key for the algorithm")
+	}
+	var err error
+	if e.key, err = embeddedKey(jwk, alg); err != nil {
+		return err
+	}
+	if e.Thumbprint, err = thumbprint(e.key); err != nil {
+		return refuse("jwk cannot be used")
+	}
+	return nil
 }
 
 // Unverified decodes the payload strictly into v. Nothing in it can be trusted.

@@ -15,8 +15,8 @@ import (
 // changing have a path of their own each, so that the permissions of Caddy's
 // remote administration can tell them apart:
 //
-//	/uma/show/as/…      domains, domains/DOMAIN, decisions/ID, explain
-//	/uma/change/as/…    domains/accept, domains/forget
+//	/uma/show/as/…      domains, domains/DOMAIN, decisions/ID, blocks, explain
+//	/uma/change/as/…    domains/accept, domains/forget, block, unblock
 //	/uma/show/keys      the keys of authorization servers and token services
 //	/uma/change/keys/…  rotate, retire, import
 //

@@ -27,6 +27,12 @@ type PublicKey struct {
 	Key      crypto.PublicKey
 }
 
+// Same tells whether two are one key under one name.
+func (k PublicKey) Same(other PublicKey) bool {
+	key, ok := k.Key.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.KID == other.KID && key.Equal(other.Key)
+}
+
 // Signer is a key that signs.
 type Signer struct {
 	KID, Alg string

@@ -71,6 +71,9 @@ type Config struct {
 	NoMetadata bool
 	// Limiter bounds the tickets of a source; nil: no bound.
 	Limiter *limit.Limiter
+	// DeleteUndeclared deletes resources that are registered for the client and
+	// not among the Resources. No other resource server may share the client.
+	DeleteUndeclared bool
 	// Registering, if set, is held while resources are registered. Resource
 	// servers that share a client id share it, or two that start at once
 	// would both register a resource of the same name.
@@ -117,9 +120,10 @@ type Server struct {
 	learned    learnedBox
 	current    atomic.Pointer[state]
 	verifier   *verifier
-	// created are the ids of resources that this engine has created; guarded by
-	// cfg.Registering.
+	// created are the ids of resources that this engine has created, cleared tells
+	// that it was done once with what is not declared; guarded by cfg.Registering.
 	created map[string]bool
+	cleared bool
 }
 
 // New checks the configuration and fills in the defaults. It starts nothing and

@@ -72,8 +72,10 @@ type Config struct {
 	// Limiter bounds the tickets of a source; nil: no bound.
 	Limiter *limit.Limiter
 	// DeleteUndeclared deletes resources that are registered for the client and
-	// not among the Resources. No other resource server may share the client.
+	// declared neither here nor by one of the Siblings.
 	DeleteUndeclared bool
+	// Siblings gives the resource servers that share the client; nil: none.
+	Siblings func() []*Server
 	// Registering, if set, is held while resources are registered. Resource
 	// servers that share a client id share it, or two that start at once
 	// would both register a resource of the same name.
@@ -195,6 +197,9 @@ func (c *Config) setDefaults() {
 	c.KeyPause = or(c.KeyPause, time.Minute)
 	if c.Registering == nil {
 		c.Registering = new(sync.Mutex)
+	}
+	if c.Siblings == nil {
+		c.Siblings = func() []*Server { return nil }
 	}
 	if c.Observe == nil {
 		c.Observe = event.None

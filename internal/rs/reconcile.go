@@ -23,6 +23,17 @@ func (s *Server) declared(l *learned) []*description {
 	return all
 }
 
+// allDeclared are those of all that share the client.
+func (s *Server) allDeclared(l *learned) []*description {
+	all := s.declared(l)
+	for _, o := range s.cfg.Siblings() {
+		theirs := *l
+		theirs.resource = or(o.cfg.ResourceURI, l.resource)
+		all = append(all, o.declared(&theirs)...)
+	}
+	return all
+}
+
 // undeclared are the registered resources that no description stands for. Twins of
 // a declared one are not among them.
 func undeclared(have, declared []*description) []*description {
@@ -53,7 +64,7 @@ func declares(declared []*description, h *description) bool {
 // the other, those with the old and those with the new one would delete each
 // other's resources, time and again.
 func (s *Server) clearAway(ctx context.Context, e endpoints, l *learned, have []*description) (done bool) {
-	left := undeclared(have, s.declared(l))
+	left := undeclared(have, s.allDeclared(l))
 	if len(left) == 0 {
 		s.cleared = true
 		return true

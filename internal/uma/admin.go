@@ -22,6 +22,7 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"GET /show/domains/{domain}", s.adminDomain},
 		{"GET /show/decisions/{id}", s.adminDecision},
 		{"GET /show/blocks", s.adminBlocks},
+		{"GET /show/resources", s.adminResources},
 		{"POST /show/explain", s.adminExplain},
 		{"POST /change/domains/accept", s.adminAccept},
 		{"POST /change/domains/forget", s.adminForget},
@@ -37,6 +38,7 @@ func (s *Server) adminRoutes() []adminRoute {
 //	GET  /show/domains/DOMAIN
 //	GET  /show/decisions/ID                  why it was decided so
 //	GET  /show/blocks?after=NEXT&limit=N     who is blocked
+//	GET  /show/resources?resource_server=ID&after=NEXT&limit=N
 //	POST /show/explain                       a Question
 //	POST /change/domains/accept  {"domain": D, "issuer": I}
 //	POST /change/domains/forget  {"domain": D}

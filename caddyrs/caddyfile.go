@@ -44,6 +44,7 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //			also        <resource> [<scopes...>]
 //		}
 //		scope <scope> [<methods...>|*]
+//		delete_undeclared
 //
 //		check            local|introspection
 //		revocation       <max_age> [fail_open]

@@ -49,6 +49,12 @@ type Handler struct {
 	// decides. Default: one that is called like the resource URI and covers
 	// everything.
 	Resources []*Resource `json:"resources,omitempty"`
+	// DeleteUndeclared deletes resources that are registered for this client and
+	// that no uma_protect of this configuration declares for it (any more), at the
+	// first need after a start or reload. No other configuration may then use the
+	// client, but for nodes with the same one. Default: they stay, and are named in
+	// the log.
+	DeleteUndeclared bool `json:"delete_undeclared,omitempty"`
 	// Scopes of resources that have none. Default: get for GET and HEAD.
 	Scopes []Scope `json:"scopes,omitempty"`
 

@@ -123,10 +123,16 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 	if cfg.Asking, err = h.limiter(limiterKey{fingerprint, "asking"}); err != nil {
 		return nil, err
 	}
+	siblings, err := h.group(app)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Siblings = siblings.all
 	server, err := rs.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("uma_protect: %w", err)
 	}
+	siblings.add(server)
 	return &engine{server, client}, nil
 }
 
@@ -179,6 +185,7 @@ func (h *Handler) engineConfig() rs.Config {
 		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
 		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff,
 	}
+	cfg.DeleteUndeclared = h.DeleteUndeclared
 	cfg.Introspect = h.Check == checkIntrospection
 	if h.Revocation != nil {
 		cfg.Revocation, cfg.FailOpen = time.Duration(h.Revocation.MaxAge), h.Revocation.FailOpen

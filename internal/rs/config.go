@@ -72,6 +72,11 @@ type Config struct {
 	NoMetadata bool
 	// Limiter bounds the tickets of a source; nil: no bound.
 	Limiter *limit.Limiter
+	// DeleteUndeclared deletes resources that are registered for the client and
+	// declared neither here nor by one of the Siblings.
+	DeleteUndeclared bool
+	// Siblings gives the resource servers that share the client; nil: none.
+	Siblings func() []*Server
 	// Registering, if set, is held while resources are registered. Resource
 	// servers that share a client id share it, or two that start at once
 	// would both register a resource of the same name.
@@ -119,9 +124,10 @@ type Server struct {
 	current    atomic.Pointer[state]
 	troubled   pause
 	verifier   *verifier
-	// created are the ids of resources that this engine has created; guarded by
-	// cfg.Registering.
+	// created are the ids of resources that this engine has created, cleared tells
+	// that it was done once with what is not declared; guarded by cfg.Registering.
 	created map[string]bool
+	cleared bool
 }
 
 // New checks the configuration and fills in the defaults. It starts nothing and
@@ -193,6 +199,9 @@ func (c *Config) setDefaults() {
 	c.KeyPause = or(c.KeyPause, time.Minute)
 	if c.Registering == nil {
 		c.Registering = new(sync.Mutex)
+	}
+	if c.Siblings == nil {
+		c.Siblings = func() []*Server { return nil }
 	}
 	if c.Observe == nil {
 		c.Observe = event.None

@@ -44,7 +44,8 @@ type fakeAS struct {
 	path      string // of the metadata
 	uri       string // resource_uri in the PAT's answer
 	audience  string
-	pat       int // the PAT that is good now
+	owner     string // owner in it; with "*" resources have owners of their own
+	pat       int    // the PAT that is good now
 	patLife   int
 	resources map[string]map[string]any
 	nextID    int
@@ -61,6 +62,7 @@ type fakeAS struct {
 	signs      bool
 	introspect func(w http.ResponseWriter, token string) // instead
 	asked      []*http.Request
+	failNames  map[string]bool // resources that can be neither created nor deleted
 }
 
 func newAS(t testing.TB) *fakeAS {
@@ -140,6 +142,9 @@ func (a *fakeAS) serveToken(w http.ResponseWriter, r *http.Request) {
 	if a.uri != "" {
 		answer["resource_uri"] = a.uri
 	}
+	if a.owner != "" {
+		answer["owner"] = a.owner
+	}
 	if a.audience != "" {
 		answer["audience"] = a.audience
 	}
@@ -181,6 +186,13 @@ func (a *fakeAS) serveResource(w http.ResponseWriter, r *http.Request) {
 	case r.Method == "POST" && id == "":
 		a.nextID++
 		id = fmt.Sprintf("id-%d", a.nextID)
+		if a.failNames[fmt.Sprint(body["name"])] {
+			a.json(w, 400, map[string]any{"error": "invalid_request"})
+			return
+		}
+		if a.owner == "*" && body["owner"] == nil {
+			body["owner"] = clientID
+		}
 		a.resources[id] = body
 		w.Header().Set("Location", issuer+"/resource/"+id)
 		a.json(w, 201, map[string]any{"_id": id})
@@ -193,6 +205,8 @@ func (a *fakeAS) serveResource(w http.ResponseWriter, r *http.Request) {
 	case r.Method == "PUT":
 		a.resources[id] = body
 		a.json(w, 200, map[string]any{"_id": id})
+	case r.Method == "DELETE" && a.failNames[fmt.Sprint(a.resources[id]["name"])]:
+		a.json(w, 503, map[string]any{"error": "temporarily_unavailable"})
 	case r.Method == "DELETE":
 		delete(a.resources, id)
 		w.WriteHeader(204)

@@ -45,8 +45,9 @@ func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 	}
 	ctx := r.Context()
 	bearerError := ""
+	p := &presented{request: r, to: to, wants: wants, token: credentials}
 	if scheme == "bearer" {
-		grant, refusal, code := s.present(ctx, &presented{request: r, to: to, wants: wants, token: credentials})
+		grant, refusal, code := s.present(ctx, p)
 		if grant != nil || refusal != nil {
 			return grant, refusal
 		}
@@ -57,7 +58,9 @@ func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 	if Preflight(r) {
 		return nil, forbidden()
 	}
-	return nil, s.challenge(ctx, wants, to.Source, bearerError)
+	f := s.challenge(ctx, wants, to.Source, bearerError)
+	f.DecisionID = p.decision
+	return nil, f
 }
 
 // Method gives the method that the backend will see: Caddy turns the CONNECT of
@@ -89,6 +92,7 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 		return nil, unreachable(), ""
 	}
 	claims, source, err := s.judge(ctx, st, p)
+	p.decision = claims.decision()
 	s.observe(ctx, p.wants, claims, source, err)
 	var wrong *tokenError
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -22,6 +23,9 @@ type Grant struct {
 	Scopes   []string
 	// Claims are the string claims that the authorization server released.
 	Claims map[string]string
+
+	server  string    // our resource URI
+	expires time.Time // of the RPT
 }
 
 // Target is what the adapter has found out about a request.
@@ -112,6 +116,7 @@ func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
 	g := &Grant{
 		Issuer: s.cfg.Issuer, Resource: or(s.resources[index].Name, st.learned.resource),
 		Scopes: c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
+		server: st.learned.resource, expires: c.Expires.Time(),
 	}
 	for to, value := range map[*string]string{&g.Subject: c.Subject, &g.ClientID: c.ClientID, &g.DecisionID: c.DecisionID} {
 		if Safe(value) {

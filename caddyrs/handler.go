@@ -98,9 +98,11 @@ type Handler struct {
 	guard   caddyhttp.MatcherSets
 	headers headerRules
 	byPath  bool
-	engine  *rs.Server
-	taken   []any // keys of the pool
-	log     *zap.Logger
+	// byCase: a matcher may tell a from A. named: the guard's name what they match.
+	byCase, named bool
+	engine        *rs.Server
+	taken         []any // keys of the pool
+	log           *zap.Logger
 }
 
 // Resource is something that is registered at the authorization server.

@@ -64,6 +64,7 @@ func (h *Handler) provisionGuard(ctx caddy.Context) error {
 	}
 	// The Authorization of a public request is the backend's affair.
 	h.headers = newHeaderRules(h.HeaderUp, h.Assertion, true)
+	h.byCase, h.named = tellsCase(h.GuardRaw), names(h.GuardRaw)
 	sets, err := ctx.LoadModule(h, "GuardRaw")
 	if err != nil {
 		return fmt.Errorf("uma_protect: %w", err)
@@ -76,6 +77,7 @@ func (h *Handler) provisionResources(ctx caddy.Context) error {
 		if len(r.MatcherSetsRaw) == 0 {
 			continue
 		}
+		h.byCase = h.byCase || tellsCase(r.MatcherSetsRaw) // LoadModule empties the field
 		sets, err := ctx.LoadModule(r, "MatcherSetsRaw")
 		if err != nil {
 			return fmt.Errorf("resource '%s': %w", r.Name, err)

@@ -190,7 +190,7 @@ func unclear(r *http.Request) *rs.Refusal {
 			return rs.BadRequest("The request names another method in a header field.")
 		}
 	}
-	if !isOrigin(r.URL) {
+	if !isOrigin(r.URL) || method == http.MethodConnect { // a tunnel is no request for a resource
 		return rs.BadRequest("The target of the request is not a path.")
 	}
 	return nil

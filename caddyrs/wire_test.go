@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,7 +123,8 @@ func (w *wire1) raw(t *testing.T, request []byte) reply {
 		w.close()
 		return reply{}
 	}
-	resp, err := http.ReadResponse(w.in, nil)
+	method, _, _ := strings.Cut(string(request), " ")
+	resp, err := http.ReadResponse(w.in, &http.Request{Method: method})
 	if err != nil {
 		w.close()
 		return reply{}

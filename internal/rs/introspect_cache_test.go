@@ -120,6 +120,19 @@ func TestOA_13_InactiveAnswers(t *testing.T) {
 	w.wantQuestions("rpt_bad", 2)
 }
 
+func TestOA_13_InactiveAnswersAreShort(t *testing.T) {
+	for revocation, again := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: 10 * time.Second} {
+		w := newAsking(t, func(c *rs.Config) { c.Revocation = revocation })
+		w.wantStatus("rpt_x", 401)
+		w.now = start.Add(again - 1)
+		w.wantStatus("rpt_x", 401)
+		w.wantQuestions("rpt_x", 1)
+		w.now = start.Add(again)
+		w.wantStatus("rpt_x", 401)
+		w.wantQuestions("rpt_x", 2)
+	}
+}
+
 // Nothing in an answer names the token: what is kept is kept by the question.
 func TestOA_13_AnswersBelongToTheirQuestion(t *testing.T) {
 	w := newAsking(t)

@@ -418,6 +418,9 @@ func TestUF_27_NoIntrospectionEndpoint(t *testing.T) {
 	if got := w.status("GET", "rpt_x"); got != 401 {
 		t.Errorf("opaque = %d, want 401", got)
 	}
+	if got := w.status("GET", w.rpt(set("status", nil))); got != 503 {
+		t.Errorf("a JWT that stands on no status list = %d, want 503", got)
+	}
 	w = newWorld(t, introspecting)
 	w.status("GET", "")
 	if got := w.status("GET", w.rpt()); got != 503 {

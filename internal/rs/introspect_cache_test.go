@@ -398,6 +398,19 @@ func TestSEC_18_UnknownTokensPerSource(t *testing.T) {
 	})
 }
 
+// takes waits for questions that began and for those that were refused.
+func takes(t *testing.T, began <-chan struct{}, results <-chan int, most, refused int) {
+	t.Helper()
+	for range most {
+		<-began
+	}
+	for range refused {
+		if got := <-results; got != 503 {
+			t.Errorf("one too many = %d, want 503", got)
+		}
+	}
+}
+
 // Questions under way are bounded, for a source and for all who bring unknown tokens;
 // tokens that are known are asked about again all the same.
 func TestSEC_18_QuestionsUnderWay(t *testing.T) {
@@ -412,18 +425,13 @@ func TestSEC_18_QuestionsUnderWay(t *testing.T) {
 			go func() { results <- w.statusFrom(t.Context(), source, fmt.Sprint("rpt_", source, i)) }()
 		}
 	}
-	for _, source := range []string{"a", "b", "c", "d"} {
+	// 16 of each source, and 64 in all with the one before.
+	for source, most := range map[string]int{"a": 16, "b": 16, "c": 16} {
 		ask(source, 20)
+		takes(t, began, results, most, 20-most)
 	}
-	// 16 of each, and no more than 64 with the one before.
-	for range 63 {
-		<-began
-	}
-	for range 17 {
-		if got := <-results; got != 503 {
-			t.Errorf("one too many = %d, want 503", got)
-		}
-	}
+	ask("d", 20)
+	takes(t, began, results, 15, 5)
 	answer()
 	for range 63 {
 		if got := <-results; got != 401 {

@@ -115,6 +115,17 @@ func TestAT_05_CacheIsBoundedInBytes(t *testing.T) {
 	}
 }
 
+// A token that is remembered again takes the place that it had.
+func TestAT_05_CacheCountsATokenOnce(t *testing.T) {
+	w := newQuiet(t, func(c *rs.Config) { c.Cache = 10 })
+	for range 20 {
+		w.remember(t, 5, real)
+	}
+	if got := w.rs.Remembered(); got != 5 {
+		t.Errorf("%d tokens are remembered, want 5", got)
+	}
+}
+
 // BenchmarkMemory reports what a remembered RPT takes.
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {

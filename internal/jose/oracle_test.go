@@ -29,6 +29,8 @@ import (
 // header and payload into maps with go-jose's JSON, and jwx behind it. It stays
 // here so that the two can be held together.
 
+// A key for tests alone: RSA keys cannot be made from a seed.
+//
 //go:embed testdata/rsa.jwk
 var rsaJWK []byte
 

@@ -29,6 +29,7 @@ const (
 	CallToken        // asks for a PAT
 	CallRegistration // reads and writes resource descriptions
 	CallIntrospection
+	CallStatus // reads a status list
 )
 
 // Config describes a resource server.
@@ -69,6 +70,8 @@ type Config struct {
 	Cache int
 	// NoMetadata: no RFC 9728 document and no resource_metadata.
 	NoMetadata bool
+	// Assertion is for the backend; nil: none.
+	Assertion *Assertion
 	// Limiter bounds the tickets of a source; nil: no bound.
 	Limiter *limit.Limiter
 	// DeleteUndeclared deletes resources that are registered for the client and
@@ -121,6 +124,7 @@ type Server struct {
 	registered lazy[registration]
 	learned    learnedBox
 	current    atomic.Pointer[state]
+	troubled   pause
 	verifier   *verifier
 	// created are the ids of resources that this engine has created, cleared tells
 	// that it was done once with what is not declared; guarded by cfg.Registering.
@@ -139,7 +143,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}}
+	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}, troubled: pause{length: time.Second}}
 	s.endpoints.keepStale, s.registered.keepStale = true, true
 	s.verifier, err = newVerifier(s)
 	if err != nil {
@@ -167,6 +171,9 @@ func (c *Config) check() error {
 	}
 	if c.ClientID == "" {
 		return errors.New("client_id is required")
+	}
+	if err := c.Assertion.check(); err != nil {
+		return err
 	}
 	if c.ResourceURI != "" {
 		if _, err := oauth.ParseResource(c.ResourceURI); err != nil {

@@ -2,7 +2,6 @@ package rs
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -34,6 +33,8 @@ type verifier struct {
 	cache  *tokenCache
 	shared signingKeys
 	asker  *asker
+	// revocations tells which JWTs were taken back.
+	revocations *revocations
 }
 
 func newVerifier(s *Server) (*verifier, error) {
@@ -46,7 +47,10 @@ func newVerifier(s *Server) (*verifier, error) {
 		Fetch: s.fetchKeys, MaxAge: s.cfg.KeyMaxAge, Pause: s.cfg.KeyPause, Size: 4, Now: s.cfg.Now,
 		FailurePause: func(error) time.Duration { return min(keyFailurePause, s.cfg.KeyPause) },
 	})
-	v.asker, err = newAsker(v)
+	if v.asker, err = newAsker(v); err != nil {
+		return nil, err
+	}
+	v.revocations, err = newRevocations(s)
 	return v, err
 }
 
@@ -55,34 +59,65 @@ func newVerifier(s *Server) (*verifier, error) {
 // not be found out. CONFORMANCE UF-27: JWTs are checked here, or like opaque tokens
 // by introspection; the checks of what they say are the same ones.
 func (v *verifier) verify(ctx context.Context, st *state, p *presented) (*rptClaims, string, error) {
-	hash := tokenHash(sha256.Sum256([]byte(p.token)))
+	q := question{token: p.token, source: p.to.Source, hash: hashToken(p.token)}
 	if v.s.cfg.Introspect || !isCompactJWS(p.token) {
-		return v.asker.verify(ctx, st, p, hash)
+		return v.asker.verify(ctx, st, q)
 	}
-	return v.local(ctx, st, p.token, hash)
+	return v.local(ctx, st, q)
 }
 
 // isCompactJWS tells what can only be a JWT (RFC 7515 §7.1). A token of the same form
 // that is none does not verify.
 func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
 
-func (v *verifier) local(ctx context.Context, st *state, compact string, hash tokenHash) (*rptClaims, string, error) {
+// local checks a JWT by the keys and the status lists of the authorization server.
+// Of one that stands on no list only the authorization server knows whether it was
+// taken back.
+func (v *verifier) local(ctx context.Context, st *state, q question) (*rptClaims, string, error) {
+	t, source, err := v.signed(ctx, st, q.token, q.hash)
+	switch {
+	case err != nil:
+		return t.saying(), source, err
+	case t.key == nil || t.claims.Status.List == nil:
+		return v.asker.verify(ctx, st, q)
+	}
+	err = v.revocations.check(ctx, st.keys, t.claims.Status.List)
+	if _, ok := errors.AsType[*tokenError](err); ok {
+		v.cache.remove(q.hash, t)
+	}
+	return &t.claims, source, err
+}
+
+// saying gives the claims; nil for no token.
+func (t *verified) saying() *rptClaims {
+	if t == nil {
+		return nil
+	}
+	return &t.claims
+}
+
+// signed gives a JWT that passes every check of what it says. One that was asked
+// about is remembered without a key.
+func (v *verifier) signed(ctx context.Context, st *state, compact string, hash tokenHash) (*verified, string, error) {
 	if have := v.cache.get(hash); have != nil {
+		if have.key == nil {
+			return have, sourceCache, nil
+		}
 		if err := v.recheck(ctx, st, have); err != nil {
 			v.cache.remove(hash, have)
-			return &have.claims, sourceCache, err
+			return have, sourceCache, err
 		}
-		return &have.claims, sourceCache, nil
+		return have, sourceCache, nil
 	}
 	fresh, err := v.open(ctx, st.keys, compact)
 	if err != nil {
 		return nil, sourceLocal, err
 	}
 	if err := fresh.claims.check(&v.s.cfg, st.learned.audience); err != nil {
-		return &fresh.claims, sourceLocal, err
+		return fresh, sourceLocal, err
 	}
 	v.cache.add(hash, fresh)
-	return &fresh.claims, sourceLocal, nil
+	return fresh, sourceLocal, nil
 }
 
 // recheck does all but the signature. CONFORMANCE AT-05: a remembered token
@@ -145,9 +180,8 @@ func (v *verifier) read(payload []byte, claims *rptClaims) (all map[string]any, 
 	if err := errors.Join(oauth.DecodeObject(payload, claims), oauth.DecodeObject(payload, &all)); err != nil {
 		return nil, &tokenError{"has claims of another form", err}
 	}
-	dropped := 0
-	claims.released, dropped = released(all)
-	if dropped > 0 { // names may be anybody's text, so only their number is told
+	var dropped int
+	if claims.released, dropped = released(all); dropped > 0 { // names may be anybody's text, so only their number is told
 		v.s.cfg.Log.Warn("released claims are left out because of their characters or length",
 			zap.String("iss", v.s.cfg.Issuer), zap.Int("claims", dropped))
 	}

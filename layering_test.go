@@ -76,7 +76,7 @@ var packages = map[string]pkg{
 	"internal/cel":            {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
 	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose"}},
 	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{lru}},
-	"internal/statuslist":     {ours: []string{"internal/jose"}, foreign: []string{xSync}},
+	"internal/statuslist":     {ours: []string{"internal/jose"}, foreign: []string{lru}},
 	"internal/discovery": {
 		ours:    []string{"internal/oauth", "internal/event", "internal/jose", "internal/limit", "internal/outbound"},
 		foreign: []string{"github.com/coreos/go-oidc/v3", "golang.org/x/net/publicsuffix", zap, lru, xSync},

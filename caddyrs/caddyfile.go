@@ -44,7 +44,10 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //			also        <resource> [<scopes...>]
 //		}
 //		scope <scope> [<methods...>|*]
+//		delete_undeclared
 //
+//		check            local|introspection
+//		revocation       <max_age> [fail_open]
 //		max_rpt_lifetime <duration>
 //		cache            <n>
 //		leeway           <duration>

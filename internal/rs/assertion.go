@@ -79,8 +79,8 @@ func (s *Server) assertion(g *Grant) (map[string]any, error) {
 		expires = g.expires
 	}
 	claims := make(map[string]any, len(g.Claims)+10)
-	for name, value := range g.Claims {
-		claims[name] = value
+	for _, claim := range g.Claims {
+		claims[claim.Name] = claim.Value
 	}
 	maps.Copy(claims, map[string]any{
 		"iss": g.server, "aud": s.cfg.Assertion.Audience, "sub": g.Subject, "client_id": g.ClientID,

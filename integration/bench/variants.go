@@ -81,7 +81,7 @@ func setUpForward(w *world) (base, x side, err error) {
 
 // coldTokens are enough that each has left the cache of the cold site, which holds
 // 1,000, long before it comes again.
-const coldTokens = 20_000
+const coldTokens = 5_000
 
 func setUpCold(w *world) (base, x side, err error) {
 	tokens, err := w.rpts.tokens(coldTokens, tokenLife)

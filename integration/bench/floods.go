@@ -21,10 +21,9 @@ const (
 	maxSlowdown = 3
 	// floodSources of the flood at the token endpoint, each with the standard limit:
 	// 60 presentations at once, then one a second.
-	floodSources    = 64
-	tokenBurst      = 60
-	tokensPerSec    = 1
-	perPresentation = 2 // documents that a presented ticket may leave
+	floodSources = 64
+	tokenBurst   = 60
+	tokensPerSec = 1
 )
 
 // flood is many requests of nobody in particular, with legitimate flows beside.
@@ -45,7 +44,7 @@ func floods() []flood {
 			return refused(w.main.settings.Ports.Warm)
 		}, people, nothing},
 		{"presentations", "tickets without claims and garbage at the token endpoint", presentations, limitedPeople, func(d time.Duration) int64 {
-			return floodSources * (tokenBurst + int64(d.Seconds()+1)*tokensPerSec) * perPresentation
+			return floodSources * (tokenBurst + int64(d.Seconds()+1)*tokensPerSec)
 		}},
 		{"paths", "anonymous requests for as many distinct paths of the form /users/…/photos/…", paths, people, nothing},
 	}
@@ -85,8 +84,8 @@ func paths(w *world) []op {
 	})
 }
 
-// presentations shows the token endpoint a fresh ticket now and then, and garbage
-// otherwise, without a claims token.
+// presentations shows the token endpoint fresh tickets and garbage in turns, without
+// a claims token. A ticket leaves a document, garbage none.
 func presentations(w *world) []op {
 	p, next := w.main.settings.Ports, new(atomic.Int64)
 	return each(func() op {
@@ -95,7 +94,7 @@ func presentations(w *world) []op {
 		return func() error {
 			n := next.Add(1)
 			ticket := rand.Text()
-			if n%10 == 0 {
+			if n%2 == 0 {
 				a, err := rs.do(request)
 				if err := expect("GET", a, err, http.StatusUnauthorized); err != nil {
 					return err
@@ -106,7 +105,7 @@ func presentations(w *world) []op {
 			}
 			a, err := as.do(post("/limited/uma/token", url.Values{
 				"grant_type": {oauth.GrantUMATicket}, "client_id": {clientID}, "ticket": {ticket},
-			}, fmt.Sprintf("10.9.0.%d", n/10%floodSources)))
+			}, fmt.Sprintf("10.9.0.%d", n/2%floodSources)))
 			if err == nil && (a.status == http.StatusBadRequest || a.status == http.StatusForbidden || a.status == http.StatusTooManyRequests) {
 				return nil
 			}

@@ -4,7 +4,7 @@
 // ratios.
 //
 //	go run ./integration/bench -short     # half a minute; fails on errors and wrong statuses alone
-//	go run ./integration/bench            # half an hour; fails if a goal is missed
+//	go run ./integration/bench            # some twenty minutes; fails if a goal is missed
 //
 // Output: one line of JSON for each measurement, then tables in Markdown.
 package main

@@ -141,6 +141,19 @@ func mediumOf(name string, samples []sample) medium {
 
 // loaded measures a server under a closed loop of the ops.
 func loaded(v *server, ops []op) func(time.Duration) (sample, error) {
+	return measured(v, func(d time.Duration) tally { return closedLoop(ops, d) })
+}
+
+// paced measures a server under so many ops in a second. A closed loop waits with
+// the server and so hides how long requests queue.
+func paced(v *server, ops []op, perSecond int64) func(time.Duration) (sample, error) {
+	return measured(v, func(d time.Duration) tally {
+		return fixedNumber(ops, int64(float64(perSecond)*d.Seconds()), perSecond)
+	})
+}
+
+// measured gives what a load did, with what it cost the server.
+func measured(v *server, load func(time.Duration) tally) func(time.Duration) (sample, error) {
 	return func(d time.Duration) (sample, error) {
 		stateBefore, err := v.state()
 		if err != nil {
@@ -150,7 +163,7 @@ func loaded(v *server, ops []op) func(time.Duration) (sample, error) {
 		if err != nil {
 			return sample{}, err
 		}
-		t := closedLoop(ops, d)
+		t := load(d)
 		after, err := cpuTime(v.pid())
 		if err != nil {
 			return sample{}, err

@@ -23,6 +23,7 @@ func variants() []variant {
 	return []variant{
 		{pairAA, "reverse_proxy against itself: the noise", setUpAA, nil},
 		{"warm", "uma_protect, one RPT again and again, against reverse_proxy", setUpWarm, nil},
+		{"warm/paced", "the same, 2,000 requests a second: for the latencies", setUpPaced, nil},
 		{"cold", "uma_protect, every RPT new, against reverse_proxy", setUpCold, nil},
 		{"warm/forward_auth", "uma_protect, one RPT, against forward_auth to a fixed 200", setUpForward, nil},
 		{"challenge", "401 with a fresh ticket, AS in the process, against a fixed 401", setUpChallenge, nil},
@@ -71,6 +72,14 @@ func setUpWarm(w *world) (base, x side, err error) {
 	p := w.main.settings.Ports
 	rpt, err := w.rpts.token(tokenLife, nil)
 	return w.fetching("reverse_proxy", p.Plain, rpt), w.fetching("uma_protect", p.Warm, rpt), err
+}
+
+func setUpPaced(w *world) (base, x side, err error) {
+	const perSecond = 2000
+	p := w.main.settings.Ports
+	rpt, err := w.rpts.token(tokenLife, nil)
+	return side{"reverse_proxy", paced(w.main, fetch(p.Plain, rpt, http.StatusOK), perSecond)},
+		side{"uma_protect", paced(w.main, fetch(p.Warm, rpt, http.StatusOK), perSecond)}, err
 }
 
 func setUpForward(w *world) (base, x side, err error) {

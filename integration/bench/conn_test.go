@@ -53,10 +53,10 @@ func TestTicketIn(t *testing.T) {
 }
 
 func TestTally(t *testing.T) {
-	results := []error{nil, &wrongStatus{want: 200, got: 500}, io.EOF, nil}
+	results := []error{nil, &statusError{want: 200, got: 500}, io.EOF, nil}
 	i := 0
 	got := fixedNumber([]op{func() error { i++; return results[i-1] }}, int64(len(results)), 0)
-	if got.ops != 4 || got.unexpected != 1 || got.errors != 1 || len(got.latencies) != 2 || !errors.As(got.firstError, new(*wrongStatus)) {
+	if got.ops != 4 || got.unexpected != 1 || got.errors != 1 || len(got.latencies) != 2 || !errors.As(got.firstError, new(*statusError)) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -13,17 +13,17 @@ import (
 const clients = 32
 
 // op is one unit of work of one client. The error says what was not as expected; a
-// *wrongStatus is an answer with another status.
+// *statusError is an answer with another status.
 type op func() error
 
-// wrongStatus is an answer that was not expected.
-type wrongStatus struct {
+// statusError is an answer that was not expected.
+type statusError struct {
 	step      string
 	got, want int
 	body      string
 }
 
-func (e *wrongStatus) Error() string {
+func (e *statusError) Error() string {
 	return fmt.Sprintf("%s: status %d instead of %d: %s", e.step, e.got, e.want, e.body)
 }
 
@@ -33,7 +33,7 @@ func expect(step string, a answer, err error, want int) error {
 		return fmt.Errorf("%s: %w", step, err)
 	}
 	if a.status != want {
-		return &wrongStatus{step, a.status, want, string(a.body[:min(len(a.body), 300)])}
+		return &statusError{step, a.status, want, string(a.body[:min(len(a.body), 300)])}
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func (t *tally) add(err error, latency time.Duration) {
 		t.latencies = append(t.latencies, latency)
 		return
 	}
-	if _, isStatus := err.(*wrongStatus); isStatus { //nolint:errorlint // expect never wraps it
+	if _, isStatus := err.(*statusError); isStatus { //nolint:errorlint // expect never wraps it
 		t.unexpected++
 	} else {
 		t.errors++

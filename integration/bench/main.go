@@ -15,9 +15,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -82,6 +84,13 @@ func bench(o options, out, log io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		_ = w.close()
+		os.Exit(1)
+	}()
 	r := &results{machine: newMachine(o.rounds, o.each)}
 	report := lines(out)
 	if err := r.machine.probe(w, func(s *spanned) *float64 { return &s.Before }); err != nil {
@@ -103,7 +112,7 @@ func bench(o options, out, log io.Writer) (err error) {
 	for _, v := range r.verdicts {
 		report(v)
 	}
-	fmt.Fprint(out, "\n", r.markdown())
+	fmt.Fprintf(out, "\n%s", r.markdown())
 	if o.markdown != "" {
 		if err := writeMarkdown(o.markdown, r.markdown()); err != nil {
 			return err

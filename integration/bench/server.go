@@ -25,7 +25,7 @@ type server struct {
 	dir      string
 	logFile  string
 	cmd      *exec.Cmd
-	exited   chan error
+	exited   chan struct{} // closed when the process has ended
 	control  *http.Client
 }
 
@@ -46,7 +46,7 @@ func startServer(dir string, s settings) (*server, error) {
 	if err := os.WriteFile(config, text, 0o600); err != nil {
 		return nil, err
 	}
-	v := &server{settings: s, dir: dir, logFile: filepath.Join(dir, "log"), exited: make(chan error, 1)}
+	v := &server{settings: s, dir: dir, logFile: filepath.Join(dir, "log"), exited: make(chan struct{})}
 	v.control = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -78,10 +78,16 @@ func (v *server) exec(config, socket string) error {
 	v.cmd.Env = append(os.Environ(), asCaddy+"="+socket, "HOME="+home,
 		"XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"))
 	v.cmd.Stdout, v.cmd.Stderr = log, log
+	if _, err := v.cmd.StdinPipe(); err != nil { // open as long as we live
+		return err
+	}
 	if err := v.cmd.Start(); err != nil {
 		return err
 	}
-	go func() { v.exited <- v.cmd.Wait() }()
+	go func() {
+		defer close(v.exited)
+		_ = v.cmd.Wait() // how it ended stands in the log
+	}()
 	return nil
 }
 
@@ -113,9 +119,8 @@ func (v *server) await() error {
 				break
 			}
 			select {
-			case exit := <-v.exited:
-				v.exited <- exit
-				return fmt.Errorf("the server has ended: %v", exit)
+			case <-v.exited:
+				return errors.New("the server has ended")
 			case <-time.After(20 * time.Millisecond):
 			}
 			if time.Now().After(deadline) {

@@ -45,6 +45,8 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //		}
 //		scope <scope> [<methods...>|*]
 //
+//		check            local|introspection
+//		revocation       <max_age> [fail_open]
 //		max_rpt_lifetime <duration>
 //		cache            <n>
 //		leeway           <duration>

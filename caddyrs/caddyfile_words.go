@@ -18,7 +18,7 @@ const directive = "uma_protect"
 
 // later are words of the grammar that this version does not have.
 var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"private_key_jwt", "tls_client_auth", "require", "check", "revocation", "max_instances", "assertion",
+	"private_key_jwt", "tls_client_auth", "require", "max_instances", "assertion",
 }
 
 // parser reads one directive.
@@ -82,6 +82,8 @@ func (p *parser) words() map[string]func() error {
 		"owner":                 func() error { return p.scalar(&h.Owner) },
 		"resource":              p.resource,
 		"scope":                 func() error { return p.scope("", &h.Scopes) },
+		"check":                 p.check,
+		"revocation":            p.revocation,
 		"max_rpt_lifetime":      func() error { return p.duration(&h.MaxRPTLifetime, false) },
 		"leeway":                func() error { return p.duration(&h.Leeway, true) },
 		"cache":                 p.cache,

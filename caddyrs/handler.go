@@ -52,6 +52,12 @@ type Handler struct {
 	// Scopes of resources that have none. Default: get for GET and HEAD.
 	Scopes []Scope `json:"scopes,omitempty"`
 
+	// Check is how RPTs are checked: "local" by the keys of the authorization server,
+	// or "introspection" by asking it about each. Default: local; opaque RPTs are
+	// asked about in any case.
+	Check string `json:"check,omitempty"`
+	// Revocation bounds how long an RPT that was taken back may pass. Default: 10s.
+	Revocation *Revocation `json:"revocation,omitempty"`
 	// MaxRPTLifetime is the longest life of an RPT that is accepted. Default: 1h.
 	MaxRPTLifetime caddy.Duration `json:"max_rpt_lifetime,omitempty"`
 	// Cache is how many verified tokens are kept. Default: 100000.
@@ -70,7 +76,8 @@ type Handler struct {
 	// CORS are the origins whose pages may call this resource server, or "*",
 	// or "pass" if the backend answers preflights. Default: none.
 	CORS []string `json:"cors,omitempty"`
-	// RateLimit bounds the tickets per client IP. Default: 60 per minute.
+	// RateLimit bounds the tickets per client IP, and again the unknown tokens that
+	// the authorization server is asked about. Default: 60 per minute.
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 	// Errors is "pass" to hand refusals to the error routes of the site. Such
 	// routes must never lead to the backend. Default: they are written here.

@@ -120,6 +120,9 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 	if cfg.Limiter, cfg.Registering, err = h.sharedState(fingerprint); err != nil {
 		return nil, err
 	}
+	if cfg.Asking, err = h.limiter(limiterKey{fingerprint, "asking"}); err != nil {
+		return nil, err
+	}
 	server, err := rs.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("uma_protect: %w", err)
@@ -145,13 +148,7 @@ func (h *Handler) newClient(ctx caddy.Context, app *umaapp.App) (*http.Client, e
 }
 
 func (h *Handler) sharedState(fingerprint string) (*limit.Limiter, sync.Locker, error) {
-	n, window := defaultTickets, defaultWindow
-	if h.RateLimit != nil {
-		n, window = h.RateLimit.Tickets, time.Duration(h.RateLimit.Window)
-	}
-	l, err := h.take(limiterKey{fingerprint}, func() (caddy.Destructor, error) {
-		return limiter{limit.New(n, window, limiterSources, time.Now)}, nil
-	})
+	l, err := h.limiter(limiterKey{fingerprint, "tickets"})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,7 +156,21 @@ func (h *Handler) sharedState(fingerprint string) (*limit.Limiter, sync.Locker, 
 	if err != nil {
 		return nil, nil, err
 	}
-	return l.(limiter).Limiter, m.(*lock), nil
+	return l, m.(*lock), nil
+}
+
+func (h *Handler) limiter(key limiterKey) (*limit.Limiter, error) {
+	n, window := defaultTickets, defaultWindow
+	if h.RateLimit != nil {
+		n, window = h.RateLimit.Tickets, time.Duration(h.RateLimit.Window)
+	}
+	l, err := h.take(key, func() (caddy.Destructor, error) {
+		return limiter{limit.New(n, window, limiterSources, time.Now)}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.(limiter).Limiter, nil
 }
 
 func (h *Handler) engineConfig() rs.Config {
@@ -167,6 +178,10 @@ func (h *Handler) engineConfig() rs.Config {
 		Issuer: h.Issuer, ClientID: h.ClientID, ResourceURI: h.ResourceURI, Owner: h.Owner, Realm: h.Realm,
 		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
 		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff,
+	}
+	cfg.Introspect = h.Check == checkIntrospection
+	if h.Revocation != nil {
+		cfg.Revocation, cfg.FailOpen = time.Duration(h.Revocation.MaxAge), h.Revocation.FailOpen
 	}
 	for _, r := range h.Resources {
 		res := rs.Resource{

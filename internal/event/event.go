@@ -124,7 +124,7 @@ func (Continuity) Name() string { return "continuity" }
 // RPTCheck: a resource server let a request with an RPT through or refused it.
 type RPTCheck struct {
 	Issuer, ResourceServer, Resource, ClientID, Subject, DecisionID string
-	Source                                                          string // local, cache
+	Source                                                          string // local, introspection, cache
 	Outcome                                                         Outcome
 	Reason                                                          string
 }

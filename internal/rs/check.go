@@ -90,7 +90,10 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	}
 	claims, source, err := s.judge(ctx, st, p)
 	s.observe(ctx, p.wants, claims, source, err)
-	var wrong *tokenError
+	var (
+		wrong *tokenError
+		much  *limitError
+	)
 	switch {
 	case err == nil:
 		return s.grant(claims, st, p.wants[0].index), nil, ""
@@ -98,6 +101,8 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 		return nil, nil, oauth.CodeInsufficientScope
 	case errors.As(err, &wrong):
 		return nil, nil, oauth.CodeInvalidToken
+	case errors.As(err, &much):
+		return nil, tooMany(much.wait), ""
 	default:
 		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
 		return nil, unavailable(), ""
@@ -105,16 +110,18 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 }
 
 func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
-	g := &Grant{
-		Issuer: s.cfg.Issuer, Resource: or(s.resources[index].Name, st.learned.resource),
-		Scopes: c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
+	return &Grant{
+		Issuer: s.cfg.Issuer, Subject: safe(c.Subject), ClientID: safe(c.ClientID), DecisionID: safe(c.DecisionID),
+		Resource: or(s.resources[index].Name, st.learned.resource),
+		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.claims(),
 	}
-	for to, value := range map[*string]string{&g.Subject: c.Subject, &g.ClientID: c.ClientID, &g.DecisionID: c.DecisionID} {
-		if Safe(value) {
-			*to = value
-		}
+}
+
+func safe(value string) string {
+	if Safe(value) {
+		return value
 	}
-	return g
+	return ""
 }
 
 // observe reports one check of an RPT.
@@ -126,11 +133,16 @@ func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source
 	if c != nil {
 		e.ClientID, e.Subject, e.DecisionID = c.ClientID, c.Subject, c.DecisionID
 	}
-	var wrong *tokenError
+	var (
+		wrong *tokenError
+		much  *limitError
+	)
 	switch {
 	case err == nil:
 	case errors.As(err, &wrong):
 		e.Outcome, e.Reason = event.Refused, wrong.reason
+	case errors.As(err, &much):
+		e.Outcome, e.Reason = event.Refused, much.Error()
 	case errors.Is(err, errInsufficient):
 		e.Outcome, e.Reason = event.Denied, errInsufficient.Error()
 	default:

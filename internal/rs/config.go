@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,6 +28,8 @@ const (
 	CallPermission
 	CallToken        // asks for a PAT
 	CallRegistration // reads and writes resource descriptions
+	CallIntrospection
+	CallStatus // reads a status list
 )
 
 // Config describes a resource server.
@@ -50,6 +53,17 @@ type Config struct {
 	Realm string
 	// MaxRPTLifetime is the longest exp-iat of an RPT that is accepted (1h).
 	MaxRPTLifetime time.Duration
+	// Introspect: every RPT is asked about at the authorization server. Default: JWTs
+	// are checked here by its keys, and only opaque tokens are asked about.
+	Introspect bool
+	// Asking bounds the questions about tokens of a source that turn out to be none;
+	// nil: no bound.
+	Asking *limit.Limiter
+	// Revocation is how old what we know of the revocation of RPTs may be (10s). While
+	// the authorization server cannot be asked, it may be three times as old; then
+	// RPTs cannot be checked, or with FailOpen count until they expire.
+	Revocation time.Duration
+	FailOpen   bool
 	// Leeway for clocks (60s; negative: none).
 	Leeway time.Duration
 	// Cache is how many verified RPTs are kept (100000).
@@ -102,6 +116,7 @@ type Server struct {
 	pat        lazy[pat]
 	registered lazy[registration]
 	learned    learnedBox
+	current    atomic.Pointer[state]
 	verifier   *verifier
 	// created are the ids of resources that this engine has created; guarded by
 	// cfg.Registering.
@@ -153,6 +168,9 @@ func (c *Config) check() error {
 			return fmt.Errorf("resource_uri '%s' %w", c.ResourceURI, err)
 		}
 	}
+	if c.Revocation < 0 {
+		return errors.New("revocation must be positive")
+	}
 	if c.AS == nil || c.Now == nil {
 		return errors.New("no way to the authorization server or no clock")
 	}
@@ -167,6 +185,7 @@ func (c *Config) setDefaults() {
 		c.Scopes = []Scope{{Name: "get"}}
 	}
 	c.MaxRPTLifetime = or(c.MaxRPTLifetime, time.Hour)
+	c.Revocation = or(c.Revocation, 10*time.Second)
 	c.Leeway = max(0, or(c.Leeway, time.Minute))
 	c.Cache = or(c.Cache, 100_000)
 	c.KeyMaxAge = or(c.KeyMaxAge, 15*time.Minute)

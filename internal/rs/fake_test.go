@@ -54,6 +54,7 @@ type fakeAS struct {
 	basic     string
 	form      string
 	lastAsk   string
+	status    fakeStatus
 }
 
 func newAS(t *testing.T) *fakeAS {
@@ -87,6 +88,8 @@ func (a *fakeAS) do(_ rs.Call, r *http.Request) (*http.Response, error) {
 		w.WriteHeader(404)
 	case r.URL.Path == "/jwks":
 		a.serveKeys(w)
+	case r.URL.Path == statusPath:
+		a.serveStatus(w, r)
 	case r.URL.Path == "/token":
 		a.serveToken(w, r)
 	case r.Header.Get("Authorization") != fmt.Sprintf("Bearer pat_%d", a.pat):
@@ -245,6 +248,7 @@ type world struct {
 func newWorld(t *testing.T, change ...func(*rs.Config)) *world {
 	t.Helper()
 	w := &world{t: t, as: newAS(t), now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+	w.as.status.now = func() time.Time { return w.now }
 	w.cfg = rs.Config{
 		Issuer: issuer, ClientID: clientID, ClientSecret: "s3cret/+", Now: func() time.Time { return w.now },
 		AS: w.as.do, Log: zap.NewNop(),
@@ -300,6 +304,7 @@ func (w *world) claims(change ...func(map[string]any)) map[string]any {
 		"iss": issuer, "sub": "u-1", "aud": resource, "client_id": "caddy-uma", "jti": "j",
 		"iat": w.now.Unix(), "exp": w.now.Add(5 * time.Minute).Unix(), "decision_id": "d-1",
 		"permissions": []any{map[string]any{"resource_id": "id-1", "resource_scopes": []any{"get"}}},
+		"status":      map[string]any{"status_list": map[string]any{"idx": 7, "uri": issuer + statusPath}},
 	}
 	for _, f := range change {
 		f(c)

@@ -19,6 +19,8 @@ const metadataAge = 15 * time.Minute
 type endpoints struct {
 	token, registration, permission, keys string
 	secretPost                            bool
+	introspection                         string // "" = there is none
+	signs                                 bool   // introspection answers
 }
 
 func (s *Server) currentEndpoints(ctx context.Context) (endpoints, error) {
@@ -68,7 +70,8 @@ func (s *Server) readMetadata(body []byte) (endpoints, error) {
 	methods := m.TokenEndpointAuthMethodsSupported
 	return endpoints{
 		token: m.TokenEndpoint, registration: m.ResourceRegistrationEndpoint,
-		permission: m.PermissionEndpoint, keys: m.JWKSURI,
+		permission: m.PermissionEndpoint, keys: m.JWKSURI, introspection: m.IntrospectionEndpoint,
+		signs: len(m.IntrospectionSigningAlgValuesSupported) > 0,
 		// RFC 8414 §2: an omitted list means client_secret_basic.
 		secretPost: slices.Contains(methods, oauth.AuthSecretPost) && !slices.Contains(methods, oauth.AuthSecretBasic),
 	}, nil

@@ -36,7 +36,6 @@ func (s *Server) stillGranted(ctx context.Context, g *grant) (bool, error) {
 	if err := s.saveGrant(ctx, g); err != nil {
 		return false, err
 	}
-	g.rev++
 	return true, nil
 }
 

@@ -28,6 +28,8 @@ const (
 	kindClient    = "client"
 	kindInstance  = "instance"
 	kindSlot      = "slot"
+	kindPlaces    = "places"
+	kindRevoked   = "revoked"
 
 	currentVersion = 1
 )

@@ -38,11 +38,12 @@ type description struct {
 	IconURI     string   `json:"icon_uri,omitempty"`
 	Owner       string   `json:"owner,omitempty"`
 	Scopes      []string `json:"resource_scopes"`
+	pattern
 }
 
 func (d *description) equal(o *description) bool {
 	return d.Name == o.Name && d.Type == o.Type && d.Description == o.Description &&
-		d.IconURI == o.IconURI && sameSet(d.Scopes, o.Scopes)
+		d.IconURI == o.IconURI && sameSet(d.Scopes, o.Scopes) && d.pattern.equal(o.pattern)
 }
 
 func sameSet(a, b []string) bool {
@@ -125,6 +126,7 @@ func (s *Server) describe(index int, l *learned) *description {
 	return &description{
 		Name: or(r.Name, l.resource), Type: r.Type, Description: r.Description,
 		IconURI: r.IconURI, Owner: or(r.Owner, s.cfg.Owner), Scopes: r.scopes,
+		pattern: s.patternOf(r),
 	}
 }
 

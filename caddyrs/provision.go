@@ -82,7 +82,7 @@ func (h *Handler) provisionResources(ctx caddy.Context) error {
 		}
 		h.byPath = true
 	}
-	return nil
+	return h.provisionInstances()
 }
 
 func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
@@ -193,6 +193,7 @@ func (h *Handler) engineConfig() rs.Config {
 		}
 		cfg.Resources = append(cfg.Resources, res)
 	}
+	h.engineInstances(&cfg)
 	return cfg
 }
 

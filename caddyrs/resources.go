@@ -4,9 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/text/unicode/norm"
 
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 )
 
@@ -14,48 +18,107 @@ import (
 // another program may read it.
 var errReadings = errors.New("the path can be read in more than one way")
 
-// resourceOf gives the index of the first resource that matches, negative if
-// none does. CONFORMANCE SEC-21: the path that decides must be the path that
-// the backend sees. Caddy hands the path on as it was written and the backend
-// reads it by its own rules, so every reading must lead to the same resource.
-func (h *Handler) resourceOf(r *http.Request) (int, error) {
+// errCapture says that a part of a path cannot tell one instance from another.
+var errCapture = errors.New("a part of the path is too long")
+
+// place is where the path of a request leads: to a resource, negative for none, and
+// to that instance of it which the captures tell.
+type place struct {
+	index    int
+	captures []oauth.Capture
+	// folded: the path has another case than the pattern, and the captures are in
+	// lower case.
+	folded bool
+}
+
+func (p place) capture(name string) string {
+	for _, c := range p.captures {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// same tells whether another reading leads to the same place. A reading in another
+// case has the captures in another case, and a letter beyond ASCII may be written in
+// two ways; which of both a request has is compared nowhere but in its own path.
+func (p place) same(o place) bool {
+	return p.index == o.index && slices.EqualFunc(p.captures, o.captures, func(a, b oauth.Capture) bool {
+		return a.Name == b.Name && strings.EqualFold(norm.NFC.String(a.Value), norm.NFC.String(b.Value))
+	})
+}
+
+// plain tells whether the captures are written as they have to be: of several ways
+// to write one name one is good, or an instance would have several ids.
+func (p place) plain() bool {
+	return !p.folded && !slices.ContainsFunc(p.captures, func(c oauth.Capture) bool { return !norm.NFC.IsNormalString(c.Value) })
+}
+
+// placeOf gives the first resource that matches. CONFORMANCE SEC-21: the path that
+// decides must be the path that the backend sees. Caddy hands the path on as it was
+// written and the backend reads it by its own rules, so every reading must lead to
+// the same resource, and the same instance of it.
+func (h *Handler) placeOf(r *http.Request) (place, error) {
 	if !h.byPath {
-		return 0, nil
+		return place{}, nil
 	}
 	all, err := readings(r.URL)
 	if err != nil {
-		return -1, err
+		return place{index: -1}, err
 	}
 	// The request itself comes last: matchers may set placeholders.
-	first := -1
+	first := place{index: -1}
 	for i, path := range all {
-		index, err := h.match(reread(r, path))
+		at, err := h.match(reread(r, path))
 		if err != nil {
-			return -1, err
+			return place{index: -1}, err
 		}
-		if i > 0 && index != first {
-			return -1, errReadings
+		if i > 0 && !at.same(first) {
+			return place{index: -1}, errReadings
 		}
-		first = index
+		first = at
 	}
-	index, err := h.match(r)
-	if err == nil && len(all) > 0 && index != first {
+	at, err := h.match(r)
+	if err == nil && (len(all) > 0 && !at.same(first) || !at.plain()) {
 		err = errReadings
 	}
-	return index, err
+	return at, err
 }
 
-func (h *Handler) match(r *http.Request) (int, error) {
+func (h *Handler) match(r *http.Request) (place, error) {
 	for i, resource := range h.Resources {
-		ok, err := resource.matchers.AnyMatchWithError(r)
+		at, err := resource.match(r)
 		if err != nil {
-			return -1, err
+			return place{index: -1}, err
 		}
-		if ok {
-			return i, nil
+		if at.index >= 0 {
+			at.index = i
+			return at, nil
 		}
 	}
-	return -1, nil
+	return place{index: -1}, nil
+}
+
+// match gives a negative index if the resource does not match.
+func (res *Resource) match(r *http.Request) (place, error) {
+	for _, p := range res.patterns {
+		captures, folded, err := p.match(r.URL.Path)
+		if err != nil || captures != nil {
+			return place{captures: captures, folded: folded}, err
+		}
+	}
+	ok := len(res.patterns) == 0
+	if ok {
+		var err error
+		if ok, err = res.matchers.AnyMatchWithError(r); err != nil {
+			return place{index: -1}, err
+		}
+	}
+	if !ok {
+		return place{index: -1}, nil
+	}
+	return place{}, nil
 }
 
 // reread is the request with another path.

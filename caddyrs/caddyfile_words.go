@@ -18,7 +18,7 @@ const directive = "uma_protect"
 
 // later are words of the grammar that this version does not have.
 var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"private_key_jwt", "tls_client_auth", "require", "assertion",
+	"private_key_jwt", "tls_client_auth", "require",
 }
 
 // parser reads one directive.
@@ -81,6 +81,7 @@ func (p *parser) words() map[string]func() error {
 		"resource_uri":          func() error { return p.scalar(&h.ResourceURI) },
 		"owner":                 func() error { return p.scalar(&h.Owner) },
 		"resource":              p.resource,
+		"delete_undeclared":     func() error { return p.flag(&h.DeleteUndeclared) },
 		"scope":                 func() error { return p.scope("", &h.Scopes) },
 		"check":                 p.check,
 		"revocation":            p.revocation,
@@ -89,7 +90,8 @@ func (p *parser) words() map[string]func() error {
 		"cache":                 func() error { return p.positive(&h.Cache) },
 		"max_instances":         func() error { return p.positive(&h.MaxInstances) },
 		"header_up":             p.headerUp,
-		"forward_authorization": p.forwardAuthorization,
+		"assertion":             p.assertion,
+		"forward_authorization": func() error { return p.flag(&h.ForwardAuthorization) },
 		"cors":                  p.cors,
 		"rate_limit":            p.rateLimit,
 		"errors":                func() error { return p.only(&h.Errors, "pass") },
@@ -197,14 +199,15 @@ func (p *parser) headerUp() error {
 	return nil
 }
 
-func (p *parser) forwardAuthorization() error {
+// flag reads a word that has no argument.
+func (p *parser) flag(to *bool) error {
 	if err := p.once(p.Val()); err != nil {
 		return err
 	}
 	if p.NextArg() {
 		return p.ArgErr()
 	}
-	p.h.ForwardAuthorization = true
+	*to = true
 	return nil
 }
 

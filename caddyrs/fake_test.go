@@ -85,7 +85,10 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(401)
 	case route == "GET /uma/resource":
 		ids := []string{}
-		for i := range a.names {
+		for i, name := range a.names {
+			if name == "" { // deleted
+				continue
+			}
 			ids = append(ids, fmt.Sprintf("id-%d", i))
 		}
 		a.json(w, 200, ids)
@@ -101,6 +104,9 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		a.permission = string(body)
 		a.json(w, 201, map[string]any{"ticket": fmt.Sprintf("ticket-%d", a.tickets)})
+	case index >= 0 && index < len(a.names) && r.Method == http.MethodDelete:
+		a.names[index] = ""
+		w.WriteHeader(204)
 	case index >= 0 && index < len(a.names):
 		a.json(w, 200, map[string]any{"_id": id, "name": a.names[index], "resource_scopes": []string{"get"}})
 	default:

@@ -102,7 +102,7 @@ func (p *pattern) check(path string) error {
 // values are in lower case.
 func (p *pattern) match(path string) (captures []oauth.Capture, folded bool, err error) {
 	path = caddyhttp.CleanPath(path, true)
-	ascii := isASCIIText(path)
+	ascii := isASCII(path)
 	if ascii && !p.begins(path) {
 		return nil, false, nil
 	}
@@ -126,16 +126,7 @@ func (p *pattern) match(path string) (captures []oauth.Capture, folded bool, err
 
 // begins saves the library from most paths of other resources.
 func (p *pattern) begins(path string) bool {
-	return len(path) >= len(p.prefix) && strings.EqualFold(path[:len(p.prefix)], p.prefix) || !isASCIIText(p.prefix)
-}
-
-func isASCIIText(s string) bool {
-	for i := range len(s) {
-		if s[i] > unicode.MaxASCII {
-			return false
-		}
-	}
-	return true
+	return len(path) >= len(p.prefix) && strings.EqualFold(path[:len(p.prefix)], p.prefix) || !isASCII(p.prefix)
 }
 
 // escaper escapes what has a meaning in a URL.

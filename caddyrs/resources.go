@@ -40,12 +40,13 @@ func (p place) capture(name string) string {
 	return ""
 }
 
-// same tells whether another reading leads to the same place. A reading in another
-// case has the captures in another case, and a letter beyond ASCII may be written in
-// two ways; which of both a request has is compared nowhere but in its own path.
-func (p place) same(o place) bool {
+// same tells whether another reading leads to the same place. A letter beyond ASCII
+// may be written there in another way, and in a reading in another case all of them;
+// which of these a request means is told by its own path.
+func (p place) same(o place, anyCase bool) bool {
 	return p.index == o.index && slices.EqualFunc(p.captures, o.captures, func(a, b oauth.Capture) bool {
-		return a.Name == b.Name && strings.EqualFold(norm.NFC.String(a.Value), norm.NFC.String(b.Value))
+		mine, other := norm.NFC.String(a.Value), norm.NFC.String(b.Value)
+		return a.Name == b.Name && (mine == other || anyCase && strings.EqualFold(mine, other))
 	})
 }
 
@@ -68,22 +69,39 @@ func (h *Handler) placeOf(r *http.Request) (place, error) {
 		return place{index: -1}, err
 	}
 	// The request itself comes last: matchers may set placeholders.
-	first := place{index: -1}
-	for i, path := range all {
-		at, err := h.match(reread(r, path))
-		if err != nil {
-			return place{index: -1}, err
-		}
-		if i > 0 && !at.same(first) {
-			return place{index: -1}, errReadings
-		}
-		first = at
+	cases := h.withCases(r.URL.Path, all)
+	others, err := h.placesOf(r, cases)
+	if err != nil {
+		return place{index: -1}, err
+	}
+	if err := h.checkAliases(r, cases); err != nil {
+		return place{index: -1}, err
 	}
 	at, err := h.match(r)
-	if err == nil && (len(all) > 0 && !at.same(first) || !at.plain()) {
+	for i, other := range others {
+		if err == nil && !at.same(other, i >= len(all)) {
+			err = errReadings
+		}
+	}
+	if err == nil && !at.plain() {
 		err = errReadings
 	}
 	return at, err
+}
+
+// placesOf gives the places of paths until they are of several resources.
+func (h *Handler) placesOf(r *http.Request, paths []string) ([]place, error) {
+	var all []place
+	for _, path := range paths {
+		at, err := h.match(reread(r, path))
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, at); at.index != all[0].index {
+			return nil, errReadings
+		}
+	}
+	return all, nil
 }
 
 func (h *Handler) match(r *http.Request) (place, error) {
@@ -169,6 +187,10 @@ func (h *Handler) publicInAllReadings(r *http.Request) bool {
 	all, err := readings(r.URL)
 	if err != nil {
 		return false
+	}
+	all = h.withCases(r.URL.Path, all)
+	if h.named {
+		all = append(all, aliasesOfAll(r.URL.Path, all)...)
 	}
 	for _, path := range all {
 		if protected, err := h.guard.AnyMatchWithError(reread(r, path)); err != nil || protected {

@@ -64,6 +64,7 @@ type ResourceMetadata struct {
 	AuthorizationServers   []string `json:"authorization_servers"`
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	BearerMethodsSupported []string `json:"bearer_methods_supported"`
+	JWKSURI                string   `json:"jwks_uri,omitempty"`
 }
 
 // Permission is an entry of `permissions` in an RPT (UMA Fed §5.1.1) and, with

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -20,9 +21,16 @@ type Grant struct {
 	// grants there.
 	Resource string
 	Scopes   []string
-	// Claims are the string claims that the authorization server released.
-	Claims map[string]string
+	// Claims are the string claims that the authorization server released, sorted by
+	// name. They must not be changed: other requests share them.
+	Claims []Claim
+
+	server  string    // our resource URI
+	expires time.Time // of the RPT
 }
+
+// Claim is a text that may become a placeholder.
+type Claim struct{ Name, Value string }
 
 // Target is what the adapter has found out about a request.
 type Target struct {
@@ -52,8 +60,9 @@ func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 	}
 	ctx := r.Context()
 	bearerError := ""
+	p := &presented{request: r, to: to, wants: wants, token: credentials}
 	if scheme == "bearer" {
-		grant, refusal, code := s.present(ctx, &presented{request: r, to: to, wants: wants, token: credentials})
+		grant, refusal, code := s.present(ctx, p)
 		if grant != nil || refusal != nil {
 			return grant, refusal
 		}
@@ -64,7 +73,9 @@ func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 	if Preflight(r) {
 		return nil, forbidden()
 	}
-	return nil, s.challenge(ctx, wants, to.Source, bearerError)
+	f := s.challenge(ctx, wants, to.Source, bearerError)
+	f.DecisionID = p.decision
+	return nil, f
 }
 
 // Method gives the method that the backend will see: Caddy turns the CONNECT of
@@ -92,37 +103,57 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	st, err := s.ready(ctx)
 	if err != nil {
 		s.observe(ctx, p.wants, nil, sourceLocal, err)
-		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
+		s.cannotCheck(err)
 		return nil, unreachable(), ""
 	}
 	st = st.atInstances(p.wants)
 	claims, source, err := s.judge(ctx, st, p)
+	p.decision = claims.decision()
 	s.observe(ctx, p.wants, claims, source, err)
+	if err == nil {
+		return s.grant(claims, st, p.wants[0].index), nil, ""
+	}
+	refusal, code = s.refused(err)
+	return nil, refusal, code
+}
+
+// refused gives the refusal of an RPT, or none and a hint.
+func (s *Server) refused(err error) (refusal *Refusal, code string) {
 	var (
 		wrong *tokenError
 		much  *limitError
 	)
 	switch {
-	case err == nil:
-		return s.grant(claims, st, p.wants[0].index), nil, ""
 	case errors.Is(err, errInsufficient):
-		return nil, nil, oauth.CodeInsufficientScope
+		return nil, oauth.CodeInsufficientScope
 	case errors.As(err, &wrong):
-		return nil, nil, oauth.CodeInvalidToken
+		return nil, oauth.CodeInvalidToken
 	case errors.As(err, &much):
-		return nil, tooMany(much.wait), ""
+		return tooMany(much.wait), ""
 	default:
+		s.cannotCheck(err)
+		return unavailable(), ""
+	}
+}
+
+// cannotCheck logs a failure, at most one in a second: anybody can bring tokens.
+func (s *Server) cannotCheck(err error) {
+	if s.troubled.begin(s.cfg.Now()) {
 		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
-		return nil, unavailable(), ""
 	}
 }
 
 func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
-	return &Grant{
-		Issuer: s.cfg.Issuer, Subject: safe(c.Subject), ClientID: safe(c.ClientID), DecisionID: safe(c.DecisionID),
+	g := &Grant{
+		Issuer: s.cfg.Issuer, Subject: c.Subject, ClientID: c.ClientID, DecisionID: c.DecisionID,
 		Resource: or(s.resources[index].Name, st.learned.resource),
-		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.claims(),
+		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
+		server: st.learned.resource, expires: c.Expires.Time(),
 	}
+	if !c.safe {
+		g.Subject, g.ClientID, g.DecisionID = safe(g.Subject), safe(g.ClientID), safe(g.DecisionID)
+	}
+	return g
 }
 
 func safe(value string) string {
@@ -141,22 +172,27 @@ func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source
 	if c != nil {
 		e.ClientID, e.Subject, e.DecisionID = c.ClientID, c.Subject, c.DecisionID
 	}
+	if err != nil {
+		e.Outcome, e.Reason = outcome(err)
+	}
+	s.cfg.Observe(ctx, e)
+}
+
+func outcome(err error) (o event.Outcome, reason string) {
 	var (
 		wrong *tokenError
 		much  *limitError
 	)
 	switch {
-	case err == nil:
 	case errors.As(err, &wrong):
-		e.Outcome, e.Reason = event.Refused, wrong.reason
+		return event.Refused, wrong.reason
 	case errors.As(err, &much):
-		e.Outcome, e.Reason = event.Refused, much.Error()
+		return event.Refused, much.Error()
 	case errors.Is(err, errInsufficient):
-		e.Outcome, e.Reason = event.Denied, errInsufficient.Error()
+		return event.Denied, errInsufficient.Error()
 	default:
-		e.Outcome, e.Reason = event.Failed, "it could not be found out"
+		return event.Failed, "it could not be found out"
 	}
-	s.cfg.Observe(ctx, e)
 }
 
 // challenge answers with a fresh ticket (UMA Grant §3.2.1), or says that none

@@ -73,8 +73,15 @@ type Config struct {
 	Cache int
 	// NoMetadata: no RFC 9728 document and no resource_metadata.
 	NoMetadata bool
+	// Assertion is for the backend; nil: none.
+	Assertion *Assertion
 	// Limiter bounds the tickets of a source; nil: no bound.
 	Limiter *limit.Limiter
+	// DeleteUndeclared deletes resources that are registered for the client and
+	// declared neither here nor by one of the Siblings.
+	DeleteUndeclared bool
+	// Siblings gives the resource servers that share the client; nil: none.
+	Siblings func() []*Server
 	// Registering, if set, is held while resources are registered. Resource
 	// servers that share a client id share it, or two that start at once
 	// would both register a resource of the same name.
@@ -126,10 +133,12 @@ type Server struct {
 	registered lazy[registration]
 	learned    learnedBox
 	current    atomic.Pointer[state]
+	troubled   pause
 	verifier   *verifier
-	// created are the ids of resources that this engine has created; guarded by
-	// cfg.Registering.
+	// created are the ids of resources that this engine has created, cleared tells
+	// that it was done once with what is not declared; guarded by cfg.Registering.
 	created map[string]bool
+	cleared bool
 }
 
 // New checks the configuration and fills in the defaults. It starts nothing and
@@ -143,7 +152,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}}
+	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}, troubled: pause{length: time.Second}}
 	s.endpoints.keepStale, s.registered.keepStale = true, true
 	s.verifier, err = newVerifier(s)
 	if err != nil {
@@ -171,6 +180,9 @@ func (c *Config) check() error {
 	}
 	if c.ClientID == "" {
 		return errors.New("client_id is required")
+	}
+	if err := c.Assertion.check(); err != nil {
+		return err
 	}
 	if c.ResourceURI != "" {
 		if _, err := oauth.ParseResource(c.ResourceURI); err != nil {
@@ -201,6 +213,9 @@ func (c *Config) setDefaults() {
 	c.KeyPause = or(c.KeyPause, time.Minute)
 	if c.Registering == nil {
 		c.Registering = new(sync.Mutex)
+	}
+	if c.Siblings == nil {
+		c.Siblings = func() []*Server { return nil }
 	}
 	if c.Observe == nil {
 		c.Observe = event.None

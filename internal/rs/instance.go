@@ -3,6 +3,7 @@ package rs
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -104,6 +105,15 @@ type pattern struct {
 
 func (p pattern) equal(o pattern) bool {
 	return (p.Captures == nil) == (o.Captures == nil) && sameSet(p.Captures, o.Captures) && p.MaxInstances == o.MaxInstances
+}
+
+// String shows it in a Diff: "user id, 500 instances".
+func (p pattern) String() string {
+	text := strings.Join(p.Captures, " ")
+	if p.MaxInstances > 0 {
+		text += fmt.Sprintf(", %d instances", p.MaxInstances)
+	}
+	return text
 }
 
 func (s *Server) patternOf(r *resource) pattern {

@@ -41,6 +41,12 @@ type asker struct {
 	warned   pause
 }
 
+// question is a token with who presents it.
+type question struct {
+	token, source string
+	hash          tokenHash
+}
+
 func newAsker(v *verifier) (*asker, error) {
 	inactive, err := lru.New[tokenHash, time.Time](min(maxInactive, v.s.cfg.Cache))
 	if err != nil {
@@ -53,20 +59,20 @@ var errInactive = bad("is not active")
 
 // verify gives what the authorization server says of a token, if that passes every
 // check but that of its permissions.
-func (a *asker) verify(ctx context.Context, st *state, p *presented, hash tokenHash) (*rptClaims, string, error) {
-	if !isBearerToken(p.token) {
+func (a *asker) verify(ctx context.Context, st *state, q question) (*rptClaims, string, error) {
+	if !isBearerToken(q.token) {
 		return nil, sourceIntrospection, bad("not the form of a token")
 	}
 	if st.endpoints.introspection == "" {
 		return nil, sourceIntrospection, a.cannot()
 	}
-	t, source := a.v.cache.get(hash), sourceCache
+	t, source := a.v.cache.get(q.hash), sourceCache
 	switch now := a.s.cfg.Now(); {
 	case t.fresh(now, a.s.cfg.Revocation):
-	case t == nil && a.knownInactive(hash, now):
+	case !t.wasAsked() && a.knownInactive(q.hash, now):
 		return nil, sourceCache, errInactive
 	default:
-		answer, err := a.ask(ctx, st, p, hash)
+		answer, err := a.ask(ctx, st, q)
 		if err != nil && !a.goesOn(t, err) {
 			return nil, sourceIntrospection, err
 		}
@@ -86,10 +92,13 @@ func (a *asker) cannot() error {
 	return bad("not an acceptable JWT")
 }
 
+// wasAsked: a JWT may be remembered that was verified here and not asked about.
+func (t *verified) wasAsked() bool { return t != nil && t.asked != 0 }
+
 // fresh: RFC 7662 §4 (CONFORMANCE OA-13): an answer is used again for a short time
 // and never past exp, whatever the leeway.
 func (t *verified) fresh(now time.Time, age time.Duration) bool {
-	return t != nil && now.Before(t.claims.Expires.Time()) && !elapsed(time.Unix(0, t.asked), now, age)
+	return t.wasAsked() && now.Before(t.claims.Expires.Time()) && !elapsed(time.Unix(0, t.asked), now, age)
 }
 
 // knownInactive: CONFORMANCE OA-13: for this very token, and as short as other
@@ -121,14 +130,14 @@ func (a *asker) goesOn(t *verified, err error) bool {
 
 // ask asks about a token; who asks about the same one meanwhile waits for the same
 // answer. The question outlives the request that began it.
-func (a *asker) ask(ctx context.Context, st *state, p *presented, hash tokenHash) (*verified, error) {
-	answer := a.flights.DoChan(string(hash[:]), func() (t any, err error) {
+func (a *asker) ask(ctx context.Context, st *state, q question) (*verified, error) {
+	answer := a.flights.DoChan(string(q.hash[:]), func() (t any, err error) {
 		defer func() {
 			if p := recover(); p != nil { // in a goroutine of its own it would end the process
 				err = fmt.Errorf("panic: %v", p)
 			}
 		}()
-		return a.question(context.WithoutCancel(ctx), st, p, hash)
+		return a.put(context.WithoutCancel(ctx), st, q)
 	})
 	select {
 	case got := <-answer:
@@ -139,37 +148,37 @@ func (a *asker) ask(ctx context.Context, st *state, p *presented, hash tokenHash
 	}
 }
 
-// question is one question to the authorization server, with what must be free for
-// it, and what becomes of the answer.
-func (a *asker) question(ctx context.Context, st *state, p *presented, hash tokenHash) (*verified, error) {
-	have, now := a.v.cache.get(hash), a.s.cfg.Now()
+// put puts one question to the authorization server, if the bounds allow, and keeps
+// what becomes of it.
+func (a *asker) put(ctx context.Context, st *state, q question) (*verified, error) {
+	have, now := a.v.cache.get(q.hash), a.s.cfg.Now()
 	if have.fresh(now, a.s.cfg.Revocation) { // the answer came just now
 		return have, nil
 	}
 	if a.pause.holds(now) {
 		return nil, errors.New("the authorization server could not be asked a moment ago")
 	}
-	leave, err := a.enter(p.to.Source, have != nil)
+	leave, err := a.enter(q.source, have.wasAsked())
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	t, err := a.send(ctx, st, p.token)
+	t, err := a.send(ctx, st, q.token)
 	var verdict *tokenError
 	switch {
 	case errors.As(err, &verdict):
-		a.v.cache.remove(hash, have)
+		a.v.cache.remove(q.hash, have)
 		if errors.Is(err, errInactive) {
-			a.inactive.Add(hash, now)
+			a.inactive.Add(q.hash, now)
 		}
 	case err == nil && t.claims.check(&a.s.cfg, st.learned.audience) == nil:
 		t.asked = now.UnixNano()
-		a.v.cache.add(hash, t)
-		if have == nil {
-			a.s.cfg.Asking.Return(p.to.Source)
+		a.v.cache.add(q.hash, t)
+		if !have.wasAsked() {
+			a.s.cfg.Asking.Return(q.source)
 		}
 	case err == nil:
-		a.v.cache.remove(hash, have)
+		a.v.cache.remove(q.hash, have)
 	}
 	return t, err
 }

@@ -24,6 +24,9 @@ type endpoints struct {
 }
 
 func (s *Server) currentEndpoints(ctx context.Context) (endpoints, error) {
+	if e, ok := s.endpoints.known(s.cfg.Now); ok {
+		return e, nil
+	}
 	return s.endpoints.get(ctx, s.cfg.Now, s.loadEndpoints)
 }
 

@@ -34,11 +34,10 @@ type rptClaims struct {
 	Status      statuslist.Status  `json:"status"`
 	Permissions []oauth.Permission `json:"permissions"`
 
-	released []claim // sorted by name
+	released []Claim // sorted by name
+	// safe: the texts of a Grant may all become placeholders.
+	safe bool
 }
-
-// claim is a released claim: a text that may become a placeholder.
-type claim struct{ name, value string }
 
 // confirmation is what an RPT is bound to (RFC 7800 §3.1): a key (RFC 9449 §6.1) or
 // a certificate (RFC 8705 §3.1) by its hash. other says that it is bound to
@@ -198,7 +197,7 @@ var reserved = []string{
 
 // released picks the string claims that may become placeholders; dropped is the
 // number of those whose name or value must not (CONFORMANCE SEC-19).
-func released(all map[string]any) (claims []claim, dropped int) {
+func released(all map[string]any) (claims []Claim, dropped int) {
 	for name, value := range all {
 		text, isString := value.(string)
 		switch {
@@ -206,20 +205,11 @@ func released(all map[string]any) (claims []claim, dropped int) {
 		case !isClaimName(name) || !Safe(text):
 			dropped++
 		default:
-			claims = append(claims, claim{name, text})
+			claims = append(claims, Claim{name, text})
 		}
 	}
-	slices.SortFunc(claims, func(a, b claim) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(claims, func(a, b Claim) int { return strings.Compare(a.Name, b.Name) })
 	return claims, dropped
-}
-
-// claims are the released ones by name.
-func (c *rptClaims) claims() map[string]string {
-	all := make(map[string]string, len(c.released))
-	for _, one := range c.released {
-		all[one.name] = one.value
-	}
-	return all
 }
 
 func isClaimName(s string) bool {

@@ -15,8 +15,9 @@ func (c *rptClaims) pack(issuer string) {
 	c.Audience, c.Permissions, c.released = exact(c.Audience), exact(c.Permissions), exact(c.released)
 	for i := range c.Permissions {
 		p := &c.Permissions[i]
-		p.ResourceScopes = exact(union(nil, p.ResourceScopes))
+		p.ResourceScopes = exact(unique(p.ResourceScopes))
 	}
+	c.safe = Safe(c.Subject) && Safe(c.ClientID) && Safe(c.DecisionID)
 	var text strings.Builder
 	text.Grow(c.textSize())
 	c.each(func(s *string) {
@@ -28,6 +29,19 @@ func (c *rptClaims) pack(issuer string) {
 		text.WriteString(*s)
 		*s = text.String()[start:]
 	})
+}
+
+// unique leaves out what was there before.
+func unique(list []string) []string {
+	seen := make(map[string]struct{}, len(list))
+	var all []string
+	for _, s := range list {
+		if _, again := seen[s]; !again {
+			seen[s] = struct{}{}
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // exact copies a list into one of its very length; nil for an empty one.
@@ -63,8 +77,8 @@ func (c *rptClaims) each(visit func(*string)) {
 		}
 	}
 	for i := range c.released {
-		visit(&c.released[i].name)
-		visit(&c.released[i].value)
+		visit(&c.released[i].Name)
+		visit(&c.released[i].Value)
 	}
 }
 
@@ -74,8 +88,7 @@ func (c *rptClaims) textSize() int {
 	return n
 }
 
-// size is what the claims take besides themselves, in bytes: an upper bound that
-// need not be exact.
+// size is what the claims take besides themselves, in bytes.
 func (c *rptClaims) size() int {
 	const text, permission = int(unsafe.Sizeof("")), int(unsafe.Sizeof(oauth.Permission{}))
 	n := c.textSize() + text*len(c.Audience) + permission*len(c.Permissions) + 2*text*len(c.released)

@@ -29,6 +29,14 @@ const (
 // tokenHash names a token: the token itself is kept nowhere.
 type tokenHash [sha256.Size]byte
 
+func hashToken(token string) tokenHash {
+	var buffer [2 << 10]byte // most tokens need no other memory
+	if len(token) > len(buffer) {
+		return sha256.Sum256([]byte(token))
+	}
+	return sha256.Sum256(buffer[:copy(buffer[:], token)])
+}
+
 // verified is a token with what it says. It is never changed: a token that was
 // asked about again gets a new one.
 type verified struct {
@@ -40,7 +48,11 @@ type verified struct {
 	asked int64
 }
 
-func (t *verified) size() int { return entryOverhead + t.claims.size() }
+// size counts what allocations are rounded up by, too.
+func (t *verified) size() int {
+	n := t.claims.size()
+	return entryOverhead + n + n/8
+}
 
 // tokenCache remembers tokens, never decisions. It is bounded in entries and in
 // bytes: large tokens push out several others, and do not multiply the memory.
@@ -118,7 +130,8 @@ func (s *signingKey) is(now crypto.PublicKey) bool {
 	if !ok || !k.Equal(now) {
 		return false
 	}
-	s.key.Store(&now)
+	newer := now // of its own, so that only this path takes memory
+	s.key.Store(&newer)
 	return true
 }
 

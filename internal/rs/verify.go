@@ -2,7 +2,6 @@ package rs
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -60,11 +59,11 @@ func newVerifier(s *Server) (*verifier, error) {
 // not be found out. CONFORMANCE UF-27: JWTs are checked here, or like opaque tokens
 // by introspection; the checks of what they say are the same ones.
 func (v *verifier) verify(ctx context.Context, st *state, p *presented) (*rptClaims, string, error) {
-	hash := tokenHash(sha256.Sum256([]byte(p.token)))
+	q := question{token: p.token, source: p.to.Source, hash: hashToken(p.token)}
 	if v.s.cfg.Introspect || !isCompactJWS(p.token) {
-		return v.asker.verify(ctx, st, p, hash)
+		return v.asker.verify(ctx, st, q)
 	}
-	return v.local(ctx, st, p, hash)
+	return v.local(ctx, st, q)
 }
 
 // isCompactJWS tells what can only be a JWT (RFC 7515 §7.1). A token of the same form
@@ -74,17 +73,17 @@ func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
 // local checks a JWT by the keys and the status lists of the authorization server.
 // Of one that stands on no list only the authorization server knows whether it was
 // taken back.
-func (v *verifier) local(ctx context.Context, st *state, p *presented, hash tokenHash) (*rptClaims, string, error) {
-	t, source, err := v.signed(ctx, st, p.token, hash)
+func (v *verifier) local(ctx context.Context, st *state, q question) (*rptClaims, string, error) {
+	t, source, err := v.signed(ctx, st, q.token, q.hash)
 	switch {
 	case err != nil:
 		return t.saying(), source, err
 	case t.key == nil || t.claims.Status.List == nil:
-		return v.asker.verify(ctx, st, p, hash)
+		return v.asker.verify(ctx, st, q)
 	}
 	err = v.revocations.check(ctx, st.keys, t.claims.Status.List)
 	if _, ok := errors.AsType[*tokenError](err); ok {
-		v.cache.remove(hash, t)
+		v.cache.remove(q.hash, t)
 	}
 	return &t.claims, source, err
 }

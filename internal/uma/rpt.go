@@ -88,10 +88,13 @@ func (s *Server) recordGrant(ctx context.Context, p *process, g, old *grant, ops
 		return err
 	}
 	err = s.settle(ctx, p, result{outcome: event.Granted, granted: g.rec.Permissions, grant: g.id, ops: append(ops, more...)})
-	if err == nil && old != nil {
+	if err != nil {
+		return err
+	}
+	if old != nil {
 		s.observeRevocation(ctx, old.rec, old.rec.Revoked)
 	}
-	return err
+	return s.blockedMeanwhile(ctx, p, g.id)
 }
 
 // mint makes the next RPT of a grant, for what of its permissions concerns the

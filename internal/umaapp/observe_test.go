@@ -95,12 +95,16 @@ func TestObserve(t *testing.T) {
 			true,
 		},
 		{
-			"block of an issuer", event.Block{Issuer: "i", Kind: "issuer", Person: event.Person{Issuer: "https://bob.example"}}, zapcore.InfoLevel,
+			"block of an issuer",
+			event.Block{Issuer: "i", Kind: "issuer", Person: event.Person{Issuer: "https://bob.example"}},
+			zapcore.InfoLevel,
 			map[string]any{"issuer": "i", "kind": "issuer", "iss": "https://bob.example", "ended": int64(0)},
 			true,
 		},
 		{
-			"unblock of a domain", event.Block{Issuer: "i", Kind: "domain", Domain: "bob.example", Lifted: true}, zapcore.InfoLevel,
+			"unblock of a domain",
+			event.Block{Issuer: "i", Kind: "domain", Domain: "bob.example", Lifted: true},
+			zapcore.InfoLevel,
 			map[string]any{"issuer": "i", "kind": "domain", "domain": "bob.example"},
 			true,
 		},

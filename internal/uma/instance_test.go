@@ -265,7 +265,7 @@ func TestInstance_IsNoRegistration(t *testing.T) {
 		"_id": id, "name": "photo", "resource_scopes": []any{"get", "post"}, "owner": "alice",
 		"pattern": g.photo, "captures": map[string]any{"user": "alice", "id": "7"},
 	}
-	if res := g.call(g.pat, http.MethodGet, "resource/"+id, ""); !cmp.Equal(res.body, map[string]any(want)) {
+	if res := g.call(g.pat, http.MethodGet, "resource/"+id, ""); !cmp.Equal(res.body, want) {
 		t.Error(cmp.Diff(want, res.body))
 	}
 	body := `{"resource_scopes":["get"]}`

@@ -52,8 +52,8 @@ func (s *Server) newGrant(ctx context.Context, p *process, sub string, granted [
 		return nil, err
 	}
 	instances, err := s.registerInstances(ctx, p, granted)
-	if err != nil {
-		return nil, err
+	if err != nil { // a pattern is full
+		return nil, s.refuse(ctx, p, err)
 	}
 	return answer, s.recordGrant(ctx, p, g, old, slices.Concat(ops, more, instances))
 }

@@ -14,6 +14,12 @@ import (
 // text, a capture of the path or a placeholder.
 type ownerPart struct{ literal, capture, placeholder string }
 
+// pathPlaceholders are those that are made of the path as one program reads it
+// (CONFORMANCE SEC-21).
+var pathPlaceholders = []string{ //nolint:gochecknoglobals // a table of constants
+	"http.request.uri", "http.request.orig_uri", "http.regexp.", "http.url_pattern.", "http.matchers.",
+}
+
 // isOwnerTemplate tells an owner that each request names from one that is known.
 func isOwnerTemplate(owner string) bool {
 	return strings.ContainsAny(owner, "{}") || hasCaptures(owner)
@@ -38,6 +44,9 @@ func nextPart(text string, captures []string) (ownerPart, int, error) {
 		name, _, closed := strings.Cut(text[1:], "}")
 		if !closed || !strings.HasPrefix(name, "http.") || strings.Contains(name, "{") {
 			return ownerPart{}, 0, errors.New("only captures (:name) and {http.…} placeholders are possible")
+		}
+		if slices.ContainsFunc(pathPlaceholders, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			return ownerPart{}, 0, errors.New("a part of the path must be a capture (:name): only these are the same in every reading of it")
 		}
 		return ownerPart{placeholder: name}, len(name) + 2, nil
 	}

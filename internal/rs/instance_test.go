@@ -2,6 +2,7 @@ package rs_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +176,12 @@ func TestUF_20_Patterns(t *testing.T) {
 		n := w.as.count("PUT /resource/id-1")
 		tc.edit(&w.cfg.Resources[0])
 		w.restart()
+		diff, err := w.rs.Diff(t.Context())
+		if err != nil || !slices.ContainsFunc(diff.Update, func(c rs.Changed) bool {
+			return c.ID == "id-1" && len(c.Changes) == 1 && c.Changes[0].Member == "captures" && c.Changes[0].Was != c.Changes[0].Is
+		}) {
+			t.Errorf("%s: %+v, %v", tc.name, diff, err)
+		}
 		w.visit(rs.Target{Index: 3}, "")
 		if w.as.count("PUT /resource/id-1") != n+1 {
 			t.Errorf("%s: nothing was updated", tc.name)

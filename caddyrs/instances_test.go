@@ -335,3 +335,34 @@ func FuzzPattern(f *testing.F) {
 		}
 	})
 }
+
+// What JSON can say and a Caddyfile cannot is refused, too.
+func TestInstances_JSON(t *testing.T) {
+	set := caddyhttp.RawMatcherSets{{"method": []byte(`["GET"]`)}}
+	good := func() *Resource { return &Resource{Name: "x", Patterns: []string{"/users/:user"}, Owner: ":user"} }
+	for name, tc := range map[string]struct {
+		edit func(*Handler, *Resource)
+		want string
+	}{
+		"good":             {func(*Handler, *Resource) {}, ""},
+		"a bound":          {func(h *Handler, _ *Resource) { h.MaxInstances = 100_000 }, ""},
+		"no captures":      {func(_ *Handler, r *Resource) { r.Patterns, r.Owner = []string{"/users"}, "" }, "'/users' has no captures"},
+		"with matchers":    {func(_ *Handler, r *Resource) { r.MatcherSetsRaw = set }, "captures and matchers cannot stand together"},
+		"braces":           {func(_ *Handler, r *Resource) { r.Patterns = []string{"/{/:user}?"} }, "no other signs of a pattern"},
+		"other captures":   {func(_ *Handler, r *Resource) { r.Patterns = append(r.Patterns, "/u/:u") }, "lacks the capture :user"},
+		"a negative bound": {func(h *Handler, _ *Resource) { h.MaxInstances = -1 }, "max_instances must be a number"},
+		"unused bound":     {func(h *Handler, r *Resource) { h.MaxInstances, r.Patterns, r.Owner = 1, nil, "" }, "max_instances is for resources with captures"},
+		"owner of nothing": {func(h *Handler, r *Resource) { h.Owner, r.Owner = ":usr", "" }, "no path has the capture :usr"},
+		"nil":              {func(h *Handler, _ *Resource) { h.Resources = append(h.Resources, nil) }, "a resource has no name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := good()
+			h := &Handler{Issuer: issuer, ClientID: "api", Resources: []*Resource{r}}
+			tc.edit(h, r)
+			err := h.checkSettings()
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("checkSettings = %v, want %q", err, tc.want)
+			}
+		})
+	}
+}

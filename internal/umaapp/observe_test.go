@@ -256,3 +256,32 @@ func TestSEC_22_AuditHash(t *testing.T) {
 		t.Error("two issuers share the key")
 	}
 }
+
+// What is left out without a look is what would be written at debug alone.
+func TestObserveLeavesOutWhatNobodyReads(t *testing.T) {
+	for _, tc := range []struct {
+		event event.Event
+		lines int // at info
+	}{
+		{event.TicketIssued{Issuer: "https://as.example"}, 0},
+		{event.RPTCheck{Outcome: event.Granted}, 0},
+		{event.RPTCheck{Outcome: event.Denied}, 1},
+		{event.RPTCheck{Outcome: event.Failed}, 1},
+		{event.Exchange{Outcome: event.Granted}, 2},
+		{event.Revocation{Reason: "x"}, 1},
+	} {
+		core, logs := observer.New(zapcore.InfoLevel)
+		a := &App{log: zap.New(core).Named("uma")}
+		a.Observe()(t.Context(), tc.event)
+		if logs.Len() != tc.lines {
+			t.Errorf("%T %+v: %d lines at info, want %d", tc.event, tc.event, logs.Len(), tc.lines)
+		}
+		uma, audit := observed(t, "", tc.event)
+		if len(uma) != 1 {
+			t.Errorf("%T: %d lines at debug, want one", tc.event, len(uma))
+		}
+		if everyRequest(tc.event) && (uma[0].Level != zapcore.DebugLevel || len(audit) > 0) {
+			t.Errorf("%T is left out, but has a line that counts", tc.event)
+		}
+	}
+}

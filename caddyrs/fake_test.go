@@ -31,8 +31,10 @@ type fakeAS struct {
 	down    bool
 	names   []string // of the resources; the id is "id-" and the index
 	tickets int
-	asked   []string // client ids given to Local
-	context []any    // what came with the requests' contexts
+	// permission is the body of the last permission request.
+	permission string
+	asked      []string // client ids given to Local
+	context    []any    // what came with the requests' contexts
 
 	opaque       map[string]map[string]any // descriptions of opaque RPTs
 	introspected int
@@ -106,6 +108,8 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 		a.json(w, 201, map[string]any{"_id": fmt.Sprintf("id-%d", len(a.names)-1)})
 	case route == "POST /uma/permission":
 		a.tickets++
+		body, _ := io.ReadAll(r.Body)
+		a.permission = string(body)
 		a.json(w, 201, map[string]any{"ticket": fmt.Sprintf("ticket-%d", a.tickets)})
 	case index >= 0 && index < len(a.names) && r.Method == http.MethodDelete:
 		a.names[index] = ""

@@ -87,7 +87,7 @@ func (h *Handler) provisionResources(ctx caddy.Context) error {
 		}
 		h.byPath = true
 	}
-	return nil
+	return h.provisionInstances()
 }
 
 func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
@@ -208,6 +208,7 @@ func (h *Handler) engineConfig() rs.Config {
 		}
 		cfg.Resources = append(cfg.Resources, res)
 	}
+	h.engineInstances(&cfg)
 	return cfg
 }
 

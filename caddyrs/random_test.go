@@ -102,11 +102,11 @@ func TestSEC_21_RandomTargets(t *testing.T) {
 		if r == nil || unclear(r) != nil {
 			return false
 		}
-		index, err := h.resourceOf(r)
-		if err != nil || index < 0 {
+		at, err := h.placeOf(r)
+		if err != nil || at.index < 0 {
 			return false
 		}
-		holder := h.Resources[index].Name
+		holder := h.Resources[at.index].Name
 		for upstream, read := range upstreams {
 			if arrives := site.reads(read(r.URL.RequestURI())); arrives != holder && !site.mayAlias(upstream, holder, arrives) {
 				t.Fatalf("%q is decided as %s; %s reads %q as %s", target, holder, upstream, r.URL.RequestURI(), arrives)

@@ -78,12 +78,12 @@ func (s *Server) ticket(ctx context.Context, wants []want) (string, error) {
 func sameIDs(a, b []string) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 func (s *Server) askPermission(ctx context.Context, st *state, wants []want) (*answer, error) {
-	permissions := make([]oauth.Permission, len(wants))
+	permissions := make([]permissionRequest, len(wants))
 	for i, w := range wants {
 		if st.ids[w.index] == "" {
 			return nil, errors.Join(errors.New("a resource is not registered"), st.reg.err)
 		}
-		permissions[i] = oauth.Permission{ResourceID: st.ids[w.index], ResourceScopes: w.scopes}
+		permissions[i] = w.request(st.ids[w.index])
 	}
 	var body any = permissions
 	if len(permissions) == 1 {

@@ -75,7 +75,7 @@ var packages = map[string]pkg{
 	"internal/keystore":       {ours: []string{"internal/seal", "internal/jose", "internal/store"}, foreign: []string{zap}},
 	"internal/cel":            {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
 	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose"}},
-	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{lru}},
+	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose", "internal/seal"}, foreign: []string{lru}},
 	"internal/statuslist":     {ours: []string{"internal/jose"}, foreign: []string{lru}},
 	"internal/discovery": {
 		ours:    []string{"internal/oauth", "internal/event", "internal/jose", "internal/limit", "internal/outbound"},

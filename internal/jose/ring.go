@@ -25,7 +25,7 @@ type Storage interface {
 // RingConfig describes the keys of one purpose of one issuer.
 type RingConfig struct {
 	Storage Storage
-	// Role is as or sts, Issuer the issuer that the keys belong to.
+	// Role is as, sts or rs, Issuer whom the keys belong to.
 	Role, Issuer string
 	// Purpose is one of rpt status introspection assertion claims id-token
 	// (signing keys) and ticket grant nonce op subject audit (32-byte secrets).
@@ -63,6 +63,7 @@ const purposeSubject = "subject"
 var (
 	signingPurposes = []string{"rpt", "status", "introspection", "assertion", "claims", "id-token"}
 	secretPurposes  = []string{"ticket", "grant", "nonce", "op", purposeSubject, "audit"}
+	roles           = []string{"as", "sts", "rs"}
 	signingAlgs     = []string{"ES256", "EdDSA", "PS256", "RS256"}
 )
 
@@ -97,7 +98,7 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 		return nil, fmt.Errorf("unknown purpose of keys '%s'", cfg.Purpose)
 	}
 	switch {
-	case cfg.Storage == nil || cfg.Now == nil || cfg.Issuer == "" || cfg.Role != "as" && cfg.Role != "sts":
+	case cfg.Storage == nil || cfg.Now == nil || cfg.Issuer == "" || !slices.Contains(roles, cfg.Role):
 		return nil, errors.New("keys need a storage, a clock, a role and an issuer")
 	case secret:
 		cfg.Alg = algSecret

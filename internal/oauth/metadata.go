@@ -64,6 +64,9 @@ type ResourceMetadata struct {
 	AuthorizationServers   []string `json:"authorization_servers"`
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	BearerMethodsSupported []string `json:"bearer_methods_supported"`
+	DPoPSigningAlgs        []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	DPoPRequired           bool     `json:"dpop_bound_access_tokens_required,omitempty"`
+	TLSBound               bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
 
 // Permission is an entry of `permissions` in an RPT (UMA Fed §5.1.1) and, with

@@ -44,20 +44,21 @@ func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 		return nil, BadRequest("The request has more than one Authorization header.")
 	}
 	ctx := r.Context()
-	bearerError := ""
-	if scheme == "bearer" {
-		grant, refusal, code := s.present(ctx, &presented{request: r, to: to, wants: wants, token: credentials})
+	code := ""
+	p := &presented{request: r, to: to, wants: wants, token: credentials, scheme: scheme, dpop: scheme == schemeDPoP}
+	if scheme == schemeBearer || scheme == schemeDPoP {
+		grant, refusal, wrong := s.present(ctx, p)
 		if grant != nil || refusal != nil {
 			return grant, refusal
 		}
-		bearerError = code
+		code = wrong
 	}
 	// CONFORMANCE A31: a preflight carries no credentials and must not cost a
 	// ticket; whoever wants preflights answered turns on CORS.
 	if Preflight(r) {
 		return nil, forbidden()
 	}
-	return nil, s.challenge(ctx, wants, to.Source, bearerError)
+	return nil, s.challenge(ctx, wants, to.Source, s.second(p, code))
 }
 
 // Method gives the method that the backend will see: Caddy turns the CONNECT of
@@ -90,6 +91,9 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	}
 	claims, source, err := s.judge(ctx, st, p)
 	s.observe(ctx, p.wants, claims, source, err)
+	if refusal := s.unproven(ctx, err); refusal != nil {
+		return nil, refusal, ""
+	}
 	var wrong *tokenError
 	switch {
 	case err == nil:
@@ -97,7 +101,7 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	case errors.Is(err, errInsufficient):
 		return nil, nil, oauth.CodeInsufficientScope
 	case errors.As(err, &wrong):
-		return nil, nil, oauth.CodeInvalidToken
+		return nil, nil, codeOf(err)
 	default:
 		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
 		return nil, unavailable(), ""
@@ -140,8 +144,8 @@ func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source
 }
 
 // challenge answers with a fresh ticket (UMA Grant §3.2.1), or says that none
-// can be had (§3.2.2).
-func (s *Server) challenge(ctx context.Context, wants []want, source, bearerError string) *Refusal {
+// can be had (§3.2.2). second is one more challenge.
+func (s *Server) challenge(ctx context.Context, wants []want, source, second string) *Refusal {
 	if ok, wait := s.cfg.Limiter.Allow(source); !ok {
 		return tooMany(wait)
 	}
@@ -161,9 +165,8 @@ func (s *Server) challenge(ctx context.Context, wants []want, source, bearerErro
 		{Name: "resource_metadata", Value: s.metadataURL()},
 	}}
 	f.Header.Add("WWW-Authenticate", uma.String())
-	if bearerError != "" { // RFC 6750 §3.1, on a line of its own
-		bearer := oauth.Challenge{Scheme: "Bearer", Params: []oauth.Param{{Name: "error", Value: bearerError}}}
-		f.Header.Add("WWW-Authenticate", bearer.String())
+	if second != "" {
+		f.Header.Add("WWW-Authenticate", second)
 	}
 	return f
 }

@@ -11,9 +11,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/seal"
 )
 
 // Call says what a request to the authorization server is for, so that the
@@ -48,6 +50,18 @@ type Config struct {
 	Scopes []Scope
 	// Realm is shown in challenges if it is not empty.
 	Realm string
+	// Require is what RPTs for resources without a word of their own must be bound to.
+	Require Binding
+	// DPoPNonces demands a nonce of ours in DPoP proofs (RFC 9449 §9); NonceKeys seal
+	// them.
+	DPoPNonces bool
+	NonceKeys  seal.Keys
+	// Proofs remembers DPoP proofs. What is to outlive a reload of the configuration
+	// is handed in; nil: it does not.
+	Proofs *dpop.Replays
+	// Written gives method and URL of a request as the client wrote them; nil: those
+	// that it has now.
+	Written func(*http.Request) (method string, u *url.URL)
 	// MaxRPTLifetime is the longest exp-iat of an RPT that is accepted (1h).
 	MaxRPTLifetime time.Duration
 	// Leeway for clocks (60s; negative: none).
@@ -78,6 +92,8 @@ type Resource struct {
 	Scopes []Scope
 	// Also are permissions on further resources that a request needs.
 	Also []Also
+	// Require, if not empty, replaces that of the Config.
+	Require Binding
 }
 
 // Also names a further resource. Without Scopes it is the scope of the request.
@@ -103,6 +119,8 @@ type Server struct {
 	registered lazy[registration]
 	learned    learnedBox
 	verifier   *verifier
+	proofs     *dpop.Verifier
+	nonces     *dpop.SealedNonces // nil: none
 	// created are the ids of resources that this engine has created; guarded by
 	// cfg.Registering.
 	created map[string]bool
@@ -121,6 +139,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}}
 	s.endpoints.keepStale, s.registered.keepStale = true, true
+	if err := s.makeProofs(); err != nil {
+		return nil, err
+	}
 	s.verifier, err = newVerifier(s)
 	if err != nil {
 		return nil, err
@@ -152,6 +173,14 @@ func (c *Config) check() error {
 		if _, err := oauth.ParseResource(c.ResourceURI); err != nil {
 			return fmt.Errorf("resource_uri '%s' %w", c.ResourceURI, err)
 		}
+	}
+	for _, r := range c.Resources {
+		if err := r.Require.check(); err != nil {
+			return fmt.Errorf("resource '%s': %w", r.Name, err)
+		}
+	}
+	if err := c.Require.check(); err != nil {
+		return err
 	}
 	if c.AS == nil || c.Now == nil {
 		return errors.New("no way to the authorization server or no clock")

@@ -29,7 +29,7 @@ type rptClaims struct {
 	ID          string             `json:"jti"`
 	ClientID    string             `json:"client_id"`
 	DecisionID  string             `json:"decision_id"`
-	Confirm     map[string]any     `json:"cnf"`
+	Confirm     *confirmation      `json:"cnf"`
 	Permissions []oauth.Permission `json:"permissions"`
 
 	released map[string]string
@@ -70,8 +70,6 @@ func (c *rptClaims) check(cfg *Config, audience string) error {
 		return bad("lacks sub, client_id or jti")
 	case c.Subject == c.ClientID: // RFC 9068 §5: a token of a client for itself, such as a PAT
 		return bad("speaks of a client")
-	case c.Confirm != nil: // CONFORMANCE SEC-14: a bound token is no bearer token
-		return bad("is bound to a key")
 	case len(c.Permissions) == 0:
 		return bad("has no permissions")
 	}

@@ -116,7 +116,9 @@ func (s *Server) unproven(ctx context.Context, err error) *Refusal {
 	fault, ok := errors.AsType[*proofError](err)
 	switch {
 	case ok && fault.code == codeSource:
-		return tooMany(2 * dpop.Window)
+		f := tooMany(2 * dpop.Window)
+		f.Detail = "Too many DPoP proofs of one requesting party. Wait before the next one."
+		return f
 	case !ok || fault.code != oauth.CodeUseDPoPNonce:
 		return nil
 	}

@@ -42,8 +42,11 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //			icon_uri    <uri>
 //			owner       <id>
 //			also        <resource> [<scopes...>]
+//			require     dpop|mtls
 //		}
-//		scope <scope> [<methods...>|*]
+//		scope   <scope> [<methods...>|*]
+//		require dpop|mtls
+//		dpop_nonces
 //
 //		max_rpt_lifetime <duration>
 //		cache            <n>

@@ -18,7 +18,7 @@ const directive = "uma_protect"
 
 // later are words of the grammar that this version does not have.
 var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"private_key_jwt", "tls_client_auth", "require", "check", "revocation", "max_instances", "assertion",
+	"private_key_jwt", "tls_client_auth", "check", "revocation", "max_instances", "assertion",
 }
 
 // parser reads one directive.
@@ -82,11 +82,13 @@ func (p *parser) words() map[string]func() error {
 		"owner":                 func() error { return p.scalar(&h.Owner) },
 		"resource":              p.resource,
 		"scope":                 func() error { return p.scope("", &h.Scopes) },
+		"require":               func() error { return p.binding(&h.Require) },
+		"dpop_nonces":           func() error { return p.flag(&h.DPoPNonces) },
 		"max_rpt_lifetime":      func() error { return p.duration(&h.MaxRPTLifetime, false) },
 		"leeway":                func() error { return p.duration(&h.Leeway, true) },
 		"cache":                 p.cache,
 		"header_up":             p.headerUp,
-		"forward_authorization": p.forwardAuthorization,
+		"forward_authorization": func() error { return p.flag(&h.ForwardAuthorization) },
 		"cors":                  p.cors,
 		"rate_limit":            p.rateLimit,
 		"errors":                func() error { return p.only(&h.Errors, "pass") },
@@ -190,17 +192,6 @@ func (p *parser) headerUp() error {
 		return p.Errf("uma_protect: %v", err)
 	}
 	p.h.HeaderUp = append(p.h.HeaderUp, field)
-	return nil
-}
-
-func (p *parser) forwardAuthorization() error {
-	if err := p.once(p.Val()); err != nil {
-		return err
-	}
-	if p.NextArg() {
-		return p.ArgErr()
-	}
-	p.h.ForwardAuthorization = true
 	return nil
 }
 

@@ -52,6 +52,16 @@ type Handler struct {
 	// Scopes of resources that have none. Default: get for GET and HEAD.
 	Scopes []Scope `json:"scopes,omitempty"`
 
+	// Require is "dpop" or "mtls": what RPTs must be bound to, for resources that do
+	// not say it themselves. Default: bound and unbound ones are accepted, and a bound
+	// one only from whoever shows the key or certificate. For "mtls" the site must ask
+	// for certificates: `tls { client_auth … }`.
+	Require string `json:"require,omitempty"`
+	// DPoPNonces demands that DPoP proofs contain a nonce of this resource server,
+	// which clients get with a first refusal. Nodes that share their keys take each
+	// other's. Default: proofs are good for a minute, and once at each node.
+	DPoPNonces bool `json:"dpop_nonces,omitempty"`
+
 	// MaxRPTLifetime is the longest life of an RPT that is accepted. Default: 1h.
 	MaxRPTLifetime caddy.Duration `json:"max_rpt_lifetime,omitempty"`
 	// Cache is how many verified tokens are kept. Default: 100000.
@@ -116,6 +126,8 @@ type Resource struct {
 	Owner string `json:"owner,omitempty"`
 	// Also are further permissions that a request for this resource needs.
 	Also []Also `json:"also,omitempty"`
+	// Require overrides the handler's.
+	Require string `json:"require,omitempty"`
 
 	matchers caddyhttp.MatcherSets
 }

@@ -120,6 +120,10 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 	if cfg.Limiter, cfg.Registering, err = h.sharedState(fingerprint); err != nil {
 		return nil, err
 	}
+	if err := h.fillBinding(app, &cfg); err != nil {
+		return nil, err
+	}
+	h.warnCertificates()
 	server, err := rs.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("uma_protect: %w", err)
@@ -167,11 +171,12 @@ func (h *Handler) engineConfig() rs.Config {
 		Issuer: h.Issuer, ClientID: h.ClientID, ResourceURI: h.ResourceURI, Owner: h.Owner, Realm: h.Realm,
 		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
 		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff,
+		Require: rs.Binding(h.Require), DPoPNonces: h.DPoPNonces,
 	}
 	for _, r := range h.Resources {
 		res := rs.Resource{
 			Name: r.Name, Type: r.Type, Description: r.Description, IconURI: r.IconURI, Owner: r.Owner,
-			Scopes: engineScopes(r.Scopes),
+			Scopes: engineScopes(r.Scopes), Require: rs.Binding(r.Require),
 		}
 		for _, a := range r.Also {
 			res.Also = append(res.Also, rs.Also(a))

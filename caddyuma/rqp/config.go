@@ -73,6 +73,11 @@ type Config struct {
 	// PushedClaims sends the claims token as pushed_claims, the spelling of the
 	// original diagram, instead of claim_token and its format.
 	PushedClaims bool
+	// DPoP binds claims tokens and RPTs to a key (RFC 9449), so that whoever copies
+	// one on its way has nothing. The keys are made by the Client, one for each
+	// authorization server, and stay in its memory. A server that issues an RPT
+	// without the binding is refused.
+	DPoP bool
 	// Trace is told every step. Tokens and tickets are shortened. It is called
 	// by the goroutine of the request.
 	Trace func(Step)
@@ -89,6 +94,8 @@ type Client struct {
 	pins    map[string][]string
 	rpts    rptCache
 	docs    docCache
+	provers provers
+	nonces  nonces
 }
 
 // binding is a logical name for URLs below a prefix.

@@ -31,13 +31,17 @@ func (c *Client) exchange(ctx context.Context, to *url.URL, t *target, ticket st
 		"subject_token_type":   {oauth.TokenTypeAccessToken},
 		"requested_token_type": {oauth.TokenTypeJWT},
 	}
-	a, err := post(ctx, c.net.pick(to, nil), to, form, credentials{c.cfg.STSClientID, c.cfg.STSClientSecret})
+	key, err := c.prover(t.asURI) // the AS will want a proof of the same one (CONFORMANCE DP-07)
+	if err != nil {
+		return "", err
+	}
+	a, err := c.postProven(ctx, c.net.pick(to, nil), to, form, credentials{c.cfg.STSClientID, c.cfg.STSClientSecret}, key)
 	if err != nil {
 		return "", err
 	}
 	claims, err := claimsToken(a)
 	if err != nil {
-		return "", err
+		return "", c.proofRefused(err)
 	}
 	c.trace(5, "%s -> client: claims token %s", to.Host, short(claims))
 	return claims, nil

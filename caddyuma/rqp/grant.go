@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -17,15 +18,19 @@ const nameGrant = "asking the authorization server for an RPT"
 // error.
 func (c *Client) grant(ctx context.Context, to, called *url.URL, t *target, ticket, claims string) (rpt, string, error) {
 	c.trace(6, "client -> %s: ticket %s, claims token %s", to.Host, short(ticket), short(claims))
-	a, err := post(ctx, c.net.pick(to, called), to, c.grantForm(ticket, claims), c.credentialsFor(t.asURI))
+	key, err := c.prover(t.asURI)
+	if err != nil {
+		return rpt{}, "", err
+	}
+	a, err := c.postProven(ctx, c.net.pick(to, called), to, c.grantForm(ticket, claims), c.credentialsFor(t.asURI), key)
 	if err != nil {
 		return rpt{}, "", err
 	}
 	if a.status != http.StatusOK {
 		next, err := grantRefused(a, ticket)
-		return rpt{}, next, err
+		return rpt{}, next, c.proofRefused(err)
 	}
-	r, err := c.readRPT(a, t)
+	r, err := c.readRPT(a, t, key)
 	if err != nil {
 		return rpt{}, "", err
 	}
@@ -55,20 +60,25 @@ func (c *Client) credentialsFor(issuer string) credentials {
 }
 
 // readRPT reads a success (RFC 6749 §5.1). UMA allows other token types; this
-// client knows how to send a Bearer only. A pct is not kept.
-func (c *Client) readRPT(a *answer, t *target) (rpt, error) {
+// client knows how to send Bearer and DPoP. Whoever asked for a bound token takes no
+// other (RFC 9449 §5). A pct is not kept.
+func (c *Client) readRPT(a *answer, t *target, key *dpop.Signer) (rpt, error) {
 	var answer oauth.TokenResponse
 	if err := a.decode(&answer); err != nil {
 		return rpt{}, err
 	}
-	if !strings.EqualFold(answer.TokenType, "Bearer") || !isToken(answer.AccessToken) {
-		return rpt{}, badAnswer(a.from, a.status, "no RPT of type Bearer in it")
+	kind := "Bearer"
+	if key != nil {
+		kind = oauth.SchemeDPoP
+	}
+	if !strings.EqualFold(answer.TokenType, kind) || !isToken(answer.AccessToken) {
+		return rpt{}, badAnswer(a.from, a.status, "no RPT of type %s in it", kind)
 	}
 	age := maxRPTAge
 	if answer.ExpiresIn > 0 {
 		age = time.Duration(min(answer.ExpiresIn, 24*3600))*time.Second - rptMargin
 	}
-	return rpt{token: answer.AccessToken, asURI: t.asURI, prefix: t.prefix, until: c.cfg.Now().Add(age)}, nil
+	return rpt{token: answer.AccessToken, asURI: t.asURI, prefix: t.prefix, until: c.cfg.Now().Add(age), key: key}, nil
 }
 
 // grantRefused reads an error of the UMA grant (UMA Grant §3.3.6). A ticket

@@ -90,7 +90,7 @@ var packages = map[string]pkg{
 	},
 	// Where the users of a security token service come from: other people's
 	// providers. Caddy-free, like the engine that they serve.
-	"internal/upstream": {ours: []string{"internal/oauth", "internal/jose", "internal/limit"}, foreign: []string{zap, lru, xSync}},
+	"internal/upstream": {ours: []string{"internal/oauth", "internal/jose", "internal/limit", "internal/clientauth"}, foreign: []string{zap, lru, xSync}},
 	"internal/wrap":     {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{zap, xSync}},
 	"internal/rs":       {ours: low, foreign: []string{zap, lru, xSync}},
 	"caddyuma/rqp":      {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},

@@ -27,10 +27,12 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 // parseDirective reads the directive
 //
 //	uma_protect [<matcher>] <as_issuer> {
-//		client_id     <id>
-//		client_secret <secret>
-//		resource_uri  <uri>
-//		owner         <id>
+//		client_id       <id>
+//		client_secret   <secret>
+//		private_key_jwt <key_file>
+//		tls_client_auth <cert_file> <key_file>
+//		resource_uri    <uri>
+//		owner           <id>
 //
 //		resource <name> [<paths...|@matchers...>] {
 //			match {

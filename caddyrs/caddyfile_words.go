@@ -18,7 +18,7 @@ const directive = "uma_protect"
 
 // later are words of the grammar that this version does not have.
 var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"private_key_jwt", "tls_client_auth", "check", "revocation", "max_instances", "assertion",
+	"check", "revocation", "max_instances", "assertion",
 }
 
 // parser reads one directive.
@@ -63,6 +63,9 @@ func (p *parser) finish(at *caddyfile.Dispenser) error {
 	if err := p.checkReach(); err != nil {
 		return err
 	}
+	if err := p.checkCredentials(); err != nil {
+		return at.Errf("uma_protect: %v", err)
+	}
 	if err := p.h.checkSettings(); err != nil {
 		return at.Errf("uma_protect: %v", err)
 	}
@@ -78,6 +81,8 @@ func (p *parser) words() map[string]func() error {
 	return map[string]func() error{
 		"client_id":             func() error { return p.scalar(&h.ClientID) },
 		"client_secret":         func() error { return p.scalar(&h.ClientSecret) },
+		"private_key_jwt":       func() error { return p.scalar(&h.PrivateKeyJWT) },
+		"tls_client_auth":       p.tlsClientAuth,
 		"resource_uri":          func() error { return p.scalar(&h.ResourceURI) },
 		"owner":                 func() error { return p.scalar(&h.Owner) },
 		"resource":              p.resource,

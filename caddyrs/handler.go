@@ -35,9 +35,16 @@ type Handler struct {
 	// resource server. Required.
 	ClientID string `json:"client_id,omitempty"`
 	// ClientSecret is {env.NAME} or {file./abs/path}, expanded at load. Without
-	// it the authorization server must run in this process and have this
-	// resource server marked as local.
+	// it and the next two the authorization server must run in this process and
+	// have this resource server marked as local.
 	ClientSecret string `json:"client_secret,omitempty"`
+	// PrivateKeyJWT is a file with a private key, PEM or JWK, that authenticates us
+	// instead of a secret. It is read at load. The authorization server has the public
+	// key (its jwks_uri or jwks_file); the key id is that of the JWK, or its thumbprint.
+	PrivateKeyJWT string `json:"private_key_jwt,omitempty"`
+	// TLSClientAuth is a certificate that authenticates us instead of a secret. The
+	// site of the authorization server must ask for certificates.
+	TLSClientAuth *ClientCertificate `json:"tls_client_auth,omitempty"`
 	// ResourceURI is the identifier of this resource server. Default: what the
 	// authorization server has for this client.
 	ResourceURI string `json:"resource_uri,omitempty"`

@@ -1,6 +1,7 @@
 package caddyrs
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,20 +102,17 @@ func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
 }
 
 func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint string) (*engine, error) {
-	secret := ""
-	if h.ClientSecret != "" {
-		var err error
-		if secret, err = umaapp.Secret("uma_protect", "client_secret", h.ClientSecret, h.Issuer); err != nil {
-			return nil, err
-		}
+	credentials, err := h.readCredentials()
+	if err != nil {
+		return nil, err
 	}
-	client, err := h.newClient(ctx, app)
+	client, err := h.newClient(ctx, app, credentials.certificate)
 	if err != nil {
 		return nil, err
 	}
 	cfg := h.engineConfig()
-	cfg.ClientSecret = secret
-	cfg.AS = (&transport{app: app, issuer: h.Issuer, clientID: h.ClientID, local: secret == "", client: client}).do
+	credentials.fill(&cfg)
+	cfg.AS = (&transport{app: app, issuer: h.Issuer, clientID: h.ClientID, local: credentials.none(), client: client}).do
 	_, cfg.KeyMaxAge, cfg.KeyPause = app.Cache()
 	cfg.Now, cfg.Observe, cfg.Log = time.Now, app.Observe(), h.log
 	if cfg.Limiter, cfg.Registering, err = h.sharedState(fingerprint); err != nil {
@@ -132,8 +130,9 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 }
 
 // newClient is for the authorization server, which the administrator named.
-func (h *Handler) newClient(ctx caddy.Context, app *umaapp.App) (*http.Client, error) {
+func (h *Handler) newClient(ctx caddy.Context, app *umaapp.App, certificates []tls.Certificate) (*http.Client, error) {
 	cfg := app.Outbound()
+	cfg.Certificates = certificates
 	if h.TrustPoolRaw != nil {
 		mod, err := ctx.LoadModule(h, "TrustPoolRaw")
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/seal"
@@ -33,10 +34,15 @@ const (
 
 // Config describes a resource server.
 type Config struct {
-	// Issuer is the authorization server, ClientID our name there. Without a
-	// ClientSecret the token request carries the name alone: only an
+	// Issuer is the authorization server, ClientID our name there. Without
+	// credentials the token request carries the name alone: only an
 	// authorization server in the same process may accept that.
 	Issuer, ClientID, ClientSecret string
+	// Key signs assertions that authenticate us instead of a secret (private_key_jwt).
+	Key *jose.Signer
+	// Certificate says that AS shows a certificate that authenticates us
+	// (tls_client_auth, RFC 8705 §2).
+	Certificate bool
 	// ResourceURI is our resource identifier; empty: what the authorization
 	// server has for us. Written on both sides and different: nothing passes.
 	ResourceURI string
@@ -168,6 +174,9 @@ func (c *Config) check() error {
 	}
 	if c.ClientID == "" {
 		return errors.New("client_id is required")
+	}
+	if err := c.checkCredentials(); err != nil {
+		return err
 	}
 	if c.ResourceURI != "" {
 		if _, err := oauth.ParseResource(c.ResourceURI); err != nil {

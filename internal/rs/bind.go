@@ -61,12 +61,8 @@ type requirement struct{ dpop, mtls bool }
 // requires gives what a request must meet: a resource of `also` has its own word.
 func (s *Server) requires(wants []want) (r requirement) {
 	for i := range wants {
-		switch or(s.resources[wants[i].index].Require, s.cfg.Require) {
-		case BindDPoP:
-			r.dpop = true
-		case BindMTLS:
-			r.mtls = true
-		}
+		b := or(s.resources[wants[i].index].Require, s.cfg.Require)
+		r.dpop, r.mtls = r.dpop || b == BindDPoP, r.mtls || b == BindMTLS
 	}
 	return r
 }

@@ -74,15 +74,3 @@ func (p *parser) binding(to *string) error {
 	}
 	return p.Errf("uma_protect: require '%s' is unknown; write dpop or mtls%s", *to, hint)
 }
-
-// flag reads a word without arguments.
-func (p *parser) flag(to *bool) error {
-	if err := p.once(p.Val()); err != nil {
-		return err
-	}
-	if p.NextArg() {
-		return p.ArgErr()
-	}
-	*to = true
-	return nil
-}

@@ -49,7 +49,10 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //		scope   <scope> [<methods...>|*]
 //		require dpop|mtls
 //		dpop_nonces
+//		delete_undeclared
 //
+//		check            local|introspection
+//		revocation       <max_age> [fail_open]
 //		max_rpt_lifetime <duration>
 //		cache            <n>
 //		leeway           <duration>

@@ -18,7 +18,7 @@ const directive = "uma_protect"
 
 // later are words of the grammar that this version does not have.
 var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"check", "revocation", "max_instances", "assertion",
+	"max_instances", "assertion",
 }
 
 // parser reads one directive.
@@ -86,9 +86,12 @@ func (p *parser) words() map[string]func() error {
 		"resource_uri":          func() error { return p.scalar(&h.ResourceURI) },
 		"owner":                 func() error { return p.scalar(&h.Owner) },
 		"resource":              p.resource,
+		"delete_undeclared":     func() error { return p.flag(&h.DeleteUndeclared) },
 		"scope":                 func() error { return p.scope("", &h.Scopes) },
 		"require":               func() error { return p.binding(&h.Require) },
 		"dpop_nonces":           func() error { return p.flag(&h.DPoPNonces) },
+		"check":                 p.check,
+		"revocation":            p.revocation,
 		"max_rpt_lifetime":      func() error { return p.duration(&h.MaxRPTLifetime, false) },
 		"leeway":                func() error { return p.duration(&h.Leeway, true) },
 		"cache":                 p.cache,
@@ -197,6 +200,18 @@ func (p *parser) headerUp() error {
 		return p.Errf("uma_protect: %v", err)
 	}
 	p.h.HeaderUp = append(p.h.HeaderUp, field)
+	return nil
+}
+
+// flag reads a word that has no argument.
+func (p *parser) flag(to *bool) error {
+	if err := p.once(p.Val()); err != nil {
+		return err
+	}
+	if p.NextArg() {
+		return p.ArgErr()
+	}
+	*to = true
 	return nil
 }
 

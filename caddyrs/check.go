@@ -24,6 +24,10 @@ func (h *Handler) checkSettings() error {
 		return errors.New("realm holds a character that a header field cannot")
 	case h.RateLimit != nil && h.RateLimit.Tickets >= 0 && (h.RateLimit.Tickets == 0 || h.RateLimit.Window <= 0):
 		return errors.New("rate_limit needs a positive number and a window; write: rate_limit 60 1m, or rate_limit off")
+	case h.Check != "" && h.Check != checkLocal && h.Check != checkIntrospection:
+		return errors.New("check must be local or introspection")
+	case h.Revocation != nil && h.Revocation.MaxAge < 0:
+		return errors.New("revocation max_age must be positive")
 	case h.Cache < 0 || h.MaxRPTLifetime < 0:
 		return errors.New("cache and max_rpt_lifetime must be positive")
 	}

@@ -3,6 +3,7 @@ package caddyrs
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
+	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 )
 
 const (
@@ -73,13 +75,18 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 			a.t.Error(err)
 		}
 		a.json(w, 200, set)
+	case route == "GET /uma/status/1":
+		a.serveStatus(w)
 	case route == "POST /uma/token":
 		a.json(w, 200, map[string]any{"access_token": "pat_1", "token_type": "Bearer", "expires_in": 3600, "resource_uri": resource})
 	case r.Header.Get("Authorization") != "Bearer pat_1":
 		w.WriteHeader(401)
 	case route == "GET /uma/resource":
 		ids := []string{}
-		for i := range a.names {
+		for i, name := range a.names {
+			if name == "" { // deleted
+				continue
+			}
 			ids = append(ids, fmt.Sprintf("id-%d", i))
 		}
 		a.json(w, 200, ids)
@@ -93,11 +100,30 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 	case route == "POST /uma/permission":
 		a.tickets++
 		a.json(w, 201, map[string]any{"ticket": fmt.Sprintf("ticket-%d", a.tickets)})
+	case index >= 0 && index < len(a.names) && r.Method == http.MethodDelete:
+		a.names[index] = ""
+		w.WriteHeader(204)
 	case index >= 0 && index < len(a.names):
 		a.json(w, 200, map[string]any{"_id": id, "name": a.names[index], "resource_scopes": []string{"get"}})
 	default:
 		w.WriteHeader(404)
 	}
+}
+
+// serveStatus serves a status list with nothing on it.
+func (a *fakeAS) serveStatus(w http.ResponseWriter) {
+	list, err := statuslist.New(8)
+	if err != nil {
+		a.t.Error(err)
+	}
+	encoded, err := list.Encode()
+	if err != nil {
+		a.t.Error(err)
+	}
+	_, _ = io.WriteString(w, a.key.Sign(map[string]any{"typ": statuslist.Type}, map[string]any{
+		"iss": issuer, "sub": issuer + "/uma/status/1", "iat": time.Now().Unix(), "seq": 0,
+		"status_list": map[string]any{"bits": encoded.Bits, "lst": encoded.List},
+	}))
 }
 
 func (a *fakeAS) json(w http.ResponseWriter, status int, v any) {
@@ -128,6 +154,7 @@ func (a *fakeAS) rpt(name string, scopes []string, more map[string]any) string {
 		"iss": issuer, "sub": "u-1", "aud": resource, "client_id": "caddy-uma", "jti": "j",
 		"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "decision_id": "d-1",
 		"permissions": []any{map[string]any{"resource_id": a.idOf(name), "resource_scopes": scopes}},
+		"status":      map[string]any{"status_list": map[string]any{"idx": 0, "uri": issuer + "/uma/status/1"}},
 	}
 	maps.Copy(claims, more)
 	return a.key.Sign(map[string]any{"typ": "at+jwt"}, claims)

@@ -56,6 +56,12 @@ type Handler struct {
 	// decides. Default: one that is called like the resource URI and covers
 	// everything.
 	Resources []*Resource `json:"resources,omitempty"`
+	// DeleteUndeclared deletes resources that are registered for this client and
+	// that no uma_protect of this configuration declares for it (any more), at the
+	// first need after a start or reload. No other configuration may then use the
+	// client, but for nodes with the same one. Default: they stay, and are named in
+	// the log.
+	DeleteUndeclared bool `json:"delete_undeclared,omitempty"`
 	// Scopes of resources that have none. Default: get for GET and HEAD.
 	Scopes []Scope `json:"scopes,omitempty"`
 
@@ -69,6 +75,12 @@ type Handler struct {
 	// other's. Default: proofs are good for a minute, and once at each node.
 	DPoPNonces bool `json:"dpop_nonces,omitempty"`
 
+	// Check is how RPTs are checked: "local" by the keys of the authorization server,
+	// or "introspection" by asking it about each. Default: local; opaque RPTs are
+	// asked about in any case.
+	Check string `json:"check,omitempty"`
+	// Revocation bounds how long an RPT that was taken back may pass. Default: 10s.
+	Revocation *Revocation `json:"revocation,omitempty"`
 	// MaxRPTLifetime is the longest life of an RPT that is accepted. Default: 1h.
 	MaxRPTLifetime caddy.Duration `json:"max_rpt_lifetime,omitempty"`
 	// Cache is how many verified tokens are kept. Default: 100000.
@@ -87,7 +99,8 @@ type Handler struct {
 	// CORS are the origins whose pages may call this resource server, or "*",
 	// or "pass" if the backend answers preflights. Default: none.
 	CORS []string `json:"cors,omitempty"`
-	// RateLimit bounds the tickets per client IP. Default: 60 per minute.
+	// RateLimit bounds the tickets per client IP, and again the unknown tokens that
+	// the authorization server is asked about. Default: 60 per minute.
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 	// Errors is "pass" to hand refusals to the error routes of the site. Such
 	// routes must never lead to the backend. Default: they are written here.
@@ -232,8 +245,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *rs.Refusal) 
 // be expanded again or end a header field (CONFORMANCE SEC-19).
 func (h *Handler) setPlaceholders(r *http.Request, g *rs.Grant) {
 	repl := replacer(r)
-	for name, value := range g.Claims {
-		repl.Set("http.auth.user."+name, value)
+	for _, c := range g.Claims {
+		repl.Set("http.auth.user."+c.Name, c.Value)
 	}
 	repl.Set("http.auth.user.id", g.Subject)
 	repl.Set("http.auth.user.issuer", g.Issuer)

@@ -37,7 +37,7 @@ func TestProvision_Errors(t *testing.T) {
 
 func TestCleanup_ReturnsWhatWasTaken(t *testing.T) {
 	h := new(Handler)
-	key := limiterKey{t.Name()}
+	key := limiterKey{t.Name(), "tickets"}
 	built := 0
 	for range 2 {
 		if _, err := h.take(key, func() (caddy.Destructor, error) { built++; return limiter{}, nil }); err != nil {

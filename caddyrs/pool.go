@@ -20,7 +20,7 @@ var pool = caddy.NewUsagePool() //nolint:gochecknoglobals // UsagePools live as 
 // the authorization server does.
 type (
 	engineKey  struct{ app, settings any }
-	limiterKey struct{ settings string }
+	limiterKey struct{ settings, of string }
 	lockKey    struct{ issuer, clientID string }
 )
 

@@ -122,10 +122,19 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 		return nil, err
 	}
 	h.warnCertificates()
+	if cfg.Asking, err = h.limiter(limiterKey{fingerprint, "asking"}); err != nil {
+		return nil, err
+	}
+	siblings, err := h.group(app)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Siblings = siblings.all
 	server, err := rs.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("uma_protect: %w", err)
 	}
+	siblings.add(server)
 	return &engine{server, client}, nil
 }
 
@@ -148,13 +157,7 @@ func (h *Handler) newClient(ctx caddy.Context, app *umaapp.App, certificates []t
 }
 
 func (h *Handler) sharedState(fingerprint string) (*limit.Limiter, sync.Locker, error) {
-	n, window := defaultTickets, defaultWindow
-	if h.RateLimit != nil {
-		n, window = h.RateLimit.Tickets, time.Duration(h.RateLimit.Window)
-	}
-	l, err := h.take(limiterKey{fingerprint}, func() (caddy.Destructor, error) {
-		return limiter{limit.New(n, window, limiterSources, time.Now)}, nil
-	})
+	l, err := h.limiter(limiterKey{fingerprint, "tickets"})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -162,7 +165,21 @@ func (h *Handler) sharedState(fingerprint string) (*limit.Limiter, sync.Locker, 
 	if err != nil {
 		return nil, nil, err
 	}
-	return l.(limiter).Limiter, m.(*lock), nil
+	return l, m.(*lock), nil
+}
+
+func (h *Handler) limiter(key limiterKey) (*limit.Limiter, error) {
+	n, window := defaultTickets, defaultWindow
+	if h.RateLimit != nil {
+		n, window = h.RateLimit.Tickets, time.Duration(h.RateLimit.Window)
+	}
+	l, err := h.take(key, func() (caddy.Destructor, error) {
+		return limiter{limit.New(n, window, limiterSources, time.Now)}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.(limiter).Limiter, nil
 }
 
 func (h *Handler) engineConfig() rs.Config {
@@ -171,6 +188,11 @@ func (h *Handler) engineConfig() rs.Config {
 		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
 		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff,
 		Require: rs.Binding(h.Require), DPoPNonces: h.DPoPNonces,
+	}
+	cfg.DeleteUndeclared = h.DeleteUndeclared
+	cfg.Introspect = h.Check == checkIntrospection
+	if h.Revocation != nil {
+		cfg.Revocation, cfg.FailOpen = time.Duration(h.Revocation.MaxAge), h.Revocation.FailOpen
 	}
 	for _, r := range h.Resources {
 		res := rs.Resource{

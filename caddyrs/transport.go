@@ -38,7 +38,8 @@ func (t *transport) do(call rs.Call, r *http.Request) (*http.Response, error) {
 }
 
 func handedOver(call rs.Call) bool {
-	return call == rs.CallMetadata || call == rs.CallKeys || call == rs.CallPermission
+	return call == rs.CallMetadata || call == rs.CallKeys || call == rs.CallPermission || call == rs.CallIntrospection ||
+		call == rs.CallStatus
 }
 
 // handOverTime bounds a call in the process.

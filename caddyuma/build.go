@@ -94,7 +94,7 @@ func (h *Handler) fillLimits(app *umaapp.App, cfg *uma.Config) (err error) {
 // fillParts gives the engine what it shares with the rest of the process.
 func (h *Handler) fillParts(ctx caddy.Context, app *umaapp.App, cfg *uma.Config) (err error) {
 	cfg.Store, cfg.Observe, cfg.Now, cfg.Log = app.Store(), app.Observe(), time.Now, h.log
-	cfg.ClientIP = umaapp.ClientIP
+	cfg.ClientIP, cfg.Background = umaapp.ClientIP, ctx
 	if err := h.fillKeys(app, cfg); err != nil {
 		return err
 	}
@@ -132,6 +132,7 @@ func (h *Handler) fillKeys(app *umaapp.App, cfg *uma.Config) error {
 		{"grant", cfg.DecisionRetention(), &cfg.GrantKeys},
 		{"introspection", cfg.RPTLifetime, &cfg.IntrospectionKeys},
 		{"nonce", uma.NonceLifetime, &cfg.NonceKeys},
+		{"status", cfg.RPTLifetime, &cfg.StatusKeys},
 	} {
 		ring, err := app.Ring("as", h.Issuer, k.purpose, k.life+2*cfg.Leeway)
 		if err != nil {

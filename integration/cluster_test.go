@@ -202,6 +202,19 @@ func TestSEC_11_TwoNodes(t *testing.T) {
 			t.Error("a retired key signs")
 		}
 	})
+	t.Run("SEC-11 a block of one node", func(t *testing.T) {
+		if ok := b.askAsBob(); ok.status != http.StatusOK {
+			t.Fatalf("%d %s", ok.status, ok.text)
+		}
+		expect(t, uma, 0, "is blocked until", "block", "bob.localhost")
+		if no := b.askAsBob(); no.status != http.StatusForbidden || no.get("error") != "request_denied" {
+			t.Errorf("at the other node: %d %s", no.status, no.text)
+		}
+		expect(t, uma, 0, "", "unblock", "bob.localhost")
+		if ok := b.askAsBob(); ok.status != http.StatusOK {
+			t.Errorf("at the other node, after it was taken back: %d %s", ok.status, ok.text)
+		}
+	})
 	t.Run("SEC-13 a node with another secret", func(t *testing.T) {
 		keys := len(keyIDs(a.get(a.url("bob", "/sts/jwks"), nil)))
 		c := a.node("another-secret-of-another-cluster-0123456789")

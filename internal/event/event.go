@@ -6,7 +6,10 @@
 // person's address stands in Person alone, which only the audit log may show.
 package event
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Observe takes an event. It must return quickly and must not panic; a nil
 // Observe is replaced by None.
@@ -98,6 +101,29 @@ type Revocation struct {
 // Name implements Event.
 func (Revocation) Name() string { return "revocation" }
 
+// Block: an administrator blocked an address (Person.Email), a domain or an issuer
+// (Person.Issuer), or took that back.
+type Block struct {
+	Issuer string // of the authorization server
+	Kind   string // address, domain, issuer
+	Domain string
+	Person Person
+	// Reason is the administrator's, who may have named people in it: it is for the
+	// audit log alone.
+	Reason string
+	Until  time.Time // zero = for good
+	Ended  int       // grants that ended
+	Lifted bool
+}
+
+// Name implements Event.
+func (b Block) Name() string {
+	if b.Lifted {
+		return "unblock"
+	}
+	return "block"
+}
+
 // ContinuityKind is what is not as it was.
 type ContinuityKind string
 
@@ -124,7 +150,7 @@ func (Continuity) Name() string { return "continuity" }
 // RPTCheck: a resource server let a request with an RPT through or refused it.
 type RPTCheck struct {
 	Issuer, ResourceServer, Resource, ClientID, Subject, DecisionID string
-	Source                                                          string // local, cache
+	Source                                                          string // local, introspection, cache
 	Outcome                                                         Outcome
 	Reason                                                          string
 }

@@ -4,12 +4,9 @@ import (
 	"crypto"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
-	"github.com/lestrrat-go/jwx/v2/jws"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -33,21 +30,35 @@ func ParseEmbedded(compact string, limit int) (*Embedded, error) {
 	var e Embedded
 	var err error
 	e.token, err = parse(compact, limit, func(raw []byte) (Header, error) {
-		h, members, err := readHeader(raw)
+		h, key, err := readHeader(raw)
 		if err != nil {
 			return h, err
 		}
-		e.key, err = embeddedKey(members["jwk"], h.Alg)
-		return h, err
+		return h, e.take(key, h.Alg)
 	})
 	if err != nil {
 		return nil, err
 	}
 	e.Header = e.token.Header
-	if e.Thumbprint, err = thumbprint(e.key); err != nil {
-		return nil, refuse("jwk cannot be used")
-	}
 	return &e, nil
+}
+
+// take reads the key in the header.
+func (e *Embedded) take(jwk []byte, alg string) error {
+	if bare, ok := readBare(jwk); ok {
+		if e.key, e.Thumbprint, ok = bare.public(); ok && fits(e.key, alg) {
+			return nil
+		}
+		return refuse("jwk is no strong public key for the algorithm")
+	}
+	var err error
+	if e.key, err = embeddedKey(jwk, alg); err != nil {
+		return err
+	}
+	if e.Thumbprint, err = thumbprint(e.key); err != nil {
+		return refuse("jwk cannot be used")
+	}
+	return nil
 }
 
 // Unverified decodes the payload strictly into v. Nothing in it can be trusted.
@@ -67,19 +78,15 @@ func (e *Embedded) Verify(algs []string, v any) error {
 var private = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 // embeddedKey reads jwk. RFC 9449 §4.3: it must not contain a private key.
-func embeddedKey(value any, alg string) (crypto.PublicKey, error) {
-	members, ok := value.(map[string]any)
-	if !ok {
+func embeddedKey(raw []byte, alg string) (crypto.PublicKey, error) {
+	var members map[string]any
+	if err := oauth.DecodeObject(raw, &members); err != nil {
 		return nil, refuse("jwk is missing or no object")
 	}
 	for _, name := range private {
 		if _, there := members[name]; there {
 			return nil, refuse("jwk holds a private key")
 		}
-	}
-	raw, err := json.Marshal(members)
-	if err != nil {
-		return nil, refuse("jwk cannot be read")
 	}
 	var m member
 	if err := oauth.DecodeObject(raw, &m); err != nil {
@@ -134,37 +141,4 @@ func NewSigner(alg string) (Signer, error) {
 		return Signer{}, err
 	}
 	return Signer{KID: k.kid, Alg: k.alg, Key: k.signer}, nil
-}
-
-// Sign makes a compact JWS with typ and kid over claims as JSON.
-func Sign(key Signer, typ string, claims any) (string, error) {
-	return sign(key, map[string]any{jws.TypeKey: typ, jws.KeyIDKey: key.KID}, claims)
-}
-
-// SignEmbedded makes a compact JWS with typ and, as jwk, the public key, over
-// claims as JSON.
-func SignEmbedded(key Signer, typ string, claims any) (string, error) {
-	public, err := jwk.FromRaw(key.Key.Public())
-	if err != nil {
-		return "", err
-	}
-	return sign(key, map[string]any{jws.TypeKey: typ, jws.JWKKey: public}, claims)
-}
-
-func sign(key Signer, header map[string]any, claims any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	headers := jws.NewHeaders()
-	for name, value := range header {
-		if err := headers.Set(name, value); err != nil {
-			return "", err
-		}
-	}
-	compact, err := jws.Sign(payload, jws.WithKey(jwa.SignatureAlgorithm(key.Alg), key.Key, jws.WithProtectedHeaders(headers)))
-	if err != nil {
-		return "", fmt.Errorf("signing: %w", err)
-	}
-	return string(compact), nil
 }

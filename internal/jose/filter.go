@@ -145,7 +145,7 @@ func fits(public crypto.PublicKey, alg string) bool {
 	case *ecdsa.PublicKey:
 		return alg == "ES256" && k.Curve == elliptic.P256() || alg == "ES384" && k.Curve == elliptic.P384()
 	case ed25519.PublicKey:
-		return alg == "EdDSA"
+		return alg == "EdDSA" && len(k) == ed25519.PublicKeySize // with another length the standard library panics
 	}
 	return false
 }

@@ -215,6 +215,10 @@ func TestSEC_11_TwoNodes(t *testing.T) {
 				if n := len(storage.Names()); n > (round+1)*tc.most {
 					t.Errorf("%d keys in round %d, want at most %d a round", n, round, tc.most)
 				}
+				clock.pass(jose.Relist) // a node that is used sees within a minute what the other made
+				for _, node := range nodes {
+					sign(t, node)
+				}
 				clock.pass(rotation)
 			}
 		})

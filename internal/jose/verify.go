@@ -5,11 +5,6 @@ import (
 	"crypto"
 	"fmt"
 	"slices"
-
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
-
-	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
 // Verify checks the signature with a key of keys and one of algs, and decodes
@@ -30,12 +25,8 @@ func (t *Token) verify(key crypto.PublicKey, v any) error {
 	if !fits(key, t.Header.Alg) {
 		return fmt.Errorf("%w: the key does not fit the algorithm", ErrSignature)
 	}
-	payload, err := jws.Verify([]byte(t.compact), jws.WithKey(jwa.SignatureAlgorithm(t.Header.Alg), key), jws.WithCompact())
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSignature, err)
+	if !verifies(key, t.Header.Alg, []byte(t.input), t.signature) {
+		return ErrSignature
 	}
-	if err := oauth.DecodeObject(payload, v); err != nil {
-		return fmt.Errorf("%w: payload: %w", ErrToken, err)
-	}
-	return nil
+	return t.Unverified(v)
 }

@@ -75,6 +75,20 @@ func (l *Limiter) Allow(source string) (ok bool, wait time.Duration) {
 	return ok, wait
 }
 
+// Return gives back what Allow took, for what turned out to need no bound. A source
+// without a place of its own gets nothing back: others share its bucket.
+func (l *Limiter) Return(source string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b, ok := l.byName[source]; ok {
+		b.full = b.full.Add(-l.cost)
+		heap.Fix(&l.byFull, b.index)
+	}
+}
+
 // take adds the cost of one request to the debt if the window still has room
 // for it. A debt of more than a window can only mean that the clock was set
 // back; it is cut, or the source would be locked out for as long.

@@ -54,6 +54,37 @@ func TestSEC_18_LimitPerSource(t *testing.T) {
 	}
 }
 
+func TestSEC_18_Return(t *testing.T) {
+	c := newClock()
+	l := limit.New(3, time.Minute, 2, c.now)
+	if got := allowed(l, "a", 10); got != 3 {
+		t.Fatalf("%d allowed, want 3", got)
+	}
+	l.Return("a")
+	if got := allowed(l, "a", 10); got != 1 {
+		t.Errorf("after Return: %d allowed, want 1", got)
+	}
+	for range 10 { // more than was taken is not given
+		l.Return("a")
+		l.Return("stranger")
+	}
+	if got := allowed(l, "a", 10); got != 3 {
+		t.Errorf("after many: %d allowed, want 3", got)
+	}
+	if got := allowed(l, "b", 10); got != 3 { // the stranger has no place
+		t.Errorf("another source: %d allowed, want 3", got)
+	}
+	if got := allowed(l, "c", 10); got != 3 {
+		t.Fatalf("a source without a place: %d allowed, want 3", got)
+	}
+	l.Return("c")
+	if got := allowed(l, "c", 10); got != 0 {
+		t.Errorf("a source without a place: %d more allowed, want none", got)
+	}
+	var none *limit.Limiter
+	none.Return("a")
+}
+
 func TestSEC_18_NoLimit(t *testing.T) {
 	for name, l := range map[string]*limit.Limiter{
 		"nil":    nil,

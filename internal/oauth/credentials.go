@@ -112,5 +112,16 @@ func ParseAuthorization(h http.Header) (scheme, credentials string, err error) {
 		return "", "", nil
 	}
 	scheme, credentials, _ = strings.Cut(strings.TrimSpace(values[0]), " ")
-	return strings.ToLower(scheme), strings.TrimSpace(credentials), nil
+	return lowerScheme(scheme), strings.TrimSpace(credentials), nil
+}
+
+// lowerScheme is strings.ToLower, without memory for what is sent most.
+func lowerScheme(scheme string) string {
+	switch scheme {
+	case "Bearer":
+		return "bearer"
+	case "DPoP":
+		return "dpop"
+	}
+	return strings.ToLower(scheme)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
-	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
 // Binding is what an RPT must be bound to.
@@ -22,35 +21,6 @@ const (
 func (b Binding) check() error {
 	if b != BindNone && b != BindDPoP && b != BindMTLS {
 		return fmt.Errorf("require '%s' is unknown; write dpop or mtls", b)
-	}
-	return nil
-}
-
-// confirmation is what an RPT is bound to (RFC 7800 §3.1): a key (RFC 9449 §6.1) or
-// a certificate (RFC 8705 §3.1) by its hash. other says that it is bound to
-// something else, too.
-type confirmation struct {
-	jkt, x5t string
-	other    bool
-}
-
-// UnmarshalJSON implements json.Unmarshaler. It keeps two texts, whatever else is
-// there: claims are remembered.
-func (c *confirmation) UnmarshalJSON(data []byte) error {
-	var all map[string]any
-	if err := oauth.DecodeObject(data, &all); err != nil {
-		return err
-	}
-	for name, value := range all {
-		text, isString := value.(string)
-		switch {
-		case name == "jkt" && isString && text != "":
-			c.jkt = text
-		case name == "x5t#S256" && isString && text != "":
-			c.x5t = text
-		default:
-			c.other = true
-		}
 	}
 	return nil
 }

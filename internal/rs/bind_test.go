@@ -258,6 +258,30 @@ func TestDP_04_SchemeAndBindingBelongTogether(t *testing.T) {
 	})
 }
 
+// The binding counts wherever it is learned, and each time.
+func TestUF_27_SameVerdictOnBoundTokens(t *testing.T) {
+	for _, m := range modes {
+		t.Run("UF-27 bound/"+m.name, func(t *testing.T) {
+			w := newWorld(t, func(c *rs.Config) { c.Introspect = m.introspect })
+			mine, other := newHolder(t, "ES256"), newHolder(t, "ES256")
+			w.as.tokens, w.as.signs = map[string]map[string]any{}, m.signs
+			w.status("GET", "")
+			token := w.bound(mine)
+			if m.opaque {
+				token = "rpt_x"
+			}
+			w.as.tokens[token] = w.claims(set("cnf", map[string]any{"jkt": mine.jkt}))
+			for range 2 {
+				if g, f := w.present("DPoP", token, w.proof(mine, token, nil, nil)); g == nil {
+					t.Errorf("refused: %+v", f)
+				}
+				_, f := w.present("DPoP", token, w.proof(other, token, nil, nil))
+				refusedAs(t, f, "DPoP", "invalid_token")
+			}
+		})
+	}
+}
+
 func TestSEC_14_ConfirmationsThatAreNotKnown(t *testing.T) {
 	w := newWorld(t)
 	w.status("GET", "")

@@ -20,9 +20,13 @@ type Grant struct {
 	// grants there.
 	Resource string
 	Scopes   []string
-	// Claims are the string claims that the authorization server released.
-	Claims map[string]string
+	// Claims are the string claims that the authorization server released, sorted by
+	// name. They must not be changed: other requests share them.
+	Claims []Claim
 }
+
+// Claim is a text that may become a placeholder.
+type Claim struct{ Name, Value string }
 
 // Target is what the adapter has found out about a request.
 type Target struct {
@@ -86,7 +90,7 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	st, err := s.ready(ctx)
 	if err != nil {
 		s.observe(ctx, p.wants, nil, sourceLocal, err)
-		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
+		s.cannotCheck(err)
 		return nil, unreachable(), ""
 	}
 	claims, source, err := s.judge(ctx, st, p)
@@ -94,31 +98,56 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	if refusal := s.unproven(ctx, err); refusal != nil {
 		return nil, refusal, ""
 	}
-	var wrong *tokenError
-	switch {
-	case err == nil:
+	if err == nil {
 		return s.grant(claims, st, p.wants[0].index), nil, ""
+	}
+	refusal, code = s.refused(err)
+	return nil, refusal, code
+}
+
+// refused gives the refusal of an RPT, or none and a hint.
+func (s *Server) refused(err error) (refusal *Refusal, code string) {
+	var (
+		wrong *tokenError
+		much  *limitError
+	)
+	switch {
 	case errors.Is(err, errInsufficient):
-		return nil, nil, oauth.CodeInsufficientScope
+		return nil, oauth.CodeInsufficientScope
 	case errors.As(err, &wrong):
-		return nil, nil, codeOf(err)
+		return nil, codeOf(err)
+	case errors.As(err, &much):
+		return tooMany(much.wait), ""
 	default:
+		s.cannotCheck(err)
+		return unavailable(), ""
+	}
+}
+
+// cannotCheck logs a failure, at most one in a second: anybody can bring tokens.
+func (s *Server) cannotCheck(err error) {
+	if s.troubled.begin(s.cfg.Now()) {
 		s.cfg.Log.Error("an RPT cannot be checked", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
-		return nil, unavailable(), ""
 	}
 }
 
 func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
 	g := &Grant{
-		Issuer: s.cfg.Issuer, Resource: or(s.resources[index].Name, st.learned.resource),
-		Scopes: c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
+		Issuer: s.cfg.Issuer, Subject: c.Subject, ClientID: c.ClientID, DecisionID: c.DecisionID,
+		Resource: or(s.resources[index].Name, st.learned.resource),
+		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
 	}
-	for to, value := range map[*string]string{&g.Subject: c.Subject, &g.ClientID: c.ClientID, &g.DecisionID: c.DecisionID} {
-		if Safe(value) {
-			*to = value
-		}
+	if !c.safe {
+		g.Subject, g.ClientID, g.DecisionID = safe(g.Subject), safe(g.ClientID), safe(g.DecisionID)
 	}
 	return g
+}
+
+func safe(value string) string {
+	if Safe(value) {
+		return value
+	}
+	return ""
 }
 
 // observe reports one check of an RPT.
@@ -130,17 +159,27 @@ func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source
 	if c != nil {
 		e.ClientID, e.Subject, e.DecisionID = c.ClientID, c.Subject, c.DecisionID
 	}
-	var wrong *tokenError
-	switch {
-	case err == nil:
-	case errors.As(err, &wrong):
-		e.Outcome, e.Reason = event.Refused, wrong.reason
-	case errors.Is(err, errInsufficient):
-		e.Outcome, e.Reason = event.Denied, errInsufficient.Error()
-	default:
-		e.Outcome, e.Reason = event.Failed, "it could not be found out"
+	if err != nil {
+		e.Outcome, e.Reason = outcome(err)
 	}
 	s.cfg.Observe(ctx, e)
+}
+
+func outcome(err error) (o event.Outcome, reason string) {
+	var (
+		wrong *tokenError
+		much  *limitError
+	)
+	switch {
+	case errors.As(err, &wrong):
+		return event.Refused, wrong.reason
+	case errors.As(err, &much):
+		return event.Refused, much.Error()
+	case errors.Is(err, errInsufficient):
+		return event.Denied, errInsufficient.Error()
+	default:
+		return event.Failed, "it could not be found out"
+	}
 }
 
 // challenge answers with a fresh ticket (UMA Grant §3.2.1), or says that none

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,6 +31,8 @@ const (
 	CallPermission
 	CallToken        // asks for a PAT
 	CallRegistration // reads and writes resource descriptions
+	CallIntrospection
+	CallStatus // reads a status list
 )
 
 // Config describes a resource server.
@@ -70,6 +73,17 @@ type Config struct {
 	Written func(*http.Request) (method string, u *url.URL)
 	// MaxRPTLifetime is the longest exp-iat of an RPT that is accepted (1h).
 	MaxRPTLifetime time.Duration
+	// Introspect: every RPT is asked about at the authorization server. Default: JWTs
+	// are checked here by its keys, and only opaque tokens are asked about.
+	Introspect bool
+	// Asking bounds the questions about tokens of a source that turn out to be none;
+	// nil: no bound.
+	Asking *limit.Limiter
+	// Revocation is how old what we know of the revocation of RPTs may be (10s). While
+	// the authorization server cannot be asked, it may be three times as old; then
+	// RPTs cannot be checked, or with FailOpen count until they expire.
+	Revocation time.Duration
+	FailOpen   bool
 	// Leeway for clocks (60s; negative: none).
 	Leeway time.Duration
 	// Cache is how many verified RPTs are kept (100000).
@@ -78,6 +92,11 @@ type Config struct {
 	NoMetadata bool
 	// Limiter bounds the tickets of a source; nil: no bound.
 	Limiter *limit.Limiter
+	// DeleteUndeclared deletes resources that are registered for the client and
+	// declared neither here nor by one of the Siblings.
+	DeleteUndeclared bool
+	// Siblings gives the resource servers that share the client; nil: none.
+	Siblings func() []*Server
 	// Registering, if set, is held while resources are registered. Resource
 	// servers that share a client id share it, or two that start at once
 	// would both register a resource of the same name.
@@ -124,12 +143,15 @@ type Server struct {
 	pat        lazy[pat]
 	registered lazy[registration]
 	learned    learnedBox
+	current    atomic.Pointer[state]
+	troubled   pause
 	verifier   *verifier
 	proofs     *dpop.Verifier
 	nonces     *dpop.SealedNonces // nil: none
-	// created are the ids of resources that this engine has created; guarded by
-	// cfg.Registering.
+	// created are the ids of resources that this engine has created, cleared tells
+	// that it was done once with what is not declared; guarded by cfg.Registering.
 	created map[string]bool
+	cleared bool
 }
 
 // New checks the configuration and fills in the defaults. It starts nothing and
@@ -143,7 +165,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}}
+	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}, troubled: pause{length: time.Second}}
 	s.endpoints.keepStale, s.registered.keepStale = true, true
 	if err := s.makeProofs(); err != nil {
 		return nil, err
@@ -191,6 +213,9 @@ func (c *Config) check() error {
 	if err := c.Require.check(); err != nil {
 		return err
 	}
+	if c.Revocation < 0 {
+		return errors.New("revocation must be positive")
+	}
 	if c.AS == nil || c.Now == nil {
 		return errors.New("no way to the authorization server or no clock")
 	}
@@ -205,12 +230,16 @@ func (c *Config) setDefaults() {
 		c.Scopes = []Scope{{Name: "get"}}
 	}
 	c.MaxRPTLifetime = or(c.MaxRPTLifetime, time.Hour)
+	c.Revocation = or(c.Revocation, 10*time.Second)
 	c.Leeway = max(0, or(c.Leeway, time.Minute))
 	c.Cache = or(c.Cache, 100_000)
 	c.KeyMaxAge = or(c.KeyMaxAge, 15*time.Minute)
 	c.KeyPause = or(c.KeyPause, time.Minute)
 	if c.Registering == nil {
 		c.Registering = new(sync.Mutex)
+	}
+	if c.Siblings == nil {
+		c.Siblings = func() []*Server { return nil }
 	}
 	if c.Observe == nil {
 		c.Observe = event.None

@@ -35,7 +35,7 @@ const (
 
 // fakeAS is an authorization server in memory: the protection API and keys.
 type fakeAS struct {
-	t *testing.T
+	t testing.TB
 
 	mu        sync.Mutex
 	down      bool
@@ -44,7 +44,8 @@ type fakeAS struct {
 	path      string // of the metadata
 	uri       string // resource_uri in the PAT's answer
 	audience  string
-	pat       int // the PAT that is good now
+	owner     string // owner in it; with "*" resources have owners of their own
+	pat       int    // the PAT that is good now
 	patLife   int
 	resources map[string]map[string]any
 	nextID    int
@@ -54,9 +55,17 @@ type fakeAS struct {
 	basic     string
 	form      string
 	lastAsk   string
+	status    fakeStatus
+
+	// What the introspection endpoint has; without tokens there is none.
+	tokens     map[string]map[string]any
+	signs      bool
+	introspect func(w http.ResponseWriter, token string) // instead
+	asked      []*http.Request
+	failNames  map[string]bool // resources that can be neither created nor deleted
 }
 
-func newAS(t *testing.T) *fakeAS {
+func newAS(t testing.TB) *fakeAS {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -79,26 +88,41 @@ func (a *fakeAS) do(_ rs.Call, r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	switch {
 	case r.URL.Path == a.path:
-		a.json(w, 200, map[string]any{
-			"issuer": a.issuer, "token_endpoint": issuer + "/token", "permission_endpoint": issuer + "/permission",
-			"resource_registration_endpoint": issuer + "/resource", "jwks_uri": issuer + "/jwks", "unknown": []any{1},
-		})
+		a.json(w, 200, a.metadata())
 	case strings.Contains(r.URL.Path, "/.well-known/"):
 		w.WriteHeader(404)
 	case r.URL.Path == "/jwks":
 		a.serveKeys(w)
+	case r.URL.Path == statusPath:
+		a.serveStatus(w, r)
 	case r.URL.Path == "/token":
 		a.serveToken(w, r)
 	case r.Header.Get("Authorization") != fmt.Sprintf("Bearer pat_%d", a.pat):
 		a.json(w, 401, map[string]any{"error": "invalid_token"})
 	case r.URL.Path == "/permission":
 		a.servePermission(w, r)
+	case r.URL.Path == "/introspect":
+		a.serveIntrospect(w, r)
 	case strings.HasPrefix(r.URL.Path, "/resource"):
 		a.serveResource(w, r)
 	default:
 		w.WriteHeader(404)
 	}
 	return w.Result(), nil
+}
+
+func (a *fakeAS) metadata() map[string]any {
+	m := map[string]any{
+		"issuer": a.issuer, "token_endpoint": issuer + "/token", "permission_endpoint": issuer + "/permission",
+		"resource_registration_endpoint": issuer + "/resource", "jwks_uri": issuer + "/jwks", "unknown": []any{1},
+	}
+	if a.tokens != nil {
+		m["introspection_endpoint"] = issuer + "/introspect"
+	}
+	if a.signs {
+		m["introspection_signing_alg_values_supported"] = []string{"ES256"}
+	}
+	return m
 }
 
 func (a *fakeAS) json(w http.ResponseWriter, status int, v any) {
@@ -117,6 +141,9 @@ func (a *fakeAS) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.uri != "" {
 		answer["resource_uri"] = a.uri
+	}
+	if a.owner != "" {
+		answer["owner"] = a.owner
 	}
 	if a.audience != "" {
 		answer["audience"] = a.audience
@@ -159,6 +186,13 @@ func (a *fakeAS) serveResource(w http.ResponseWriter, r *http.Request) {
 	case r.Method == "POST" && id == "":
 		a.nextID++
 		id = fmt.Sprintf("id-%d", a.nextID)
+		if a.failNames[fmt.Sprint(body["name"])] {
+			a.json(w, 400, map[string]any{"error": "invalid_request"})
+			return
+		}
+		if a.owner == "*" && body["owner"] == nil {
+			body["owner"] = clientID
+		}
 		a.resources[id] = body
 		w.Header().Set("Location", issuer+"/resource/"+id)
 		a.json(w, 201, map[string]any{"_id": id})
@@ -171,6 +205,8 @@ func (a *fakeAS) serveResource(w http.ResponseWriter, r *http.Request) {
 	case r.Method == "PUT":
 		a.resources[id] = body
 		a.json(w, 200, map[string]any{"_id": id})
+	case r.Method == "DELETE" && a.failNames[fmt.Sprint(a.resources[id]["name"])]:
+		a.json(w, 503, map[string]any{"error": "temporarily_unavailable"})
 	case r.Method == "DELETE":
 		delete(a.resources, id)
 		w.WriteHeader(204)
@@ -216,7 +252,7 @@ func (a *fakeAS) sortedNames() []string {
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-func sign(t *testing.T, key *ecdsa.PrivateKey, header, claims map[string]any) string {
+func sign(t testing.TB, key *ecdsa.PrivateKey, header, claims map[string]any) string {
 	t.Helper()
 	h, err1 := json.Marshal(header)
 	c, err2 := json.Marshal(claims)
@@ -232,6 +268,9 @@ func sign(t *testing.T, key *ecdsa.PrivateKey, header, claims map[string]any) st
 
 var _ crypto.Signer = (*ecdsa.PrivateKey)(nil)
 
+// start is when a test begins.
+var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
 // world is a resource server with its authorization server and clock.
 type world struct {
 	t      *testing.T
@@ -244,7 +283,8 @@ type world struct {
 
 func newWorld(t *testing.T, change ...func(*rs.Config)) *world {
 	t.Helper()
-	w := &world{t: t, as: newAS(t), now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, as: newAS(t), now: start}
+	w.as.status.now = func() time.Time { return w.now }
 	w.cfg = rs.Config{
 		Issuer: issuer, ClientID: clientID, ClientSecret: "s3cret/+", Now: func() time.Time { return w.now },
 		AS: w.as.do, Log: zap.NewNop(),
@@ -267,8 +307,10 @@ func (w *world) restart() {
 	w.rs = s
 }
 
-func (w *world) request(method, token string) *http.Request {
-	r := httptest.NewRequest(method, resource+"/x", nil).WithContext(w.t.Context())
+func (w *world) request(method, token string) *http.Request { return request(w.t, method, token) }
+
+func request(t testing.TB, method, token string) *http.Request {
+	r := httptest.NewRequest(method, resource+"/x", nil).WithContext(t.Context())
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -300,6 +342,7 @@ func (w *world) claims(change ...func(map[string]any)) map[string]any {
 		"iss": issuer, "sub": "u-1", "aud": resource, "client_id": "caddy-uma", "jti": "j",
 		"iat": w.now.Unix(), "exp": w.now.Add(5 * time.Minute).Unix(), "decision_id": "d-1",
 		"permissions": []any{map[string]any{"resource_id": "id-1", "resource_scopes": []any{"get"}}},
+		"status":      map[string]any{"status_list": map[string]any{"idx": 7, "uri": issuer + statusPath}},
 	}
 	for _, f := range change {
 		f(c)
@@ -309,7 +352,12 @@ func (w *world) claims(change ...func(map[string]any)) map[string]any {
 
 func (w *world) rpt(change ...func(map[string]any)) string {
 	w.t.Helper()
-	return sign(w.t, w.as.keys["k1"], map[string]any{"alg": "ES256", "kid": "k1", "typ": "at+jwt"}, w.claims(change...))
+	return w.sign(w.t, change...)
+}
+
+func (w *world) sign(t testing.TB, change ...func(map[string]any)) string {
+	t.Helper()
+	return sign(t, w.as.keys["k1"], map[string]any{"alg": "ES256", "kid": "k1", "typ": "at+jwt"}, w.claims(change...))
 }
 
 // challenge reads the UMA challenge of a refusal.

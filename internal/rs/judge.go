@@ -17,10 +17,10 @@ type presented struct {
 }
 
 // judge does every check of an RPT. Errors are a *tokenError if the token is at
-// fault, errInsufficient if it is good and opens something else, and anything else
-// if it could not be found out. No verdict is remembered: each request comes here.
+// fault, errInsufficient if it is good and opens something else, a *limitError if
+// too much was asked, and anything else if it could not be found out. No verdict is remembered: each request comes here.
 func (s *Server) judge(ctx context.Context, st *state, p *presented) (claims *rptClaims, source string, err error) {
-	claims, source, err = s.verifier.verify(ctx, st, p.token)
+	claims, source, err = s.verifier.verify(ctx, st, p)
 	if err != nil {
 		return claims, source, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,10 @@ type lazy[T any] struct {
 	// keepStale: an old value is better than a failure to renew it.
 	keepStale bool
 
+	// fresh is the value while it counts without question: most requests need
+	// nothing else, and no lock.
+	fresh atomic.Pointer[freshValue[T]]
+
 	mu      sync.Mutex
 	value   T
 	have    bool
@@ -31,6 +36,11 @@ type lazy[T any] struct {
 	err     error
 	failed  time.Time
 	running *loading[T]
+}
+
+type freshValue[T any] struct {
+	value   T
+	expires time.Time // zero: never
 }
 
 // loading is a load under way; value and err are set before done is closed.
@@ -44,6 +54,9 @@ type loader[T any] func(context.Context) (value T, expires time.Time, err error)
 
 // get gives the value, loading it if there is none or it has expired.
 func (l *lazy[T]) get(ctx context.Context, clock func() time.Time, load loader[T]) (T, error) {
+	if v, ok := l.known(clock); ok {
+		return v, nil
+	}
 	l.mu.Lock()
 	if v, err, done := l.settled(clock()); done {
 		l.mu.Unlock()
@@ -62,6 +75,15 @@ func (l *lazy[T]) get(ctx context.Context, clock func() time.Time, load loader[T
 		var zero T
 		return zero, ctx.Err()
 	}
+}
+
+// known gives the value if it is fresh. Callers that are on every request's way ask
+// it first: it needs neither a lock nor memory.
+func (l *lazy[T]) known(clock func() time.Time) (value T, ok bool) {
+	if f := l.fresh.Load(); f != nil && (f.expires.IsZero() || clock().Before(f.expires)) {
+		return f.value, true
+	}
+	return value, false
 }
 
 // settled tells whether there is an answer without a load.
@@ -92,6 +114,7 @@ func (l *lazy[T]) load(ctx context.Context, clock func() time.Time, load loader[
 	switch {
 	case err == nil:
 		l.value, l.have, l.expires = v, true, expires
+		l.fresh.Store(&freshValue[T]{v, expires})
 	case l.have && l.keepStale:
 		l.failed, v, err = clock(), l.value, nil
 	default:
@@ -120,5 +143,6 @@ func (l *lazy[T]) forget(wrong func(T) bool) {
 	if l.have && wrong(l.value) {
 		var zero T
 		l.value, l.have = zero, false
+		l.fresh.Store(nil)
 	}
 }

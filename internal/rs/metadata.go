@@ -19,9 +19,14 @@ const metadataAge = 15 * time.Minute
 type endpoints struct {
 	token, registration, permission, keys string
 	secretPost                            bool
+	introspection                         string // "" = there is none
+	signs                                 bool   // introspection answers
 }
 
 func (s *Server) currentEndpoints(ctx context.Context) (endpoints, error) {
+	if e, ok := s.endpoints.known(s.cfg.Now); ok {
+		return e, nil
+	}
 	return s.endpoints.get(ctx, s.cfg.Now, s.loadEndpoints)
 }
 
@@ -68,7 +73,8 @@ func (s *Server) readMetadata(body []byte) (endpoints, error) {
 	methods := m.TokenEndpointAuthMethodsSupported
 	return endpoints{
 		token: s.tokenEndpoint(&m), registration: m.ResourceRegistrationEndpoint,
-		permission: m.PermissionEndpoint, keys: m.JWKSURI,
+		permission: m.PermissionEndpoint, keys: m.JWKSURI, introspection: m.IntrospectionEndpoint,
+		signs: len(m.IntrospectionSigningAlgValuesSupported) > 0,
 		// RFC 8414 §2: an omitted list means client_secret_basic.
 		secretPost: slices.Contains(methods, oauth.AuthSecretPost) && !slices.Contains(methods, oauth.AuthSecretBasic),
 	}, nil

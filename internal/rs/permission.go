@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -16,6 +17,7 @@ type state struct {
 	endpoints endpoints
 	ids       []string
 	reg       registration
+	keys      jose.KeySet
 }
 
 // ready gives it, loading what is missing.
@@ -32,7 +34,12 @@ func (s *Server) ready(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &state{learned: l, endpoints: e, ids: reg.ids, reg: reg}, nil
+	if st := s.current.Load(); st != nil && st.learned == l && st.endpoints == e && sameIDs(st.ids, reg.ids) {
+		return st, nil
+	}
+	st := &state{learned: l, endpoints: e, ids: reg.ids, reg: reg, keys: s.verifier.keys.Keys(e.keys)}
+	s.current.Store(st)
+	return st, nil
 }
 
 // outOfStep tells errors that mean that our registrations are not what the

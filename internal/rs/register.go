@@ -31,19 +31,18 @@ const roundPause = 30 * time.Second
 // description is a resource description (UMA Federated Authorization §3.1) with
 // the extension member owner (CONFORMANCE A41).
 type description struct {
-	ID          string   `json:"_id,omitempty"`
-	Name        string   `json:"name,omitempty"`
-	Type        string   `json:"type,omitempty"`
-	Description string   `json:"description,omitempty"`
-	IconURI     string   `json:"icon_uri,omitempty"`
-	Owner       string   `json:"owner,omitempty"`
-	Scopes      []string `json:"resource_scopes"`
+	ID          string    `json:"_id,omitempty"`
+	Name        string    `json:"name,omitempty"`
+	Type        string    `json:"type,omitempty"`
+	Description string    `json:"description,omitempty"`
+	IconURI     string    `json:"icon_uri,omitempty"`
+	Owner       ownerText `json:"owner,omitempty"`
+	Scopes      []string  `json:"resource_scopes"`
+	// ofOwner is the owner of a declared resource that names none, if it is known.
+	ofOwner string
 }
 
-func (d *description) equal(o *description) bool {
-	return d.Name == o.Name && d.Type == o.Type && d.Description == o.Description &&
-		d.IconURI == o.IconURI && sameSet(d.Scopes, o.Scopes)
-}
+func (d *description) equal(o *description) bool { return d.Name == o.Name && len(d.changes(o)) == 0 }
 
 func sameSet(a, b []string) bool {
 	a, b = slices.Clone(a), slices.Clone(b)
@@ -53,12 +52,15 @@ func sameSet(a, b []string) bool {
 }
 
 func (s *Server) currentRegistration(ctx context.Context) (registration, error) {
+	if r, ok := s.registered.known(s.cfg.Now); ok {
+		return r, nil
+	}
 	return s.registered.get(ctx, s.cfg.Now, s.register)
 }
 
 // register brings the registered resources in step (CONFORMANCE UF-20): it
-// looks for what is there, creates what is missing and updates what differs.
-// Resources that are not ours are left alone.
+// looks for what is there, creates what is missing and updates what differs; then
+// come those that are not declared any more.
 func (s *Server) register(ctx context.Context) (registration, time.Time, error) {
 	s.cfg.Registering.Lock()
 	defer s.cfg.Registering.Unlock()
@@ -75,6 +77,9 @@ func (s *Server) register(ctx context.Context) (registration, time.Time, error) 
 		return registration{}, time.Time{}, err
 	}
 	r, settled := s.round(ctx, e, l, have)
+	if r.err == nil {
+		settled = s.clearAway(ctx, e, l, have) && settled
+	}
 	switch {
 	case r.err == nil && settled:
 		return r, time.Time{}, nil
@@ -113,8 +118,7 @@ func (s *Server) deleteTwins(ctx context.Context, e endpoints, have []*descripti
 		if h.ID == id || !s.created[h.ID] || !sameResource(h, d) {
 			continue
 		}
-		_, err := s.protected(ctx, request{call: CallRegistration, method: http.MethodDelete, url: resourceURL(e, h.ID)})
-		if err != nil {
+		if err := s.deleteResource(ctx, e, h.ID); err != nil {
 			s.cfg.Log.Warn("deleting a resource that another node has registered, too, failed", zap.Error(err))
 		}
 	}
@@ -122,10 +126,16 @@ func (s *Server) deleteTwins(ctx context.Context, e endpoints, have []*descripti
 
 func (s *Server) describe(index int, l *learned) *description {
 	r := &s.resources[index]
-	return &description{
+	d := &description{
 		Name: or(r.Name, l.resource), Type: r.Type, Description: r.Description,
-		IconURI: r.IconURI, Owner: or(r.Owner, s.cfg.Owner), Scopes: r.scopes,
+		IconURI: r.IconURI, Owner: ownerText(or(r.Owner, s.cfg.Owner)), Scopes: r.scopes,
 	}
+	// CONFORMANCE A41: whose resources may be anybody's is the owner of those for
+	// which it names nobody.
+	if d.ofOwner = d.Owner.text(); d.ofOwner == "" && l.owner == "*" {
+		d.ofOwner = s.cfg.ClientID
+	}
+	return d
 }
 
 // list reads every description that the PAT shows (UMA Fed §3.2.5, §3.2.2).
@@ -186,10 +196,11 @@ func find(have []*description, d *description) *description {
 	return found
 }
 
-// sameResource compares the name (and owner, if we name one). The type does not
+// sameResource compares the name and, if both are known, the owner: a resource does
+// not change hands, so with another owner it is another one. The type does not
 // count, so that a changed type updates the resource and does not duplicate it.
 func sameResource(h, d *description) bool {
-	return h.Name == d.Name && (d.Owner == "" || h.Owner == "" || h.Owner == d.Owner)
+	return h.Name == d.Name && (d.ofOwner == "" || h.Owner == "" || h.Owner.text() == d.ofOwner)
 }
 
 func before(a, b *description, ofType string) bool {

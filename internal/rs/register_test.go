@@ -124,7 +124,7 @@ func TestUF_20_TwoNodesSettleOnOneResource(t *testing.T) {
 
 // TestUF_20_SecondRoundMayFail: what is registered stays usable.
 func TestUF_20_SecondRoundMayFail(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(c *rs.Config) { c.Revocation = time.Minute })
 	w.status("GET", "")
 	if got := w.status("GET", w.rpt()); got != 200 {
 		t.Fatalf("status = %d, want 200", got)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 )
 
 // maxRPT bounds an RPT in bytes.
@@ -18,7 +19,8 @@ const maxRPT = 16 << 10
 // maxClaim bounds a released claim in bytes: it ends in a header field.
 const maxClaim = 1024
 
-// rptClaims is what an RPT says (RFC 9068 §2.2, UMA Fed §5.1.1).
+// rptClaims is what an RPT says (RFC 9068 §2.2, UMA Fed §5.1.1): by its own
+// claims, or by the description of the authorization server (RFC 7662 §2.2).
 type rptClaims struct {
 	Issuer      string             `json:"iss"`
 	Subject     string             `json:"sub"`
@@ -26,13 +28,44 @@ type rptClaims struct {
 	Expires     jose.NumericDate   `json:"exp"`
 	IssuedAt    jose.NumericDate   `json:"iat"`
 	NotBefore   jose.NumericDate   `json:"nbf"`
-	ID          string             `json:"jti"`
 	ClientID    string             `json:"client_id"`
 	DecisionID  string             `json:"decision_id"`
 	Confirm     *confirmation      `json:"cnf"`
+	Status      statuslist.Status  `json:"status"`
 	Permissions []oauth.Permission `json:"permissions"`
 
-	released map[string]string
+	released []Claim // sorted by name
+	// safe: the texts of a Grant may all become placeholders.
+	safe bool
+}
+
+// confirmation is what an RPT is bound to (RFC 7800 §3.1): a key (RFC 9449 §6.1) or
+// a certificate (RFC 8705 §3.1) by its hash. other says that it is bound to
+// something else, too.
+type confirmation struct {
+	jkt, x5t string
+	other    bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It keeps two texts, whatever else is
+// there: claims are remembered.
+func (c *confirmation) UnmarshalJSON(data []byte) error {
+	var all map[string]any
+	if err := oauth.DecodeObject(data, &all); err != nil {
+		return err
+	}
+	for name, value := range all {
+		text, isString := value.(string)
+		switch {
+		case name == "jkt" && isString && text != "":
+			c.jkt = text
+		case name == "x5t#S256" && isString && text != "":
+			c.x5t = text
+		default:
+			c.other = true
+		}
+	}
+	return nil
 }
 
 // tokenError says why a token is no RPT for us; reason is for the log. It is one
@@ -57,8 +90,9 @@ func isAccessToken(typ string) bool {
 	return typ == oauth.TypAccessToken || typ == "application/"+oauth.TypAccessToken
 }
 
-// check does every check of RFC 9068 §4 but the signature's. It is done again
-// each time a remembered token is used.
+// check does every check of RFC 9068 §4 but the signature's, wherever the claims
+// come from (CONFORMANCE UF-27). It is done again each time a remembered token is
+// used.
 func (c *rptClaims) check(cfg *Config, audience string) error {
 	now, leeway := cfg.Now(), cfg.Leeway
 	switch {
@@ -66,8 +100,8 @@ func (c *rptClaims) check(cfg *Config, audience string) error {
 		return bad("foreign issuer")
 	case !slices.Contains(c.Audience, audience): // CONFORMANCE SEC-14: an RPT for another RS
 		return bad("made for another audience")
-	case c.Subject == "", c.ClientID == "", c.ID == "":
-		return bad("lacks sub, client_id or jti")
+	case c.Subject == "", c.ClientID == "":
+		return bad("lacks sub or client_id")
 	case c.Subject == c.ClientID: // RFC 9068 §5: a token of a client for itself, such as a PAT
 		return bad("speaks of a client")
 	case len(c.Permissions) == 0:
@@ -97,9 +131,8 @@ func (c *rptClaims) checkTimes(now time.Time, leeway, longest time.Duration) err
 // window of the token is checked besides and so wins where it is narrower).
 func (c *rptClaims) grants(wants []want, ids []string, now time.Time, leeway time.Duration) bool {
 	for _, w := range wants {
-		scopes := c.scopesOf(ids[w.index], now, leeway)
 		for _, scope := range w.scopes {
-			if !slices.Contains(scopes, scope) {
+			if !c.grantsScope(ids[w.index], scope, now, leeway) {
 				return false
 			}
 		}
@@ -107,22 +140,44 @@ func (c *rptClaims) grants(wants []want, ids []string, now time.Time, leeway tim
 	return true
 }
 
+func (c *rptClaims) grantsScope(id, scope string, now time.Time, leeway time.Duration) bool {
+	for i := range c.Permissions {
+		p := &c.Permissions[i]
+		if id != "" && p.ResourceID == id && slices.Contains(p.ResourceScopes, scope) && inWindow(p, now, leeway) {
+			return true
+		}
+	}
+	return false
+}
+
+// scopesOf gives the scopes in force of a resource, each once. The caller must not
+// change them.
 func (c *rptClaims) scopesOf(id string, now time.Time, leeway time.Duration) []string {
 	var scopes []string
-	for _, p := range c.Permissions {
-		if id == "" || p.ResourceID != id || !inWindow(p, now, leeway) {
-			continue
-		}
-		for _, scope := range p.ResourceScopes {
-			if !slices.Contains(scopes, scope) {
-				scopes = append(scopes, scope)
-			}
+	for i := range c.Permissions {
+		p := &c.Permissions[i]
+		switch {
+		case id == "" || p.ResourceID != id || !inWindow(p, now, leeway):
+		case scopes == nil:
+			scopes = slices.Clip(p.ResourceScopes)
+		default:
+			scopes = union(scopes, p.ResourceScopes)
 		}
 	}
 	return scopes
 }
 
-func inWindow(p oauth.Permission, now time.Time, leeway time.Duration) bool {
+// union appends what is not there yet.
+func union(all, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func inWindow(p *oauth.Permission, now time.Time, leeway time.Duration) bool {
 	switch {
 	case p.Expires != 0 && !now.Before(time.Unix(p.Expires, 0).Add(leeway)),
 		p.NotBefore != 0 && time.Unix(p.NotBefore, 0).After(now.Add(leeway)),
@@ -135,25 +190,23 @@ func inWindow(p oauth.Permission, now time.Time, leeway time.Duration) bool {
 // reserved claims are the token's own; they are not released ones.
 var reserved = []string{
 	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "permissions", "cnf", "status",
-	"decision_id", "id", "issuer", "resource", "scopes", "act", "may_act", "auth_time", "acr", "amr", "azp", "nonce",
+	"active", "token_type", "decision_id", "id", "issuer", "resource", "scopes", "act", "may_act", "auth_time", "acr", "amr", "azp", "nonce",
 }
 
-// released picks the string claims that may become placeholders; dropped are
-// the names of those whose value must not (CONFORMANCE SEC-19).
-func released(all map[string]any) (claims map[string]string, dropped []string) {
-	claims = map[string]string{}
+// released picks the string claims that may become placeholders; dropped is the
+// number of those whose name or value must not (CONFORMANCE SEC-19).
+func released(all map[string]any) (claims []Claim, dropped int) {
 	for name, value := range all {
 		text, isString := value.(string)
-		if !isString || slices.Contains(reserved, name) {
-			continue
+		switch {
+		case !isString || slices.Contains(reserved, name):
+		case !isClaimName(name) || !Safe(text):
+			dropped++
+		default:
+			claims = append(claims, Claim{name, text})
 		}
-		if !isClaimName(name) || !Safe(text) {
-			dropped = append(dropped, name)
-			continue
-		}
-		claims[name] = text
 	}
-	slices.Sort(dropped)
+	slices.SortFunc(claims, func(a, b Claim) int { return strings.Compare(a.Name, b.Name) })
 	return claims, dropped
 }
 
@@ -170,8 +223,16 @@ func isClaimName(s string) bool {
 // Safe tells whether a value may become a placeholder or a header field:
 // control characters could end the field, braces could be expanded again.
 func Safe(s string) bool {
-	if len(s) > maxClaim || !utf8.ValidString(s) {
+	if len(s) > maxClaim || strings.ContainsAny(s, "{}") {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return r == '{' || r == '}' || unicode.IsControl(r) })
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ' || c == 0x7f:
+			return false
+		case c >= utf8.RuneSelf:
+			return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+		}
+	}
+	return true
 }

@@ -43,7 +43,7 @@ func TestUG_49_GoodRPTPasses(t *testing.T) {
 	}
 	want := &rs.Grant{
 		Issuer: issuer, Subject: "u-1", ClientID: "caddy-uma", DecisionID: "d-1", Resource: resource,
-		Scopes: []string{"get"}, Claims: map[string]string{"email": "bob@bob.example"},
+		Scopes: []string{"get"}, Claims: []rs.Claim{{Name: "email", Value: "bob@bob.example"}},
 	}
 	if diff := cmp.Diff(want, g); diff != "" {
 		t.Errorf("grant (-want +got):\n%s", diff)
@@ -283,7 +283,7 @@ func TestSEC_19_ReleasedClaims(t *testing.T) {
 	if g == nil {
 		t.Fatalf("refusal = %+v", f)
 	}
-	if diff := cmp.Diff(map[string]string{"email": "bob@bob.example"}, g.Claims); diff != "" {
+	if diff := cmp.Diff([]rs.Claim{{Name: "email", Value: "bob@bob.example"}}, g.Claims); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 	g, _ = w.check("GET", w.rpt(set("sub", "u-{env.SECRET}")))

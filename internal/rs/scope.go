@@ -14,6 +14,7 @@ type resource struct {
 	methods map[string]string // method → scope
 	other   string            // scope of every other method, "" = none
 	also    []alsoRef
+	wants   map[string][]want // by the scope of the request
 }
 
 type alsoRef struct {
@@ -48,7 +49,13 @@ func compile(resources []Resource, fallback []Scope) ([]resource, error) {
 		}
 		compiled[i] = c
 	}
-	return compiled, linkAlso(compiled)
+	if err := linkAlso(compiled); err != nil {
+		return nil, err
+	}
+	for i := range compiled {
+		compiled[i].setWants(i)
+	}
+	return compiled, nil
 }
 
 func (r *resource) mapMethods(scopes []Scope) error {
@@ -132,18 +139,23 @@ func (s *Server) wants(index int, method string) (all []want, ok bool) {
 	if !ok {
 		scope = r.other
 	}
-	if scope == "" {
-		return nil, false
-	}
-	all = append(all, want{index, []string{scope}})
-	for _, a := range r.also {
-		scopes := a.scopes
-		if len(scopes) == 0 {
-			scopes = []string{scope}
+	return r.wants[scope], scope != ""
+}
+
+// setWants works out what requests need, so that none has to.
+func (r *resource) setWants(index int) {
+	r.wants = map[string][]want{}
+	for _, scope := range r.scopes {
+		all := []want{{index, []string{scope}}}
+		for _, a := range r.also {
+			scopes := a.scopes
+			if len(scopes) == 0 {
+				scopes = []string{scope}
+			}
+			all = append(all, want{a.index, scopes})
 		}
-		all = append(all, want{a.index, scopes})
+		r.wants[scope] = all
 	}
-	return all, true
 }
 
 // allScopes gives the scopes of all resources, each once.

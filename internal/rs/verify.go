@@ -2,14 +2,11 @@ package rs
 
 import (
 	"context"
-	"crypto"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
@@ -18,85 +15,122 @@ import (
 
 // Sources of a verdict, for events.
 const (
-	sourceLocal = "local"
-	sourceCache = "cache"
+	sourceLocal         = "local"
+	sourceCache         = "cache"
+	sourceIntrospection = "introspection"
 )
 
 // keyFailurePause: our own authorization server may be there again in a moment
 // (DESIGN §4).
 const keyFailurePause = 5 * time.Second
 
-// maxCached bounds a token that is remembered, so that the cache is bounded in
-// bytes, too. Larger ones are verified each time.
-const maxCached = 4 << 10
-
-// verifier verifies RPTs and remembers the *tokens* it has verified (never the
-// decision): a hit saves the signature check and nothing else.
+// verifier finds out what RPTs say and remembers the *tokens* (never the decision):
+// a hit saves the signature check, or the question to the authorization server, and
+// nothing else.
 type verifier struct {
-	s     *Server
-	keys  *jose.Cache
-	cache *lru.Cache[[sha256.Size]byte, *verified]
-}
-
-type verified struct {
-	key    jose.PublicKey
-	claims *rptClaims
+	s      *Server
+	keys   *jose.Cache
+	cache  *tokenCache
+	shared signingKeys
+	asker  *asker
+	// revocations tells which JWTs were taken back.
+	revocations *revocations
 }
 
 func newVerifier(s *Server) (*verifier, error) {
-	cache, err := lru.New[[sha256.Size]byte, *verified](s.cfg.Cache)
+	cache, err := newTokenCache(s.cfg.Cache)
 	if err != nil {
-		return nil, fmt.Errorf("cache: %w", err)
+		return nil, err
 	}
-	keys := jose.NewCache(jose.CacheConfig{
+	v := &verifier{s: s, cache: cache}
+	v.keys = jose.NewCache(jose.CacheConfig{
 		Fetch: s.fetchKeys, MaxAge: s.cfg.KeyMaxAge, Pause: s.cfg.KeyPause, Size: 4, Now: s.cfg.Now,
 		FailurePause: func(error) time.Duration { return min(keyFailurePause, s.cfg.KeyPause) },
 	})
-	return &verifier{s: s, keys: keys, cache: cache}, nil
+	if v.asker, err = newAsker(v); err != nil {
+		return nil, err
+	}
+	v.revocations, err = newRevocations(s)
+	return v, err
 }
 
 // verify gives the claims of an RPT that passes every check but that of its
-// permissions. Errors are a *tokenError, or anything else if it could not be found
-// out.
-func (v *verifier) verify(ctx context.Context, st *state, compact string) (*rptClaims, string, error) {
-	keys := v.keys.Keys(st.endpoints.keys)
-	hash := sha256.Sum256([]byte(compact))
-	if have, ok := v.cache.Get(hash); ok {
-		if err := v.recheck(ctx, keys, have, st.learned.audience); err != nil {
-			v.cache.Remove(hash)
-			return have.claims, sourceCache, err
-		}
-		return have.claims, sourceCache, nil
+// permissions. Errors are a *tokenError, a *limitError, or anything else if it could
+// not be found out. CONFORMANCE UF-27: JWTs are checked here, or like opaque tokens
+// by introspection; the checks of what they say are the same ones.
+func (v *verifier) verify(ctx context.Context, st *state, p *presented) (*rptClaims, string, error) {
+	q := question{token: p.token, source: p.to.Source, hash: hashToken(p.token)}
+	if v.s.cfg.Introspect || !isCompactJWS(p.token) {
+		return v.asker.verify(ctx, st, q)
 	}
-	fresh, err := v.open(ctx, keys, compact)
+	return v.local(ctx, st, q)
+}
+
+// isCompactJWS tells what can only be a JWT (RFC 7515 §7.1). A token of the same form
+// that is none does not verify.
+func isCompactJWS(token string) bool { return strings.Count(token, ".") == 2 }
+
+// local checks a JWT by the keys and the status lists of the authorization server.
+// Of one that stands on no list only the authorization server knows whether it was
+// taken back.
+func (v *verifier) local(ctx context.Context, st *state, q question) (*rptClaims, string, error) {
+	t, source, err := v.signed(ctx, st, q.token, q.hash)
+	switch {
+	case err != nil:
+		return t.saying(), source, err
+	case t.key == nil || t.claims.Status.List == nil:
+		return v.asker.verify(ctx, st, q)
+	}
+	err = v.revocations.check(ctx, st.keys, t.claims.Status.List)
+	if _, ok := errors.AsType[*tokenError](err); ok {
+		v.cache.remove(q.hash, t)
+	}
+	return &t.claims, source, err
+}
+
+// saying gives the claims; nil for no token.
+func (t *verified) saying() *rptClaims {
+	if t == nil {
+		return nil
+	}
+	return &t.claims
+}
+
+// signed gives a JWT that passes every check of what it says. One that was asked
+// about is remembered without a key.
+func (v *verifier) signed(ctx context.Context, st *state, compact string, hash tokenHash) (*verified, string, error) {
+	if have := v.cache.get(hash); have != nil {
+		if have.key == nil {
+			return have, sourceCache, nil
+		}
+		if err := v.recheck(ctx, st, have); err != nil {
+			v.cache.remove(hash, have)
+			return have, sourceCache, err
+		}
+		return have, sourceCache, nil
+	}
+	fresh, err := v.open(ctx, st.keys, compact)
 	if err != nil {
 		return nil, sourceLocal, err
 	}
 	if err := fresh.claims.check(&v.s.cfg, st.learned.audience); err != nil {
-		return fresh.claims, sourceLocal, err
+		return fresh, sourceLocal, err
 	}
-	if len(compact) <= maxCached {
-		v.cache.Add(hash, fresh)
-	}
-	return fresh.claims, sourceLocal, nil
+	v.cache.add(hash, fresh)
+	return fresh, sourceLocal, nil
 }
 
 // recheck does all but the signature. CONFORMANCE AT-05: a remembered token
 // dies when its key leaves the key set, or becomes another one.
-func (v *verifier) recheck(ctx context.Context, keys jose.KeySet, have *verified, audience string) error {
-	now, err := keys.Key(ctx, have.key.KID, have.key.Alg)
+func (v *verifier) recheck(ctx context.Context, st *state, have *verified) error {
+	now, err := st.keys.Key(ctx, have.key.kid, have.key.alg)
 	if err != nil {
 		return keyError(err)
 	}
-	if !sameKey(now.Key, have.key.Key) {
+	if !have.key.is(now.Key) {
 		return bad("the key is another one now")
 	}
-	return have.claims.check(&v.s.cfg, audience)
-}
-
-func sameKey(a, b crypto.PublicKey) bool {
-	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && k.Equal(b)
+	return have.claims.check(&v.s.cfg, st.learned.audience)
 }
 
 // open verifies the signature and reads the claims.
@@ -109,32 +143,50 @@ func (v *verifier) open(ctx context.Context, keys jose.KeySet, compact string) (
 		return nil, bad("has another typ than at+jwt")
 	}
 	var payload json.RawMessage
-	if err := token.Verify(ctx, keys, jose.DefaultAlgs(), &payload); err != nil {
+	used := &usedKey{KeySet: keys}
+	if err := token.Verify(ctx, used, jose.DefaultAlgs(), &payload); err != nil {
 		return nil, keyError(err)
 	}
-	claims, err := v.read(payload)
-	if err != nil {
-		return nil, err
-	}
-	key, err := keys.Key(ctx, token.Header.KID, token.Header.Alg)
-	if err != nil {
-		return nil, keyError(err)
-	}
-	return &verified{key: key, claims: claims}, nil
+	t := &verified{key: v.shared.shared(used.key)}
+	return t, v.readJWT(payload, &t.claims)
 }
 
-func (v *verifier) read(payload []byte) (*rptClaims, error) {
-	claims, all := new(rptClaims), map[string]any{}
+// usedKey notes the key that a signature was checked with.
+type usedKey struct {
+	jose.KeySet
+	key jose.PublicKey
+}
+
+// Key implements jose.KeySet.
+func (u *usedKey) Key(ctx context.Context, kid, alg string) (key jose.PublicKey, err error) {
+	u.key, err = u.KeySet.Key(ctx, kid, alg)
+	return u.key, err
+}
+
+// readJWT demands besides what names the token (RFC 9068 §2.2: jti is REQUIRED).
+func (v *verifier) readJWT(payload []byte, claims *rptClaims) error {
+	all, err := v.read(payload, claims)
+	if err != nil {
+		return err
+	}
+	if id, _ := all["jti"].(string); id == "" {
+		return bad("lacks jti")
+	}
+	return nil
+}
+
+// read reads a JSON object that describes a token.
+func (v *verifier) read(payload []byte, claims *rptClaims) (all map[string]any, err error) {
 	if err := errors.Join(oauth.DecodeObject(payload, claims), oauth.DecodeObject(payload, &all)); err != nil {
 		return nil, &tokenError{"has claims of another form", err}
 	}
-	var dropped []string
-	claims.released, dropped = released(all)
-	if len(dropped) > 0 { // names may be anybody's text, so only their number is told
+	var dropped int
+	if claims.released, dropped = released(all); dropped > 0 { // names may be anybody's text, so only their number is told
 		v.s.cfg.Log.Warn("released claims are left out because of their characters or length",
-			zap.String("iss", v.s.cfg.Issuer), zap.Int("claims", len(dropped)))
+			zap.String("iss", v.s.cfg.Issuer), zap.Int("claims", dropped))
 	}
-	return claims, nil
+	claims.pack(v.s.cfg.Issuer)
+	return all, nil
 }
 
 // keyError keeps what is temporary apart from what is wrong with the token.

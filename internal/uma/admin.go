@@ -21,9 +21,13 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"GET /show/domains", s.adminDomains},
 		{"GET /show/domains/{domain}", s.adminDomain},
 		{"GET /show/decisions/{id}", s.adminDecision},
+		{"GET /show/blocks", s.adminBlocks},
+		{"GET /show/resources", s.adminResources},
 		{"POST /show/explain", s.adminExplain},
 		{"POST /change/domains/accept", s.adminAccept},
 		{"POST /change/domains/forget", s.adminForget},
+		{"POST /change/block", s.adminBlock},
+		{"POST /change/unblock", s.adminUnblock},
 	}
 }
 
@@ -33,9 +37,13 @@ func (s *Server) adminRoutes() []adminRoute {
 //	GET  /show/domains?after=DOMAIN&limit=N  the ledger, in the order of the domains
 //	GET  /show/domains/DOMAIN
 //	GET  /show/decisions/ID                  why it was decided so
+//	GET  /show/blocks?after=NEXT&limit=N     who is blocked
+//	GET  /show/resources?resource_server=ID&after=NEXT&limit=N
 //	POST /show/explain                       a Question
 //	POST /change/domains/accept  {"domain": D, "issuer": I}
 //	POST /change/domains/forget  {"domain": D}
+//	POST /change/block           {"who": W, "for": SECONDS, "reason": T}
+//	POST /change/unblock         {"who": W}
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	for _, route := range s.adminRoutes() {

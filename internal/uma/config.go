@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -95,9 +96,15 @@ type Config struct {
 	GrantKeys         *jose.Ring // purpose grant: seals what is kept of a requesting party
 	IntrospectionKeys *jose.Ring // purpose introspection: signs answers (RFC 9701)
 	NonceKeys         *jose.Ring // purpose nonce: seals DPoP nonces
+	StatusKeys        *jose.Ring // purpose status: signs status lists
 	Finder            *discovery.Finder
 	// Outbound fetches what clients name: their jwks_uri and metadata documents.
 	Outbound *outbound.Strict
+
+	// Background ends what runs besides the requests: live grants are looked through
+	// after a change of the configuration, so that what is not granted any more gets
+	// onto the status lists. nil = a grant is looked at when it is used.
+	Background context.Context //nolint:containedctx // of the configuration, not of a call
 
 	ClientIP func(*http.Request) string
 	Observe  event.Observe
@@ -140,9 +147,9 @@ func (c *Config) resolve() (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issuer '%s' %w", c.Issuer, err)
 	}
-	for _, ring := range []*jose.Ring{c.TicketKeys, c.RPTKeys, c.SubjectKeys, c.GrantKeys, c.IntrospectionKeys, c.NonceKeys} {
+	for _, ring := range []*jose.Ring{c.TicketKeys, c.RPTKeys, c.SubjectKeys, c.GrantKeys, c.IntrospectionKeys, c.NonceKeys, c.StatusKeys} {
 		if ring == nil {
-			return nil, errors.New("keys of six purposes are required")
+			return nil, errors.New("keys of seven purposes are required")
 		}
 	}
 	if c.Store == nil || c.Finder == nil || c.Outbound == nil || c.Now == nil {

@@ -318,7 +318,7 @@ func TestSEC_27_WhatIsStored(t *testing.T) {
 	if err != nil || !bytes.Contains(dump, []byte("bob.example")) {
 		t.Fatalf("%v: %d bytes", err, len(dump))
 	}
-	for _, name := range []string{"bob@bob.example", "bob@", "eve"} {
+	for _, name := range []string{"bob@bob.example", "bob@", "eve@"} {
 		if bytes.Contains(dump, []byte(name)) {
 			t.Errorf("%q is in the store", name)
 		}

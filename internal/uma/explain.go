@@ -85,6 +85,11 @@ func (s *Server) ExplainDecision(ctx context.Context, id string) (*Explanation, 
 		rs: s.servers[rec.ResourceServer], party: who, client: rec.Client, bound: rec.Confirm,
 		method: kept.Method, ip: kept.IP, now: rec.at(), decisionID: id,
 	}
+	if blocked, err := s.isBlocked(ctx, who); err != nil {
+		return nil, err
+	} else if blocked {
+		e.Notes = append(e.Notes, noteBlocked)
+	}
 	for _, asked := range rec.Asked {
 		if err := s.explainAsked(ctx, e, base, rec, asked); err != nil {
 			return nil, err

@@ -53,7 +53,21 @@ func (s *Server) Explain(ctx context.Context, ask Question) (*Explanation, error
 		}))
 	}
 	e.conclude()
-	return e, nil
+	return e, s.explainBlock(ctx, e, who)
+}
+
+// noteBlocked is for who is blocked, whatever the policies say.
+const noteBlocked = "the address, its domain or the issuer is blocked now: nothing is granted, whatever the policies say (caddy uma blocks)"
+
+// explainBlock changes the outcome of a dry run for who is blocked.
+func (s *Server) explainBlock(ctx context.Context, e *Explanation, who *party) error {
+	blocked, err := s.isBlocked(ctx, who)
+	if err != nil || !blocked {
+		return err
+	}
+	e.Outcome, e.Reason, e.Policy = event.Denied, reasonBlocked, ""
+	e.Notes = append(e.Notes, noteBlocked)
+	return nil
 }
 
 // asked makes a party of claims that nobody signed.

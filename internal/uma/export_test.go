@@ -113,7 +113,7 @@ func (s *Server) Seed(ctx context.Context, i int, server string, sub string) (op
 	if err != nil {
 		return nil, "", "", err
 	}
-	grantOp, err := s.op(g)
+	grantOps, err := s.ops(g)
 	if err != nil {
 		return nil, "", "", err
 	}
@@ -121,7 +121,7 @@ func (s *Server) Seed(ctx context.Context, i int, server string, sub string) (op
 		version: version{currentVersion}, ResourceServer: server, Owner: server, Scopes: []string{"get", "post"},
 		Texts: map[string]string{"name": "photo " + id('n'), "type": "https://types.example/photo"},
 	})
-	return slices.Concat([]store.Op{store.Create(doc), grantOp}, decision, more), id('r'), answer.AccessToken, err
+	return slices.Concat([]store.Op{store.Create(doc)}, grantOps, decision, more), id('r'), answer.AccessToken, err
 }
 
 // TicketHash is the id under which a ticket is remembered when it is spent.

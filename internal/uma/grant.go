@@ -48,6 +48,8 @@ type rptRecord struct {
 	// Scopes are those that the client asked for at a refresh; nil = all of the
 	// grant's permissions.
 	Scopes []string `json:"scopes,omitempty"`
+	// Place is where the status of a JWT stands; opaque RPTs have none.
+	Place *statusPlace `json:"status,omitempty"`
 }
 
 // refreshState is the refresh token of a grant; the zero value is none.
@@ -78,6 +80,9 @@ type grant struct {
 	rev int64 // 0 = not written yet
 	// evicted: an RPT that was still good had to make room for another one.
 	evicted bool
+	// dropped are the RPTs that counted when the record was read and must be on a
+	// status list from its next write on.
+	dropped []rptRecord
 }
 
 // loadGrant reads a grant. What is not there is no error.
@@ -92,29 +97,36 @@ func (s *Server) loadGrant(ctx context.Context, id string) (g *grant, found bool
 	return &grant{id: id, rec: rec, rev: doc.Rev}, true, nil
 }
 
-// op gives the op that writes the grant.
-func (s *Server) op(g *grant) (store.Op, error) {
+// ops gives the ops that write the grant. What it takes back gets onto the status
+// lists by the same commit, behind the grant: who loses a race loses it there.
+func (s *Server) ops(g *grant) ([]store.Op, error) {
 	// What has expired is still known for a while: as a candidate for an upgrade,
 	// and for clocks that go wrong.
 	expires := time.Unix(g.rec.Expires, 0).Add(2 * s.cfg.Leeway)
 	doc, err := s.doc(kindGrant, g.id, g.rec.ResourceServer, expires, g.rec)
-	if g.rev == 0 {
-		return store.Create(doc), err
+	if err != nil {
+		return nil, err
 	}
-	doc.Rev = g.rev
-	return store.Swap(doc), err
+	op := store.Create(doc)
+	if g.rev != 0 {
+		doc.Rev = g.rev
+		op = store.Swap(doc)
+	}
+	more, err := s.takeBack(g.dropped)
+	return append([]store.Op{op}, more...), err
 }
 
 // saveGrant writes a changed grant together with other ops. The error wraps
 // store.ErrConflict if somebody else changed it in the meantime.
 func (s *Server) saveGrant(ctx context.Context, g *grant, more ...store.Op) error {
-	op, err := s.op(g)
+	ops, err := s.ops(g)
 	if err != nil {
 		return err
 	}
-	if err := s.commit(ctx, append([]store.Op{op}, more...)...); err != nil {
+	if err := s.commit(ctx, append(ops, more...)...); err != nil {
 		return s.unavailable("grant", err)
 	}
+	g.rev, g.dropped = g.rev+1, nil
 	return nil
 }
 
@@ -136,8 +148,9 @@ func (g *grant) add(rpt rptRecord, now time.Time, leeway time.Duration) {
 	})
 	g.rec.RPTs = append(g.rec.RPTs, rpt)
 	for len(g.rec.RPTs) > 1 && g.tooMany() {
-		g.evicted = g.evicted || g.rec.RPTs[0].good(now)
-		g.rec.RPTs = slices.Delete(g.rec.RPTs, 0, 1)
+		oldest := g.rec.RPTs[0]
+		g.evicted = g.evicted || oldest.good(now)
+		g.drop(oldest.Serial)
 	}
 	g.rec.Expires = max(g.rec.Expires, rpt.Expires)
 }
@@ -165,7 +178,18 @@ func (g *grant) find(serial int) (rptRecord, bool) {
 	return rptRecord{}, false
 }
 
+// drop takes an RPT back.
+func (g *grant) drop(serial int) {
+	g.rec.RPTs = slices.DeleteFunc(g.rec.RPTs, func(rpt rptRecord) bool {
+		if rpt.Serial == serial {
+			g.dropped = append(g.dropped, rpt)
+		}
+		return rpt.Serial == serial
+	})
+}
+
 // end takes everything from a grant that could be used.
 func (g *grant) end(reason string) {
+	g.dropped = append(g.dropped, g.rec.RPTs...)
 	g.rec.RPTs, g.rec.Refresh, g.rec.Revoked = nil, refreshState{}, reason
 }

@@ -158,5 +158,8 @@ func (s *Server) judge(ctx context.Context, p *process) ([]oauth.Permission, err
 	if err := s.identify(ctx, p); err != nil {
 		return nil, err
 	}
+	if err := s.refuseBlocked(ctx, p); err != nil {
+		return nil, err
+	}
 	return s.assess(ctx, p)
 }

@@ -55,7 +55,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request, _ caller)
 
 func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request, _ caller) {
 	var keys []jose.PublicKey
-	for _, ring := range []*jose.Ring{s.cfg.RPTKeys, s.cfg.IntrospectionKeys} {
+	for _, ring := range []*jose.Ring{s.cfg.RPTKeys, s.cfg.IntrospectionKeys, s.cfg.StatusKeys} {
 		more, err := ring.Public(r.Context())
 		if err != nil {
 			s.fail(w, s.unavailable("signing keys", err))

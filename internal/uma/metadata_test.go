@@ -91,7 +91,7 @@ func TestUG_04_JWKS(t *testing.T) {
 	b := newBench(t)
 	res := b.get("/uma/jwks")
 	keys, _ := res.body["keys"].([]any)
-	if res.status != 200 || len(keys) != 2 || !strings.Contains(res.header.Get("Cache-Control"), "max-age") {
+	if res.status != 200 || len(keys) != 3 || !strings.Contains(res.header.Get("Cache-Control"), "max-age") {
 		t.Fatalf("%d %v %s", res.status, res.header, res.text)
 	}
 	t.Run("SEC-11 nothing private", func(t *testing.T) {

@@ -15,6 +15,9 @@ import (
 // evaluated while the policies stay the same (UMA Grant §3.6). The error wraps
 // store.ErrConflict if the grant was changed in the meantime.
 func (s *Server) stillGranted(ctx context.Context, g *grant) (bool, error) {
+	if blocked, err := s.endBlocked(ctx, g); err != nil || blocked {
+		return false, err
+	}
 	if g.rec.Revision == s.cfg.PolicyRevision {
 		return true, nil
 	}
@@ -36,7 +39,6 @@ func (s *Server) stillGranted(ctx context.Context, g *grant) (bool, error) {
 	if err := s.saveGrant(ctx, g); err != nil {
 		return false, err
 	}
-	g.rev++
 	return true, nil
 }
 

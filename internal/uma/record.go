@@ -26,6 +26,8 @@ const (
 	kindDecision  = "decision"
 	kindProcess   = "process"
 	kindClient    = "client"
+	kindPlaces    = "places"
+	kindRevoked   = "revoked"
 
 	currentVersion = 1
 )

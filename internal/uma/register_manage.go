@@ -138,10 +138,13 @@ func member(raw json.RawMessage) (text string, sent bool) {
 }
 
 // deleteClient ends a client (RFC 7592 §2.3). What was issued to it dies with it,
-// as it is looked up before each use.
+// as it is looked up before each use; its RPTs get onto the status lists.
 func (s *Server) deleteClient(r *http.Request, reg registration) (answer, error) {
-	err := s.changeClient(r.Context(), store.Delete(reg.doc.Key, reg.doc.Rev))
-	return answer{status: http.StatusNoContent}, err
+	if err := s.changeClient(r.Context(), store.Delete(reg.doc.Key, reg.doc.Rev)); err != nil {
+		return answer{}, err
+	}
+	s.reviewOnceMore()
+	return answer{status: http.StatusNoContent}, nil
 }
 
 // changeClient commits; two changes at once are told from a broken store.

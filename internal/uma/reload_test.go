@@ -35,7 +35,7 @@ func (b *bench) rings() {
 	b.t.Helper()
 	for purpose, to := range map[string]**jose.Ring{
 		"ticket": &b.cfg.TicketKeys, "rpt": &b.cfg.RPTKeys, "subject": &b.cfg.SubjectKeys,
-		"grant": &b.cfg.GrantKeys, "introspection": &b.cfg.IntrospectionKeys, "nonce": &b.cfg.NonceKeys,
+		"grant": &b.cfg.GrantKeys, "introspection": &b.cfg.IntrospectionKeys, "nonce": &b.cfg.NonceKeys, "status": &b.cfg.StatusKeys,
 	} {
 		var err error
 		if *to, err = jose.NewRing(jose.RingConfig{

@@ -2,7 +2,6 @@ package uma
 
 import (
 	"context"
-	"slices"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/store"
@@ -61,7 +60,7 @@ func (s *Server) endOne(ctx context.Context, id, reason string, suspect bool) (n
 
 // endRPT ends one RPT of a grant; its refresh token goes on (RFC 7009 §2.1).
 func (s *Server) endRPT(ctx context.Context, f *foundRPT, reason string) error {
-	f.rec.RPTs = slices.DeleteFunc(f.rec.RPTs, func(rpt rptRecord) bool { return rpt.Serial == f.rpt.Serial })
+	f.drop(f.rpt.Serial)
 	if err := s.saveGrant(ctx, f.grant); err != nil {
 		return err
 	}

@@ -73,21 +73,24 @@ func (s *Server) recordGrant(ctx context.Context, p *process, g, old *grant, ops
 	if old != nil {
 		old.end("upgraded")
 		old.rec.Next, old.rec.Expires = g.id, max(old.rec.Expires, g.rec.Expires)
-		op, err := s.op(old)
+		more, err := s.ops(old)
 		if err != nil {
 			return err
 		}
-		ops = append(ops, op)
+		ops = append(ops, more...)
 	}
-	op, err := s.op(g)
+	more, err := s.ops(g)
 	if err != nil {
 		return err
 	}
-	err = s.settle(ctx, p, result{outcome: event.Granted, granted: g.rec.Permissions, grant: g.id, ops: append(ops, op)})
-	if err == nil && old != nil {
+	err = s.settle(ctx, p, result{outcome: event.Granted, granted: g.rec.Permissions, grant: g.id, ops: append(ops, more...)})
+	if err != nil {
+		return err
+	}
+	if old != nil {
 		s.observeRevocation(ctx, old.rec, old.rec.Revoked)
 	}
-	return err
+	return s.blockedMeanwhile(ctx, p, g.id)
 }
 
 // mint makes the next RPT of a grant, for what of its permissions concerns the
@@ -100,23 +103,32 @@ func (s *Server) mint(ctx context.Context, g *grant, what []oauth.Permission, sc
 	}
 	g.rec.Serial++
 	rpt := rptRecord{Serial: g.rec.Serial, IssuedAt: now.Unix(), Expires: expires, Scopes: scopes}
-	g.add(rpt, now, s.cfg.Leeway)
 	answer := &oauth.TokenResponse{
 		TokenType: g.rec.Confirm.tokenType(), ExpiresIn: expires - now.Unix(), DecisionID: g.rec.DecisionID,
 	}
 	if s.servers[g.rec.ResourceServer].Opaque {
 		token, op, err := s.newReference(g, rpt)
+		g.add(rpt, now, s.cfg.Leeway)
 		answer.AccessToken = token
 		return answer, []store.Op{op}, err
 	}
+	var err error
+	if rpt.Place, err = s.statuses.place(ctx); err != nil {
+		return nil, nil, err
+	}
+	g.add(rpt, now, s.cfg.Leeway)
+	answer.AccessToken, err = s.signRPT(ctx, g, rpt, what, claims)
+	return answer, nil, err
+}
+
+func (s *Server) signRPT(ctx context.Context, g *grant, rpt rptRecord, what []oauth.Permission, claims map[string]any) (string, error) {
 	payload := maps.Clone(claims)
 	maps.Copy(payload, s.describe(g, rpt, what))
 	token, err := s.cfg.RPTKeys.Sign(ctx, oauth.TypAccessToken, payload)
 	if err != nil {
-		return nil, nil, s.unavailable("RPT key", err)
+		return "", s.unavailable("RPT key", err)
 	}
-	answer.AccessToken = token
-	return answer, nil, nil
+	return token, nil
 }
 
 // describe gives the claims of an RPT (RFC 9068 §2.2, with the permissions of UMA
@@ -130,6 +142,9 @@ func (s *Server) describe(g *grant, rpt rptRecord, what []oauth.Permission) map[
 	}
 	if !g.rec.Confirm.none() {
 		all["cnf"] = g.rec.Confirm
+	}
+	if rpt.Place != nil {
+		all["status"] = s.statusOf(rpt)
 	}
 	return all
 }

@@ -32,6 +32,8 @@ type Server struct {
 	denials, denialsOf *limit.Limiter
 	nonces             *dpop.SealedNonces
 	proofs             *dpop.Verifier
+	statuses           statuses
+	review             review
 	routes             map[string]route
 	base               string // path below which the endpoints stand, with a slash at the end
 }
@@ -60,6 +62,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.authenticators(); err != nil {
 		return nil, err
 	}
+	s.statuses = statuses{s: s, lists: map[int64]*madeList{}}
 	s.mount()
 	return s, s.verifyProofs()
 }
@@ -116,6 +119,7 @@ func (s *Server) Local(clientID string) http.Handler {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, from caller) {
+	s.reviewInBackground()
 	path := r.URL.Path
 	if path == s.base+"resource" || strings.HasPrefix(path, s.base+"resource/") {
 		s.serveResource(w, r, strings.Trim(strings.TrimPrefix(path, s.base+"resource"), "/"))
@@ -126,6 +130,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, from caller) {
 		return
 	}
 	to, found := s.routes[path]
+	if hour, below := s.statusHour(path); below {
+		to, found = s.statusRoute(hour), true
+	}
 	switch {
 	case !found:
 		oauth.WriteError(w, &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound})

@@ -15,8 +15,9 @@ import (
 // changing have a path of their own each, so that the permissions of Caddy's
 // remote administration can tell them apart:
 //
-//	/uma/show/as/…      domains, domains/DOMAIN, decisions/ID, explain
-//	/uma/change/as/…    domains/accept, domains/forget
+//	/uma/show/as/…      domains, domains/DOMAIN, decisions/ID, blocks, resources, explain
+//	/uma/change/as/…    domains/accept, domains/forget, block, unblock
+//	/uma/show/rs/…      resources/diff: what resource servers declare, and what is registered
 //	/uma/show/keys      the keys of authorization servers and token services
 //	/uma/change/keys/…  rotate, retire, import
 //
@@ -30,7 +31,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	routes := keyRoutes()
+	routes := append(keyRoutes(), resourceRoutes()...)
 	for _, what := range []string{"/show/", "/change/"} {
 		prefix := "/uma" + what + "as/"
 		routes = append(routes, caddy.AdminRoute{
@@ -60,10 +61,13 @@ func handOver(w http.ResponseWriter, r *http.Request, to string) error {
 // currentApp is the app of the configuration that runs now. The admin endpoint is
 // made before the apps of its configuration are, and outlives those of one that
 // could not be loaded, so nothing is kept of either.
-func currentApp() (*App, error) {
+func currentApp() (*App, error) { return currentAppFor("uma_server") }
+
+// currentAppFor is currentApp for who asks for another directive.
+func currentAppFor(directive string) (*App, error) {
 	module, err := caddy.ActiveContext().AppIfConfigured("uma")
 	if errors.Is(err, caddy.ErrNotConfigured) {
-		return nil, noServer()
+		return nil, noServer(directive)
 	}
 	if err != nil {
 		return nil, err
@@ -84,7 +88,7 @@ func currentAS(issuer string) (LocalAS, error) {
 	issuers := app.issuers()
 	switch {
 	case len(issuers) == 0:
-		return nil, noServer()
+		return nil, noServer("uma_server")
 	case issuer == "" && len(issuers) > 1:
 		return nil, apiError(http.StatusBadRequest, "several uma_server run here: say which with issuer=, one of "+strings.Join(issuers, ", "))
 	case issuer == "":
@@ -97,8 +101,8 @@ func currentAS(issuer string) (LocalAS, error) {
 	return as, nil
 }
 
-func noServer() error {
-	return apiError(http.StatusNotFound, "the running configuration has no uma_server")
+func noServer(directive string) error {
+	return apiError(http.StatusNotFound, "the running configuration has no "+directive)
 }
 
 func apiError(status int, text string) error {

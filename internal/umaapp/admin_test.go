@@ -3,6 +3,7 @@ package umaapp_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -23,6 +24,8 @@ import (
 type umaServers struct {
 	Issuers []string `json:"issuers"`
 	Label   string   `json:"label"`
+	// Clients are those of resource servers; one that ends with ! cannot compare.
+	Clients []string `json:"clients"`
 }
 
 // registerServers is once: a module cannot be registered twice.
@@ -42,7 +45,20 @@ func (u *umaServers) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	for _, client := range u.Clients {
+		app.RegisterRS("https://as.example", client, compared(client))
+	}
 	return nil
+}
+
+// compared is a resource server that answers with its name.
+type compared string
+
+func (c compared) ResourceDiff(context.Context) (any, error) {
+	if strings.HasSuffix(string(c), "!") {
+		return nil, errors.New("the authorization server is asleep")
+	}
+	return map[string]any{"of": c}, nil
 }
 
 func (*umaServers) Start() error { return nil }
@@ -175,4 +191,28 @@ func TestAdminAPI(t *testing.T) {
 	a.load(`{}`)
 	a.want("GET", "/uma/show/as/domains", 404, "the running configuration has no uma_server")
 	a.want("POST", "/uma/change/as/domains/forget?issuer="+alice, 404, "the running configuration has no uma_server")
+}
+
+// What resource servers declare is compared for those of the configuration that
+// runs, which need no authorization server here.
+func TestAdminResourcesDiff(t *testing.T) {
+	registerServers()
+	a := startAdmin(t)
+	const path = "/uma/show/rs/resources/diff"
+	a.load(`{"uma_test_servers":{"clients":["b","a","c!"]}}`)
+	one := func(client string) string {
+		return `{"issuer":"https://as.example","client_id":"` + client + `","diff":{"of":"` + client + `"}}`
+	}
+	a.want("GET", path, 200, `{"resource_servers":[`+one("a")+","+one("b")+`,{"issuer":"https://as.example","client_id":"c!","error":"the authorization server is asleep"}]}`)
+	a.want("GET", path+"?client_id=b", 200, `{"resource_servers":[`+one("b")+`]}`)
+	a.want("GET", path+"?client_id=a&issuer=https://as.example", 200, `[`+one("a")+`]`)
+	a.want("GET", path+"?client_id=a&issuer=https://other.example", 404, "no uma_protect has this issuer and client_id; there is 'a' at https://as.example, among 3")
+	a.want("GET", path+"?client_id=d", 404, "no uma_protect has this")
+	a.want("POST", path, 405, "this path takes GET")
+	a.want("GET", "/uma/change/rs/resources/diff", 404, "")
+	a.want("GET", "/uma/show/as/resources", 404, "the running configuration has no uma_server")
+	a.load(`{"uma":{}}`)
+	a.want("GET", path, 404, "the running configuration has no uma_protect")
+	a.load(`{}`)
+	a.want("GET", path, 404, "the running configuration has no uma_protect")
 }

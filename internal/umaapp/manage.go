@@ -156,7 +156,7 @@ func (a *App) retireKey(ctx context.Context, rings []managedRing, kid, reason st
 var lost = map[string]string{ //nolint:gochecknoglobals // a table of constants
 	"rpt":           "every RPT that it signed: clients ask for new ones",
 	"introspection": "signed introspection responses that it signed: resource servers ask again",
-	"status":        "status lists that it signed: resource servers fetch new ones",
+	"status":        "status lists that it signed: resource servers read them again",
 	"assertion":     "identity assertions that it signed",
 	"claims":        "claims tokens that it signed and no authorization server has taken yet: clients exchange again",
 	"id-token":      "ID tokens that it signed: people may have to log in again at applications",

@@ -61,6 +61,9 @@ func describe(e event.Event) (line, bool) {
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "ticket_challenge", e.TicketChallenge)
 	case event.Revocation:
 		l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "reason", e.Reason)
+	case event.Block:
+		l.block(e)
+		l.add("iss", e.Person.Issuer)
 	case event.Continuity:
 		l.level = zapcore.WarnLevel
 		l.continuity(e)
@@ -97,6 +100,16 @@ func (l *line) outcome(o event.Outcome) {
 func (l *line) decision(e event.Decision) {
 	l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "owner", e.Owner, "ticket_challenge", e.TicketChallenge)
 	l.list("resource_id", e.ResourceIDs)
+}
+
+func (l *line) block(e event.Block) {
+	l.add("issuer", e.Issuer, "kind", e.Kind, "domain", e.Domain)
+	if !e.Until.IsZero() {
+		l.fields = append(l.fields, zap.Time("until", e.Until))
+	}
+	if !e.Lifted {
+		l.fields = append(l.fields, zap.Int("ended", e.Ended))
+	}
 }
 
 func (l *line) continuity(e event.Continuity) {

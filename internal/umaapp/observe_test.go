@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/google/go-cmp/cmp"
@@ -86,6 +87,23 @@ func TestObserve(t *testing.T) {
 			},
 			true,
 		},
+		{
+			"block of an address",
+			event.Block{Issuer: "i", Kind: "address", Person: event.Person{Email: "Bob@bob.example"}, Reason: "Bob left", Until: time.Unix(60, 0).UTC(), Ended: 2},
+			zapcore.InfoLevel,
+			map[string]any{"issuer": "i", "kind": "address", "until": time.Unix(60, 0).UTC(), "ended": int64(2)},
+			true,
+		},
+		{
+			"block of an issuer", event.Block{Issuer: "i", Kind: "issuer", Person: event.Person{Issuer: "https://bob.example"}}, zapcore.InfoLevel,
+			map[string]any{"issuer": "i", "kind": "issuer", "iss": "https://bob.example", "ended": int64(0)},
+			true,
+		},
+		{
+			"unblock of a domain", event.Block{Issuer: "i", Kind: "domain", Domain: "bob.example", Lifted: true}, zapcore.InfoLevel,
+			map[string]any{"issuer": "i", "kind": "domain", "domain": "bob.example"},
+			true,
+		},
 		{"RPT let through", event.RPTCheck{Issuer: "i", Outcome: event.Granted, Source: "cache"}, zapcore.DebugLevel, map[string]any{"issuer": "i", "outcome": "granted", "source": "cache"}, false},
 		{"RPT refused", event.RPTCheck{Issuer: "i", Outcome: event.Refused, Reason: "expired"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "outcome": "refused", "reason": "expired"}, false},
 		{"discovery", event.Discovery{Domain: "bob.example", IssuerFound: "i", Outcome: event.Granted}, zapcore.InfoLevel, map[string]any{"domain": "bob.example", "iss": "i", "outcome": "granted"}, false},
@@ -130,6 +148,19 @@ func TestSEC_22_AuditSubject(t *testing.T) {
 				t.Errorf("%s: uma shows the person in %s", subject, name)
 			}
 		}
+	}
+}
+
+// SEC-22: who is blocked, and why, stands in the audit line alone.
+func TestSEC_22_BlockAuditLine(t *testing.T) {
+	e := event.Block{Issuer: "i", Kind: "address", Person: event.Person{Email: "Bob@bob.example"}, Reason: "Bob left"}
+	_, audit := observed(t, auditPlain, e)
+	want := map[string]any{"issuer": "i", "kind": "address", "ended": int64(0), "email": "Bob@bob.example", "reason": "Bob left"}
+	if diff := cmp.Diff(want, audit[0].ContextMap()); diff != "" {
+		t.Error(diff)
+	}
+	if _, audit = observed(t, auditOff, e); audit[0].ContextMap()["email"] != nil {
+		t.Errorf("%v", audit[0].ContextMap())
 	}
 }
 

@@ -26,6 +26,7 @@ type registry struct {
 	mu  sync.RWMutex
 	as  map[string]entry[LocalAS]
 	sts map[string]entry[http.Handler]
+	rs  map[rsKey]LocalRS
 }
 
 type entry[T any] struct {

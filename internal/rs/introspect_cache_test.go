@@ -1,0 +1,468 @@
+package rs_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
+	"github.com/caddy-uma/caddy-uma/internal/rs"
+)
+
+// questions counts those about a token.
+func (w *world) questions(token string) int {
+	w.as.mu.Lock()
+	defer w.as.mu.Unlock()
+	n := 0
+	for _, r := range w.as.asked {
+		if r.PostForm.Get("token") == token {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) wantStatus(token string, want int) {
+	w.t.Helper()
+	if got := w.status("GET", token); got != want {
+		w.t.Errorf("%s = %d, want %d", token, got, want)
+	}
+}
+
+func (w *world) wantQuestions(token string, want int) {
+	w.t.Helper()
+	if got := w.questions(token); got != want {
+		w.t.Errorf("%d questions about %s, want %d", got, token, want)
+	}
+}
+
+func TestOA_13_RevokedIsRefusedInTime(t *testing.T) {
+	for _, m := range modes[1:] {
+		t.Run("OA-13 "+m.name, func(t *testing.T) {
+			w := newAsking(t, func(c *rs.Config) { c.Introspect = m.introspect })
+			token := w.rpt()
+			if m.opaque {
+				token = "rpt_x"
+			}
+			w.as.tokens[token] = w.claims()
+			w.wantStatus(token, 200)
+			w.as.set(func() { delete(w.as.tokens, token) })
+			w.now = w.now.Add(10*time.Second - 1)
+			w.wantStatus(token, 200)
+			w.wantQuestions(token, 1)
+			w.now = w.now.Add(1)
+			w.wantStatus(token, 401)
+			w.wantQuestions(token, 2)
+			if diff := cmp.Diff([]string{"introspection", "cache", "introspection"}, w.sources()); diff != "" {
+				t.Errorf("sources (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOA_13_NeverPastExp(t *testing.T) {
+	w := newAsking(t)
+	token := w.opaque("x", set("exp", start.Add(5*time.Second).Unix()))
+	w.wantStatus(token, 200)
+	w.now = start.Add(5*time.Second - 1)
+	w.wantStatus(token, 200)
+	w.wantQuestions(token, 1)
+	w.now = start.Add(5 * time.Second) // within the leeway: but that is the server's word to give
+	w.wantStatus(token, 200)
+	w.wantQuestions(token, 2)
+	w.as.set(func() { w.as.down = true })
+	_, f := w.check("GET", token)
+	if f == nil || f.Status != 503 {
+		t.Errorf("refusal = %v, want 503: nobody says that it is still good", f)
+	}
+}
+
+// A shorter bound is kept, and a clock that is set back frees no answer.
+func TestOA_13_Clock(t *testing.T) {
+	w := newAsking(t, func(c *rs.Config) { c.Revocation = time.Second })
+	token := w.opaque("x")
+	w.wantStatus(token, 200)
+	w.now = start.Add(time.Second)
+	w.wantStatus(token, 200)
+	w.wantQuestions(token, 2)
+	w.now = start
+	w.wantStatus(token, 200)
+	w.wantQuestions(token, 3)
+}
+
+func TestOA_13_InactiveAnswers(t *testing.T) {
+	w := newAsking(t)
+	good := w.opaque("good")
+	for range 3 {
+		w.wantStatus("rpt_bad", 401)
+	}
+	w.wantQuestions("rpt_bad", 1)
+	w.wantStatus(good, 200) // not for other tokens
+	w.wantStatus("rpt_bad2", 401)
+	w.wantQuestions("rpt_bad2", 1)
+	w.as.set(func() { w.as.tokens["rpt_bad"] = w.claims() })
+	w.now = start.Add(10*time.Second - 1)
+	w.wantStatus("rpt_bad", 401)
+	w.now = start.Add(10 * time.Second)
+	w.wantStatus("rpt_bad", 200)
+	w.wantQuestions("rpt_bad", 2)
+}
+
+// Nothing in an answer names the token: what is kept is kept by the question.
+func TestOA_13_AnswersBelongToTheirQuestion(t *testing.T) {
+	w := newAsking(t)
+	w.as.signs = true
+	w.restart()
+	a := w.opaque("a", set("permissions", []any{permission("id-1", "get")}))
+	b := w.opaque("b", set("permissions", []any{permission("id-9", "get")}))
+	w.status("GET", "")
+	for range 2 {
+		w.wantStatus(a, 200)
+		w.wantStatus(b, 401)
+		w.wantStatus(a+"=", 401)
+		w.wantStatus(strings.ToUpper(a), 401)
+	}
+	w.wantQuestions(a, 1)
+	w.wantQuestions(b, 1)
+}
+
+// What is kept is the description; expiry, audience and permissions are looked at for
+// each request.
+func TestOA_13_NoDecisionIsKept(t *testing.T) {
+	w := newAsking(t, func(c *rs.Config) {
+		c.Revocation, c.Leeway, c.Scopes = time.Hour, -1, []rs.Scope{{Name: "get"}, {Name: "post"}}
+	})
+	p := permission("id-1", "get")
+	p["exp"] = start.Add(time.Minute).Unix()
+	token := w.opaque("x", set("permissions", []any{p, permission("id-1", "post")}), set("exp", start.Add(2*time.Minute).Unix()))
+	w.wantStatus(token, 200)
+	if got := w.status("POST", token); got != 200 {
+		t.Errorf("POST = %d, want 200", got)
+	}
+	w.now = start.Add(time.Minute)
+	if got := w.verdict("GET", token); got != (verdict{401, `Bearer error="insufficient_scope"`}) {
+		t.Errorf("past the permission = %v", got)
+	}
+	if got := w.status("POST", token); got != 200 {
+		t.Errorf("the other permission = %d, want 200", got)
+	}
+	w.wantQuestions(token, 1)
+	w.as.set(func() { w.as.audience, w.as.pat = "RS API", 2 }) // and so is the audience
+	w.now = start.Add(time.Minute + 1)
+	w.wantStatus("rpt_none", 401) // brings a new PAT
+	if got := w.verdict("POST", token); got != (verdict{401, `Bearer error="invalid_token"`}) {
+		t.Errorf("with another audience = %v", got)
+	}
+	w.wantQuestions(token, 1)
+}
+
+// failures are ways in which the authorization server cannot be asked.
+var failures = map[string]func(*world){
+	"no connection": func(w *world) { w.as.down = true },
+	"500":           func(w *world) { w.as.introspect = func(rw http.ResponseWriter, _ string) { rw.WriteHeader(500) } },
+	"503":           func(w *world) { w.as.introspect = func(rw http.ResponseWriter, _ string) { rw.WriteHeader(503) } },
+	"nonsense": func(w *world) {
+		w.as.introspect = func(rw http.ResponseWriter, _ string) { _, _ = rw.Write([]byte("<html>")) }
+	},
+}
+
+func TestOA_13_ServerCannotBeAsked(t *testing.T) {
+	for name, fail := range failures {
+		t.Run("OA-13 "+name, func(t *testing.T) {
+			w := newAsking(t)
+			token := w.opaque("x", set("exp", start.Add(time.Minute).Unix()))
+			w.wantStatus(token, 200)
+			w.as.set(func() { fail(w) })
+			w.wantStatus("rpt_y", 503)
+			w.now = start.Add(30*time.Second - 1)
+			w.wantStatus(token, 200)
+			w.now = start.Add(30 * time.Second)
+			w.wantStatus(token, 503)
+			w.wantStatus(token, 503)
+			w.as.set(func() { w.as.down, w.as.introspect = false, nil })
+			w.now = start.Add(32 * time.Second)
+			w.wantStatus(token, 200)
+		})
+	}
+	t.Run("OA-13 not after it said no", func(t *testing.T) {
+		w := newAsking(t)
+		token := w.opaque("x")
+		w.wantStatus(token, 200)
+		w.now = start.Add(10 * time.Second)
+		w.as.set(func() { delete(w.as.tokens, token) })
+		w.wantStatus(token, 401)
+		w.as.set(func() { w.as.down = true })
+		w.wantStatus(token, 403) // and no ticket can be had
+		w.now = start.Add(20 * time.Second)
+		w.wantStatus(token, 503)
+	})
+}
+
+func TestOA_13_FailOpen(t *testing.T) {
+	core, lines := observer.New(zapcore.WarnLevel)
+	w := newAsking(t, func(c *rs.Config) { c.FailOpen, c.Log = true, zap.New(core) })
+	token := w.opaque("x", set("exp", start.Add(time.Minute).Unix()))
+	w.wantStatus(token, 200)
+	w.as.set(func() { w.as.down = true })
+	w.now = start.Add(29 * time.Second)
+	w.wantStatus(token, 200)
+	if n := lines.FilterMessageSnippet("fail_open").Len(); n != 0 {
+		t.Errorf("%d lines before it was needed", n)
+	}
+	for _, at := range []time.Duration{30 * time.Second, 31 * time.Second, time.Minute - 1} {
+		w.now = start.Add(at)
+		w.wantStatus(token, 200)
+	}
+	if n := lines.FilterMessageSnippet("fail_open").Len(); n != 2 {
+		t.Errorf("%d lines, want 2: one in 10 seconds", n)
+	}
+	w.wantStatus("rpt_y", 503) // unknown tokens do not pass
+	w.now = start.Add(time.Minute)
+	w.wantStatus(token, 503)
+	for _, l := range lines.All() {
+		if strings.Contains(fmt.Sprint(l.Message, l.ContextMap()), token) {
+			t.Errorf("the token stands in the log: %v", l)
+		}
+	}
+}
+
+// A server that does not answer is asked again after a pause, and one that fails for
+// one token is asked about others at once.
+func TestOA_13_Pause(t *testing.T) {
+	for name, want := range map[string]int{"503": 1, "500": 3} {
+		w := newAsking(t)
+		w.as.set(func() { failures[name](w) })
+		for range 3 {
+			w.wantStatus("rpt_x", 503)
+		}
+		w.wantQuestions("rpt_x", want)
+		w.now = w.now.Add(time.Second)
+		w.wantStatus("rpt_x", 503)
+		w.wantQuestions("rpt_x", want+1)
+	}
+}
+
+// Whoever brings tokens while nobody can be asked does not fill the log.
+func TestSEC_18_OneLineASecond(t *testing.T) {
+	core, lines := observer.New(zapcore.ErrorLevel)
+	w := newAsking(t, func(c *rs.Config) { c.Log = zap.New(core) })
+	w.as.set(func() { w.as.introspect = func(rw http.ResponseWriter, _ string) { rw.WriteHeader(500) } })
+	for i := range 30 {
+		w.wantStatus(fmt.Sprint("rpt_", i), 503)
+		w.now = w.now.Add(100 * time.Millisecond)
+	}
+	if n := lines.Len(); n != 3 {
+		t.Errorf("%d lines in 3 seconds, want 3", n)
+	}
+	if len(w.events) != 30 {
+		t.Errorf("%d events, want 30", len(w.events))
+	}
+}
+
+// concurrent makes a world that can be used from many goroutines.
+func concurrent(t *testing.T, change ...func(*rs.Config)) *world {
+	quiet := func(c *rs.Config) { c.Observe = func(context.Context, event.Event) {} }
+	return newAsking(t, append(change, quiet)...)
+}
+
+func (w *world) statusFrom(ctx context.Context, source, token string) int {
+	_, f := w.rs.Check(w.request("GET", token).WithContext(ctx), rs.Target{Source: source})
+	if f == nil {
+		return 200
+	}
+	return f.Status
+}
+
+// tokenOf reads the token of a question.
+func tokenOf(r *http.Request) string {
+	body, err := r.GetBody()
+	if err != nil {
+		return ""
+	}
+	text, _ := io.ReadAll(body)
+	form, _ := url.ParseQuery(string(text))
+	return form.Get("token")
+}
+
+// held is a world whose authorization server takes questions and answers when told;
+// those about free tokens at once.
+func held(t *testing.T, change ...func(*rs.Config)) (w *world, began chan struct{}, answer func()) {
+	w = concurrent(t, change...)
+	began, gate := make(chan struct{}, 1000), make(chan struct{})
+	as := w.cfg.AS
+	w.cfg.AS = func(call rs.Call, r *http.Request) (*http.Response, error) {
+		if call == rs.CallIntrospection && !strings.HasPrefix(tokenOf(r), "rpt_free") {
+			began <- struct{}{}
+			<-gate
+		}
+		return as(call, r)
+	}
+	w.restart()
+	w.status("GET", "")
+	return w, began, func() { close(gate) }
+}
+
+func TestOA_13_OneQuestionForAll(t *testing.T) {
+	w, began, answer := held(t)
+	token := w.opaque("x")
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if got := w.statusFrom(t.Context(), "s", token); got != 200 {
+				t.Errorf("status = %d, want 200", got)
+			}
+		})
+	}
+	<-began
+	gone, cancel := context.WithCancel(t.Context())
+	cancel() // whoever goes away does not end it for the others
+	if got := w.statusFrom(gone, "s", token); got != 503 {
+		t.Errorf("status = %d, want 503", got)
+	}
+	answer()
+	all.Wait()
+	w.wantQuestions(token, 1)
+}
+
+func TestSEC_18_UnknownTokensPerSource(t *testing.T) {
+	w := newAsking(t, func(c *rs.Config) { c.Asking = limit.New(5, time.Minute, 100, c.Now) })
+	good := w.opaque("good")
+	if got := w.statusFrom(t.Context(), "a", good); got != 200 {
+		t.Fatalf("status = %d, want 200", got)
+	}
+	got := map[int]int{}
+	for i := range 20 {
+		got[w.statusFrom(t.Context(), "a", fmt.Sprint("rpt_", i))]++
+	}
+	if diff := cmp.Diff(map[int]int{401: 5, 429: 15}, got); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	if n := w.as.count("POST /introspect"); n != 6 {
+		t.Errorf("%d questions, want 6", n)
+	}
+	if e := w.events[len(w.events)-1]; e.Outcome != event.Refused || e.Reason == "" {
+		t.Errorf("event = %+v", e)
+	}
+	_, f := w.rs.Check(w.request("GET", "rpt_x"), rs.Target{Source: "a"})
+	if f == nil || f.Status != 429 || f.Header.Get("Retry-After") != "12" || f.Header.Get("WWW-Authenticate") != "" {
+		t.Errorf("refusal = %+v, want 429 in 12 s", f)
+	}
+	t.Run("SEC-18 known tokens and other sources are not concerned", func(t *testing.T) {
+		if got := w.statusFrom(t.Context(), "a", good); got != 200 {
+			t.Errorf("known = %d, want 200", got)
+		}
+		w.now = w.now.Add(10 * time.Second) // it is asked about again
+		if got := w.statusFrom(t.Context(), "a", good); got != 200 {
+			t.Errorf("known, again = %d, want 200", got)
+		}
+		if got := w.statusFrom(t.Context(), "b", "rpt_y"); got != 401 {
+			t.Errorf("another source = %d, want 401", got)
+		}
+		if got := w.statusFrom(t.Context(), "a", w.rpt()); got != 200 {
+			t.Errorf("a JWT = %d, want 200", got)
+		}
+	})
+	t.Run("SEC-18 good tokens cost nothing", func(t *testing.T) {
+		for i := range 20 {
+			if got := w.statusFrom(t.Context(), "c", w.opaque(fmt.Sprint("new", i))); got != 200 {
+				t.Fatalf("token %d = %d, want 200", i, got)
+			}
+		}
+	})
+}
+
+// Questions under way are bounded, for a source and for all who bring unknown tokens;
+// tokens that are known are asked about again all the same.
+func TestSEC_18_QuestionsUnderWay(t *testing.T) {
+	w, began, answer := held(t)
+	known := w.opaque("known")
+	first := make(chan int, 1)
+	go func() { first <- w.statusFrom(t.Context(), "z", known) }()
+	<-began
+	results := make(chan int, 200)
+	ask := func(source string, n int) {
+		for i := range n {
+			go func() { results <- w.statusFrom(t.Context(), source, fmt.Sprint("rpt_", source, i)) }()
+		}
+	}
+	for _, source := range []string{"a", "b", "c", "d"} {
+		ask(source, 20)
+	}
+	// 16 of each, and no more than 64 with the one before.
+	for range 63 {
+		<-began
+	}
+	for range 17 {
+		if got := <-results; got != 503 {
+			t.Errorf("one too many = %d, want 503", got)
+		}
+	}
+	answer()
+	for range 63 {
+		if got := <-results; got != 401 {
+			t.Errorf("asked = %d, want 401", got)
+		}
+	}
+	if got := <-first; got != 200 {
+		t.Errorf("known = %d, want 200", got)
+	}
+	if len(began) != 0 {
+		t.Errorf("%d questions more", len(began))
+	}
+	if got := w.statusFrom(t.Context(), "a", "rpt_later"); got != 401 {
+		t.Errorf("later = %d, want 401: places are given back", got)
+	}
+}
+
+func TestSEC_18_KnownTokensHaveTheirOwnPlaces(t *testing.T) {
+	w, began, answer := held(t)
+	known := w.opaque("free")
+	if got := w.statusFrom(t.Context(), "z", known); got != 200 {
+		t.Fatalf("status = %d, want 200", got)
+	}
+	results := make(chan int, 64)
+	for i := range 64 {
+		go func() { results <- w.statusFrom(t.Context(), fmt.Sprint("s", i%4), fmt.Sprint("rpt_", i)) }()
+	}
+	for range 64 {
+		<-began
+	}
+	if got := w.statusFrom(t.Context(), "z", "rpt_free2"); got != 503 {
+		t.Errorf("an unknown token = %d, want 503", got)
+	}
+	w.now = w.now.Add(10 * time.Second)
+	if got := w.statusFrom(t.Context(), "z", known); got != 200 {
+		t.Errorf("known = %d, want 200", got)
+	}
+	w.wantQuestions(known, 2)
+	answer()
+	for range 64 {
+		<-results
+	}
+}
+
+// A flood of inactive tokens takes no place from good ones.
+func TestSEC_18_FloodKeepsGoodTokens(t *testing.T) {
+	w := newAsking(t, func(c *rs.Config) { c.Cache = 4 })
+	good := w.opaque("good")
+	w.wantStatus(good, 200)
+	for i := range 100 {
+		w.wantStatus(fmt.Sprint("rpt_", i), 401)
+		w.opaque(fmt.Sprint("foreign", i), set("aud", "https://b.example"))
+		w.wantStatus(fmt.Sprint("rpt_foreign", i), 401)
+	}
+	w.wantStatus(good, 200)
+	w.wantQuestions(good, 1)
+}

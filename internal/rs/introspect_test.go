@@ -1,0 +1,426 @@
+package rs_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/rs"
+)
+
+// verdict is what a client sees of a check.
+type verdict struct {
+	Status int
+	Hint   string
+}
+
+func (w *world) verdict(method, token string) verdict {
+	w.t.Helper()
+	g, f := w.check(method, token)
+	if g != nil {
+		return verdict{Status: 200}
+	}
+	v := verdict{Status: f.Status}
+	if lines := f.Header.Values("WWW-Authenticate"); len(lines) == 2 {
+		v.Hint = lines[1]
+	}
+	return v
+}
+
+// mode is a way to learn what an RPT says.
+type mode struct {
+	name       string
+	introspect bool
+	opaque     bool
+	signs      bool
+}
+
+var modes = []mode{
+	{name: "local"},
+	{name: "introspection", introspect: true},
+	{name: "introspection, signed", introspect: true, signs: true},
+	{name: "opaque", opaque: true},
+	{name: "opaque, introspection, signed", opaque: true, introspect: true, signs: true},
+}
+
+// One table for all ways: whatever says it, the same claims get the same verdict.
+func TestUF_27_SameVerdicts(t *testing.T) {
+	const (
+		invalid      = `Bearer error="invalid_token"`
+		insufficient = `Bearer error="insufficient_scope"`
+		unproven     = `DPoP algs="ES256 ES384 RS256 PS256 EdDSA", error="invalid_token"`
+	)
+	at := func(d time.Duration) int64 { return start.Add(d).Unix() }
+	window := func(name string, d time.Duration) func(map[string]any) {
+		p := permission("id-1", "get")
+		p[name] = at(d)
+		return set("permissions", []any{p})
+	}
+	for _, c := range []struct {
+		name   string
+		method string
+		claim  func(map[string]any)
+		want   verdict
+	}{
+		{"good", "GET", func(map[string]any) {}, verdict{200, ""}},
+		{"aud list", "GET", set("aud", []any{"https://b.example", resource}), verdict{200, ""}},
+		{"foreign aud", "GET", set("aud", "https://b.example"), verdict{401, invalid}},
+		{"no aud", "GET", set("aud", nil), verdict{401, invalid}},
+		{"foreign iss", "GET", set("iss", "https://b.example"), verdict{401, invalid}},
+		{"no sub", "GET", set("sub", nil), verdict{401, invalid}},
+		{"no client_id", "GET", set("client_id", nil), verdict{401, invalid}},
+		{"of a client", "GET", set("sub", "caddy-uma"), verdict{401, invalid}},
+		{"expired within leeway", "GET", func(c map[string]any) { c["iat"], c["exp"] = at(-5*time.Minute), at(-59*time.Second) }, verdict{200, ""}},
+		{"expired", "GET", func(c map[string]any) { c["iat"], c["exp"] = at(-5*time.Minute), at(-time.Minute) }, verdict{401, invalid}},
+		{"no exp", "GET", set("exp", nil), verdict{401, invalid}},
+		{"exp of another form", "GET", set("exp", "soon"), verdict{401, invalid}},
+		{"iat of the future", "GET", set("iat", at(61*time.Second)), verdict{401, invalid}},
+		{"not valid yet", "GET", set("nbf", at(61*time.Second)), verdict{401, invalid}},
+		{"lives too long", "GET", set("exp", at(time.Hour+time.Second)), verdict{401, invalid}},
+		{"bound", "GET", set("cnf", map[string]any{"jkt": "x"}), verdict{401, unproven}},
+		{"bound to nothing", "GET", set("cnf", map[string]any{}), verdict{401, invalid}},
+		{"no permissions", "GET", set("permissions", nil), verdict{401, invalid}},
+		{"other scope", "POST", func(map[string]any) {}, verdict{401, insufficient}},
+		{"other resource", "GET", set("permissions", []any{permission("id-9", "get")}), verdict{401, insufficient}},
+		{"UF-31 permission expired", "GET", window("exp", -time.Minute), verdict{401, insufficient}},
+		{"UF-31 permission expired within leeway", "GET", window("exp", -59*time.Second), verdict{200, ""}},
+		{"UF-31 permission of later", "GET", window("nbf", 61*time.Second), verdict{401, insufficient}},
+		{"UF-31 permission of the future", "GET", window("iat", 61*time.Second), verdict{401, insufficient}},
+	} {
+		for _, m := range modes {
+			t.Run("UF-27 "+c.name+"/"+m.name, func(t *testing.T) {
+				w := newWorld(t, func(cfg *rs.Config) {
+					cfg.Introspect, cfg.Scopes = m.introspect, []rs.Scope{{Name: "get"}, {Name: "post"}}
+				})
+				w.as.tokens, w.as.signs = map[string]map[string]any{}, m.signs
+				w.status("GET", "")
+				token := w.rpt(c.claim)
+				if m.opaque {
+					token = "rpt_x"
+				}
+				w.as.tokens[token] = w.claims(c.claim)
+				for _, when := range []string{"first", "again"} {
+					if got := w.verdict(c.method, token); got != c.want {
+						t.Errorf("%s = %v, want %v", when, got, c.want)
+					}
+				}
+				if asked := len(w.as.asked) > 0; asked != (m.introspect || m.opaque) {
+					t.Errorf("asked = %v", asked)
+				}
+			})
+		}
+	}
+}
+
+// What was taken back gets the same answer as well, within the same bound.
+func TestUF_27_SameVerdictOnRevoked(t *testing.T) {
+	for _, m := range modes {
+		t.Run("UF-27 revoked/"+m.name, func(t *testing.T) {
+			w := newAsking(t, func(cfg *rs.Config) { cfg.Introspect = m.introspect })
+			w.as.signs = m.signs
+			token := w.rpt()
+			if m.opaque {
+				token = "rpt_x"
+			}
+			w.as.tokens[token] = w.claims()
+			w.wantStatus(token, 200)
+			w.as.set(func() {
+				delete(w.as.tokens, token)
+				w.as.status.revoked = []int64{7}
+			})
+			w.now = w.now.Add(10 * time.Second)
+			for range 2 {
+				if got := w.verdict("GET", token); got != (verdict{401, `Bearer error="invalid_token"`}) {
+					t.Errorf("verdict = %v", got)
+				}
+			}
+		})
+	}
+}
+
+// A JWT that stands on no status list is asked about like an opaque token, under the
+// same bounds.
+func TestUF_27_JWTWithoutStatus(t *testing.T) {
+	w := newAsking(t)
+	token := w.rpt(set("status", nil))
+	for range 3 {
+		w.wantStatus(token, 401)
+	}
+	w.wantQuestions(token, 1)
+	good := w.rpt(set("status", nil), set("jti", "good"))
+	w.as.tokens[good] = w.claims()
+	for range 3 {
+		w.wantStatus(good, 200)
+	}
+	w.wantQuestions(good, 1)
+	w.as.set(func() { w.as.down = true })
+	w.now = w.now.Add(30*time.Second - 1)
+	w.wantStatus(good, 200)
+	w.now = w.now.Add(1)
+	w.wantStatus(good, 503)
+}
+
+// The description has what the placeholders need, however it came.
+func TestUF_27_SameGrants(t *testing.T) {
+	for _, m := range modes {
+		w := newAsking(t, func(cfg *rs.Config) { cfg.Introspect = m.introspect })
+		w.as.signs = m.signs
+		token := w.rpt(set("email", "bob@bob.example"), set("bad", "{env.X}"))
+		if m.opaque {
+			token = "rpt_x"
+		}
+		w.as.tokens[token] = w.claims(set("email", "bob@bob.example"), set("bad", "{env.X}"), set("token_type", "Bearer"))
+		for _, when := range []string{"first", "again"} {
+			g, f := w.check("GET", token)
+			want := &rs.Grant{
+				Issuer: issuer, Subject: "u-1", ClientID: "caddy-uma", DecisionID: "d-1", Resource: resource,
+				Scopes: []string{"get"}, Claims: []rs.Claim{{Name: "email", Value: "bob@bob.example"}},
+			}
+			if diff := cmp.Diff(want, g); diff != "" {
+				t.Errorf("%s, %s: refusal %v, grant (-want +got):\n%s", m.name, when, f, diff)
+			}
+		}
+	}
+}
+
+// A foreign authorization server may say less, and in other words.
+func TestUF_27_ForeignDescriptions(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(map[string]any)
+		want   int
+	}{
+		{"no iss, iat and jti", func(c map[string]any) { delete(c, "iss"); delete(c, "iat"); delete(c, "jti") }, 200},
+		{"no iat, lives too long", func(c map[string]any) { delete(c, "iat"); c["exp"] = start.Add(time.Hour + time.Second).Unix() }, 401},
+		{"no iat, expired", func(c map[string]any) { delete(c, "iat"); c["exp"] = start.Add(-time.Minute).Unix() }, 401},
+		{"members that nobody knows", set("x", map[string]any{"y": []any{1}}), 200},
+		{"another token_type", set("token_type", "refresh_token"), 401},
+		{"token_type in another case", set("token_type", "bearer"), 200},
+	} {
+		t.Run("UF-27 "+c.name, func(t *testing.T) {
+			w := newAsking(t)
+			if got := w.status("GET", w.opaque("x", c.change)); got != c.want {
+				t.Errorf("status = %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestUF_28_Question(t *testing.T) {
+	w := newAsking(t)
+	if got := w.status("GET", w.opaque("a+/~=")); got != 200 {
+		t.Fatalf("status = %d, want 200", got)
+	}
+	r := w.as.asked[0]
+	if r.Method != "POST" || r.Header.Get("Authorization") != "Bearer pat_1" || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+		t.Errorf("%s %v, want a form by POST with the PAT", r.Method, r.Header)
+	}
+	want := map[string][]string{"token": {"rpt_a+/~="}, "token_type_hint": {"access_token"}}
+	if diff := cmp.Diff(want, map[string][]string(r.PostForm)); diff != "" {
+		t.Errorf("form (-want +got):\n%s", diff)
+	}
+	t.Run("UF-28 a new PAT when the old one is refused", func(t *testing.T) {
+		w.as.set(func() { w.as.pat = 2 })
+		if got := w.status("GET", w.opaque("b")); got != 200 {
+			t.Errorf("status = %d, want 200", got)
+		}
+	})
+	t.Run("UF-28 what is no token is not asked about", func(t *testing.T) {
+		asked := w.as.count("POST /introspect")
+		for _, token := range []string{"a b", "ä", "a,b", "=", strings.Repeat("x", 16<<10+1), `"`, "a.b.c", "..", "eyJ.eyJ."} {
+			if got := w.status("GET", token); got != 401 {
+				t.Errorf("%.10q = %d, want 401", token, got)
+			}
+		}
+		if n := w.as.count("POST /introspect"); n != asked {
+			t.Errorf("asked %d times", n-asked)
+		}
+	})
+}
+
+func TestOA_14_Accept(t *testing.T) {
+	const signed = "application/" + typIntrospection
+	for signs, want := range map[bool]string{false: signed + ", application/json;q=0.9", true: signed} {
+		w := newWorld(t)
+		w.as.tokens, w.as.signs = map[string]map[string]any{}, signs
+		w.status("GET", "")
+		w.status("GET", w.opaque("x"))
+		if got := w.as.asked[0].Header.Get("Accept"); got != want {
+			t.Errorf("signs %v: Accept = %q, want %q", signs, got, want)
+		}
+	}
+}
+
+// What cannot be relied on says nothing of the token: 503, and no ticket.
+func TestOA_14_Answers(t *testing.T) {
+	const plain = "application/json"
+	good := func(w *world) map[string]any { return w.as.envelope(w.as.describe("rpt_x")) }
+	jwt := func(header, claims map[string]any) func(*world, http.ResponseWriter) {
+		return func(w *world, rw http.ResponseWriter) {
+			h, c := map[string]any{"alg": "ES256", "kid": "k1", "typ": typIntrospection}, good(w)
+			for name, value := range header {
+				set(name, value)(h)
+			}
+			for name, value := range claims {
+				set(name, value)(c)
+			}
+			w.as.answerJWT(rw, sign(t, w.as.keys["k1"], h, c))
+		}
+	}
+	text := func(contentType, body string) func(*world, http.ResponseWriter) {
+		return func(_ *world, rw http.ResponseWriter) {
+			rw.Header().Set("Content-Type", contentType)
+			_, _ = rw.Write([]byte(body))
+		}
+	}
+	const members = `"sub":"u-1","aud":"https://api.example","client_id":"c","exp":1795521900,"permissions":[{"resource_id":"id-1","resource_scopes":["get"]}]`
+	for _, c := range []struct {
+		name   string
+		signs  bool
+		answer func(*world, http.ResponseWriter)
+		want   int
+	}{
+		{"OA-14 signed", false, jwt(nil, nil), 200},
+		{"OA-14 signed, as promised", true, jwt(nil, nil), 200},
+		{"OA-14 typ in full", true, jwt(map[string]any{"typ": "application/" + typIntrospection}, nil), 200},
+		{"OA-14 inactive", true, jwt(nil, map[string]any{"token_introspection": map[string]any{"active": false}}), 401},
+		{"OA-14 typ of an RPT", true, jwt(map[string]any{"typ": "at+jwt"}, nil), 503},
+		{"OA-14 no typ", true, jwt(map[string]any{"typ": nil}, nil), 503},
+		{"OA-14 unknown key", true, jwt(map[string]any{"kid": "k2"}, nil), 503},
+		{"OA-14 alg none", true, jwt(map[string]any{"alg": "none"}, nil), 503},
+		{"OA-14 foreign iss", true, jwt(nil, map[string]any{"iss": "https://b.example"}), 503},
+		{"OA-14 no iss", true, jwt(nil, map[string]any{"iss": nil}), 503},
+		{"OA-14 foreign aud", true, jwt(nil, map[string]any{"aud": "https://b.example"}), 503},
+		{"OA-14 aud of two", true, jwt(nil, map[string]any{"aud": []any{resource, "https://b.example"}}), 503},
+		{"OA-14 aud array of one", true, jwt(nil, map[string]any{"aud": []any{resource}}), 200},
+		{"OA-14 no aud", true, jwt(nil, map[string]any{"aud": nil}), 503},
+		{"OA-14 no iat", true, jwt(nil, map[string]any{"iat": nil}), 503},
+		{"OA-14 iat of the future", true, jwt(nil, map[string]any{"iat": start.Add(61 * time.Second).Unix()}), 503},
+		{"OA-14 iat within leeway", true, jwt(nil, map[string]any{"iat": start.Add(60 * time.Second).Unix()}), 200},
+		{"OA-14 recorded", true, jwt(nil, map[string]any{"iat": start.Add(-71 * time.Second).Unix()}), 503},
+		{"OA-14 iat as old as an answer may be", true, jwt(nil, map[string]any{"iat": start.Add(-70 * time.Second).Unix()}), 200},
+		{"OA-14 no description", true, jwt(nil, map[string]any{"token_introspection": nil}), 503},
+		{"OA-14 description is text", true, jwt(nil, map[string]any{"token_introspection": `{"active":true}`}), 503},
+		{"OA-14 no active", true, jwt(nil, map[string]any{"token_introspection": map[string]any{}}), 503},
+		{"OA-14 tampered", true, func(w *world, rw http.ResponseWriter) {
+			key, header := w.as.keys["k1"], map[string]any{"alg": "ES256", "kid": "k1", "typ": typIntrospection}
+			a := strings.Split(sign(t, key, header, w.as.envelope(map[string]any{"active": false})), ".")
+			b := strings.Split(sign(t, key, header, good(w)), ".")
+			w.as.answerJWT(rw, a[0]+"."+b[1]+"."+a[2])
+		}, 503},
+		{"OA-14 JSON of a server that signs", true, func(w *world, rw http.ResponseWriter) { w.as.json(rw, 200, w.as.describe("rpt_x")) }, 503},
+		{"OA-14 an inactive one of a server that signs", true, text(plain, `{"active":false}`), 503},
+		{"OA-14 JSON called a JWT", true, text("application/"+typIntrospection, `{"active":true,`+members+`}`), 503},
+		{"JSON", false, text(plain, `{"active":true,`+members+`}`), 200},
+		{"JSON with a charset", false, text(plain+"; charset=utf-8", `{"active":true,`+members+`}`), 200},
+		{"a page", false, text("text/html", `{"active":true,`+members+`}`), 503},
+		{"no media type", false, text("", `{"active":true,`+members+`}`), 503},
+		{"active is text", false, text(plain, `{"active":"true",`+members+`}`), 503},
+		{"active is a number", false, text(plain, `{"active":1,`+members+`}`), 503},
+		{"active is null", false, text(plain, `{"active":null,`+members+`}`), 503},
+		{"active in upper case", false, text(plain, `{"Active":true,`+members+`}`), 503},
+		{"active twice", false, text(plain, `{"active":false,"active":true,`+members+`}`), 503},
+		{"sub twice", false, text(plain, `{"active":true,"sub":"u-2",`+members+`}`), 503},
+		{"something behind", false, text(plain, `{"active":true,`+members+`}{}`), 503},
+		{"an array", false, text(plain, `[{"active":true,`+members+`}]`), 503},
+		{"nothing", false, text(plain, ``), 503},
+		{"huge", false, text(plain, `{"active":true,`+members+`,"x":"`+strings.Repeat("x", 64<<10)+`"}`), 503},
+		{"deep", false, text(plain, `{"active":true,`+members+`,"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}`), 503},
+		{"an error", false, func(w *world, rw http.ResponseWriter) { w.as.json(rw, 400, map[string]any{"active": true}) }, 503},
+		{"a redirect", false, func(_ *world, rw http.ResponseWriter) { rw.WriteHeader(302) }, 503},
+		{"created", false, func(w *world, rw http.ResponseWriter) { w.as.json(rw, 201, w.as.describe("rpt_x")) }, 503},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.as.tokens, w.as.signs = map[string]map[string]any{}, c.signs
+			w.status("GET", "")
+			token := w.opaque("x")
+			w.as.introspect = func(rw http.ResponseWriter, _ string) { c.answer(w, rw) }
+			tickets := w.as.count("POST /permission")
+			_, f := w.rs.Check(w.request("GET", token), rs.Target{Source: "s"})
+			got := 200
+			if f != nil {
+				got = f.Status
+			}
+			if got != c.want {
+				t.Fatalf("status = %d, want %d", got, c.want)
+			}
+			if asked := w.as.count("POST /permission") - tickets; asked != map[int]int{401: 1}[got] {
+				t.Errorf("%d tickets", asked)
+			}
+			e := w.events[len(w.events)-1]
+			if want := map[int]event.Outcome{200: event.Granted, 401: event.Refused, 503: event.Failed}[got]; e.Outcome != want || e.Source != "introspection" {
+				t.Errorf("event = %+v, want %s by introspection", e, want)
+			}
+			if got == 503 && (f.Header.Get("WWW-Authenticate") != "" || f.Header.Get("Retry-After") == "") {
+				t.Errorf("header = %v", f.Header)
+			}
+		})
+	}
+}
+
+// A panic in the way to the authorization server ends one request, not the process.
+func TestUF_28_PanicIsAFailure(t *testing.T) {
+	w := newAsking(t)
+	as := w.cfg.AS
+	w.cfg.AS = func(call rs.Call, r *http.Request) (*http.Response, error) {
+		if call == rs.CallIntrospection {
+			panic("x")
+		}
+		return as(call, r)
+	}
+	w.restart()
+	w.wantStatus("rpt_x", 503)
+	w.wantStatus("rpt_x", 503)
+}
+
+// Whatever the answer, a request passes only if it says so in the one way there is.
+func FuzzIntrospectionAnswer(f *testing.F) {
+	f.Add([]byte(`{"active":true,"sub":"u-1","aud":"https://api.example","client_id":"c","exp":1795521900,"permissions":[{"resource_id":"id-1","resource_scopes":["get"]}]}`), false)
+	f.Add([]byte(`{"active":false}`), false)
+	f.Add([]byte(`{"active":true,"active":false,"cnf":null,"status":{},"permissions":[null]}`), false)
+	f.Add([]byte(`eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIiwidHlwIjoidG9rZW4taW50cm9zcGVjdGlvbitqd3QifQ.e30.AA`), true)
+	w := newWorld(&testing.T{})
+	w.as.tokens = map[string]map[string]any{}
+	var body []byte
+	mediaType := ""
+	w.as.introspect = func(rw http.ResponseWriter, _ string) {
+		rw.Header().Set("Content-Type", mediaType)
+		_, _ = rw.Write(body)
+	}
+	f.Fuzz(func(t *testing.T, answer []byte, signed bool) {
+		w.t, w.as.t = t, t
+		body, mediaType = answer, "application/json"
+		if signed {
+			mediaType = "application/" + typIntrospection
+		}
+		w.restart()
+		g, _ := w.rs.Check(w.request("GET", "rpt_x"), rs.Target{Source: "s"})
+		if g == nil {
+			return
+		}
+		var said map[string]any
+		if err := json.Unmarshal(answer, &said); err != nil || signed || said["active"] != true || said["sub"] != g.Subject || g.Subject == "" {
+			t.Errorf("%q gives %+v", answer, g)
+		}
+	})
+}
+
+// Without an endpoint opaque tokens are what they were: no tokens.
+func TestUF_27_NoIntrospectionEndpoint(t *testing.T) {
+	w := newWorld(t)
+	w.status("GET", "")
+	if got := w.status("GET", "rpt_x"); got != 401 {
+		t.Errorf("opaque = %d, want 401", got)
+	}
+	w = newWorld(t, introspecting)
+	w.status("GET", "")
+	if got := w.status("GET", w.rpt()); got != 503 {
+		t.Errorf("check introspection = %d, want 503", got)
+	}
+}

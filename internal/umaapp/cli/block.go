@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
+)
+
+const longBlock = `
+A block keeps somebody out, whatever the policies say: one address, a domain
+(bob.example; *.bob.example for its subdomains) or an issuer (https://…). It stands
+in the store, so it holds at once at all servers that share it, and after reloads.`
+
+// blockOptions are the flags of `caddy uma block`.
+type blockOptions struct {
+	adminOptions
+	length string
+	reason string
+}
+
+func blockCommand() *cobra.Command {
+	o := new(blockOptions)
+	cmd := &cobra.Command{
+		Use:   "block [flags] EMAIL|DOMAIN|ISSUER",
+		Short: "Keep somebody out, from now on",
+		Long: longBlock + `
+What is live of them ends: refresh tokens and PCTs at once, RPTs where they are
+checked within the time that the resource server has in its line 'revocation'.
+
+--for says for how long; without it, until 'unblock'. The last block of the same
+counts. --reason is shown by 'blocks' and stands in the log uma.audit.
+` + longAdmin,
+		Example: `  caddy uma block --for 7d --reason "lost laptop" bob@bob.example
+  caddy uma block bob.example
+  caddy uma block https://id.bob.example`,
+		Args: one("an e-mail address, a domain or an issuer"),
+		RunE: func(cmd *cobra.Command, args []string) error { return finish(cmd, o.run(cmd, args[0])) },
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.length, "for", "", "how long, such as 12h or 7d")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "why")
+	return cmd
+}
+
+func unblockCommand() *cobra.Command {
+	a := new(adminOptions)
+	cmd := &cobra.Command{
+		Use:   "unblock [flags] EMAIL|DOMAIN|ISSUER",
+		Short: "Take a block back",
+		Long: `
+Takes back what 'block' did. What has ended stays so: who was blocked begins again
+at the resource.
+` + longAdmin,
+		Args: one("an e-mail address, a domain or an issuer"),
+		RunE: func(cmd *cobra.Command, args []string) error { return finish(cmd, unblock(cmd, a, args[0])) },
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func blocksCommand() *cobra.Command {
+	a := new(adminOptions)
+	cmd := &cobra.Command{
+		Use:   "blocks [flags]",
+		Short: "Show who is blocked",
+		Long:  longBlock + "\n" + longAdmin,
+		Args:  between(0, 0, "no arguments"),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return finish(cmd, listBlocks(cmd, a)) },
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+// block and blockPage are answers of the admin API.
+type block struct {
+	Kind   string    `json:"kind"`
+	Who    string    `json:"who"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+	Ended  int       `json:"ended"`
+}
+
+type blockPage struct {
+	Blocks []json.RawMessage `json:"blocks"`
+	Next   string            `json:"next,omitempty"`
+}
+
+func (o *blockOptions) run(cmd *cobra.Command, who string) error {
+	body := map[string]any{"who": who}
+	if o.length != "" {
+		d, err := caddy.ParseDuration(o.length)
+		if err != nil || d < time.Second {
+			return usagef("--for %s is no time; write hours or days, such as 12h or 7d", o.length)
+		}
+		body["for"] = int64(d / time.Second)
+	}
+	if o.reason != "" {
+		body["reason"] = o.reason
+	}
+	b, printed, err := changeBlock(cmd, &o.adminOptions, "block", body)
+	if err != nil || printed {
+		return err
+	}
+	until := "until 'caddy uma unblock'"
+	if !b.Until.IsZero() {
+		until = "until " + b.Until.UTC().Format("2006-01-02 15:04 MST")
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is blocked %s; ended: %s.\n", printable(b.Who), until, grants(b.Ended))
+	return err
+}
+
+func grants(n int) string {
+	if n == 1 {
+		return "1 grant"
+	}
+	return fmt.Sprintf("%d grants", n)
+}
+
+func unblock(cmd *cobra.Command, a *adminOptions, who string) error {
+	_, printed, err := changeBlock(cmd, a, "unblock", map[string]any{"who": who})
+	if err != nil || printed {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is not blocked any more.\n", printable(who))
+	return err
+}
+
+// changeBlock asks for a change; printed tells that the answer is out already.
+func changeBlock(cmd *cobra.Command, a *adminOptions, what string, body any) (b block, printed bool, err error) {
+	answer, err := a.change(what, body)
+	if err != nil {
+		return b, false, err
+	}
+	if a.json {
+		return b, true, printJSON(cmd.OutOrStdout(), answer)
+	}
+	if err := json.Unmarshal(answer, &b); err != nil {
+		return b, false, unreadable(err)
+	}
+	return b, false, nil
+}
+
+func listBlocks(cmd *cobra.Command, a *adminOptions) error {
+	all := blockPage{Blocks: []json.RawMessage{}}
+	for {
+		after := all.Next
+		answer, err := a.show("blocks", url.Values{"after": {after}}, nil)
+		if err != nil {
+			return err
+		}
+		var page blockPage
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return unreadable(err)
+		}
+		all.Blocks, all.Next = append(all.Blocks, page.Blocks...), page.Next
+		if all.Next == "" || all.Next == after {
+			break
+		}
+	}
+	if a.json {
+		text, err := json.Marshal(all)
+		if err != nil {
+			return err
+		}
+		return printJSON(cmd.OutOrStdout(), text)
+	}
+	blocks := make([]block, len(all.Blocks))
+	for i, raw := range all.Blocks {
+		if err := json.Unmarshal(raw, &blocks[i]); err != nil {
+			return unreadable(err)
+		}
+	}
+	if len(blocks) == 0 {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nobody is blocked.")
+		return err
+	}
+	return printBlocks(cmd.OutOrStdout(), blocks)
+}
+
+func printBlocks(out io.Writer, blocks []block) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "BLOCKED\tKIND\tSINCE\tUNTIL\tREASON")
+	for _, b := range blocks {
+		who, until := printable(b.Who), "-"
+		if who == "" {
+			who = "(cannot be read)"
+		}
+		if !b.Until.IsZero() {
+			until = b.Until.UTC().Format("2006-01-02 15:04")
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", who, printable(b.Kind), day(b.Since), until, printable(b.Reason))
+	}
+	return w.Flush()
+}

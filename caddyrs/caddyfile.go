@@ -58,6 +58,7 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //		leeway           <duration>
 //
 //		header_up <field> <value>
+//		assertion <field> <audience>
 //		forward_authorization
 //
 //		cors       <origins...>|*|pass
@@ -68,8 +69,8 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //		trust_pool <module> ...
 //	}
 //
-// and makes up to three routes of it: the document of RFC 9728, which the
-// matcher does not restrict; the protection, in one group with those of the
+// and makes up to three routes of it: the document of RFC 9728 and the keys of
+// assertions, which the matcher does not restrict; the protection, in one group with those of the
 // same block, so that the most specific path wins and two are never stacked;
 // and, behind a protection with a matcher, the guard of what it leaves public.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
@@ -101,11 +102,9 @@ func (p *parser) routes(matchers caddy.ModuleMap) []httpcaddyfile.ConfigValue {
 		r.HandlersRaw = []json.RawMessage{caddyconfig.JSONModuleObject(&h, "handler", "uma_protect", nil)}
 		all = append(all, httpcaddyfile.ConfigValue{Class: "route", Value: r})
 	}
-	if p.h.Metadata != metadataOff {
-		document := p.h
-		document.Metadata = metadataOnly
-		paths := caddy.ModuleMap{"path": p.JSON(caddyhttp.MatchPath{wellKnown, wellKnown + "/*"})}
-		add(caddyhttp.Route{MatcherSetsRaw: caddyhttp.RawMatcherSets{paths}}, document)
+	if paths, documents := p.h.documents(); len(paths) > 0 {
+		match := caddy.ModuleMap{"path": p.JSON(paths)}
+		add(caddyhttp.Route{MatcherSetsRaw: caddyhttp.RawMatcherSets{match}}, documents)
 	}
 	protection := caddyhttp.Route{Group: groupOf(p.Helper)}
 	if matchers != nil {
@@ -113,9 +112,24 @@ func (p *parser) routes(matchers caddy.ModuleMap) []httpcaddyfile.ConfigValue {
 	}
 	add(protection, p.h)
 	if matchers != nil {
-		add(caddyhttp.Route{}, Handler{GuardRaw: caddyhttp.RawMatcherSets{matchers}, HeaderUp: p.h.HeaderUp})
+		add(caddyhttp.Route{}, Handler{GuardRaw: caddyhttp.RawMatcherSets{matchers}, HeaderUp: p.h.HeaderUp, Assertion: p.h.Assertion})
 	}
 	return all
+}
+
+// documents gives the places of what is public, and the handler for them.
+func (h *Handler) documents() (caddyhttp.MatchPath, Handler) {
+	var paths caddyhttp.MatchPath
+	handler := *h
+	handler.Metadata = metadataKeys
+	if h.Metadata != metadataOff {
+		paths = append(paths, wellKnown, wellKnown+"/*")
+		handler.Metadata = metadataOnly
+	}
+	if h.Assertion != nil {
+		paths = append(paths, keyPath, keyPath+"/*")
+	}
+	return paths, handler
 }
 
 // groupOf gives the route group of the block. Its name is unique in the whole

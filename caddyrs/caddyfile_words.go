@@ -18,7 +18,7 @@ const directive = "uma_protect"
 
 // later are words of the grammar that this version does not have.
 var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"max_instances", "assertion",
+	"max_instances",
 }
 
 // parser reads one directive.
@@ -96,6 +96,7 @@ func (p *parser) words() map[string]func() error {
 		"leeway":                func() error { return p.duration(&h.Leeway, true) },
 		"cache":                 p.cache,
 		"header_up":             p.headerUp,
+		"assertion":             p.assertion,
 		"forward_authorization": func() error { return p.flag(&h.ForwardAuthorization) },
 		"cors":                  p.cors,
 		"rate_limit":            p.rateLimit,

@@ -18,7 +18,7 @@ func (h *Handler) checkSettings() error {
 		return missingClientID(h.Issuer)
 	case h.Errors != "" && h.Errors != "pass":
 		return errors.New("errors must be pass")
-	case h.Metadata != "" && h.Metadata != metadataOff && h.Metadata != metadataOnly:
+	case h.Metadata != "" && h.Metadata != metadataOff && h.Metadata != metadataOnly && h.Metadata != metadataKeys:
 		return errors.New("metadata must be off")
 	case strings.ContainsAny(h.Realm, "\"\\{}") || !rs.Safe(h.Realm):
 		return errors.New("realm holds a character that a header field cannot")
@@ -34,7 +34,7 @@ func (h *Handler) checkSettings() error {
 	if err := checkOwners(h); err != nil {
 		return err
 	}
-	return errors.Join(checkHeaderUp(h.HeaderUp), checkCORS(h.CORS))
+	return errors.Join(checkHeaderUp(h.HeaderUp), checkAssertion(h.Assertion, h.HeaderUp), checkCORS(h.CORS))
 }
 
 func checkOwners(h *Handler) error {

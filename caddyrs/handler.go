@@ -23,6 +23,7 @@ func init() {
 const (
 	metadataOff  = "off"
 	metadataOnly = "only"
+	metadataKeys = "keys"
 )
 
 // Handler protects what comes after it: a request passes with a valid
@@ -92,6 +93,8 @@ type Handler struct {
 	// look-alikes are removed from the request first and set then, unless the
 	// value is empty.
 	HeaderUp []HeaderField `json:"header_up,omitempty"`
+	// Assertion is a signed statement for the backend. Default: none.
+	Assertion *Assertion `json:"assertion,omitempty"`
 	// ForwardAuthorization leaves the Authorization and DPoP header fields in
 	// the request. Default: they are removed.
 	ForwardAuthorization bool `json:"forward_authorization,omitempty"`
@@ -106,7 +109,8 @@ type Handler struct {
 	// routes must never lead to the backend. Default: they are written here.
 	Errors string `json:"errors,omitempty"`
 	// Metadata is "off" to publish no RFC 9728 document; "only" makes a handler
-	// that serves the document and protects nothing.
+	// that serves the document, and the keys of assertions, and protects nothing;
+	// "keys" one that serves these keys alone.
 	Metadata string `json:"metadata,omitempty"`
 	// Realm is shown in challenges.
 	Realm string `json:"realm,omitempty"`
@@ -117,16 +121,18 @@ type Handler struct {
 	// GuardRaw makes a handler that protects nothing and refuses requests which
 	// these matchers do not match, but would if the path were read as another
 	// program may read it. The directive puts it behind a protection that has
-	// a matcher. Of the other fields only HeaderUp counts: public requests must
-	// not bring these fields.
+	// a matcher. Of the other fields only HeaderUp and Assertion count: public
+	// requests must not bring these fields.
 	GuardRaw caddyhttp.RawMatcherSets `json:"guard,omitempty" caddy:"namespace=http.matchers"`
 
 	guard   caddyhttp.MatcherSets
 	headers headerRules
 	byPath  bool
-	engine  *rs.Server
-	taken   []any // keys of the pool
-	log     *zap.Logger
+	// byCase: a matcher may tell a from A. named: the guard's name what they match.
+	byCase, named bool
+	engine        *rs.Server
+	taken         []any // keys of the pool
+	log           *zap.Logger
 }
 
 // Resource is something that is registered at the authorization server.
@@ -194,7 +200,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.Metadata != metadataOff && h.engine.ServeMetadata(w, r) {
 		return nil
 	}
-	if h.Metadata == metadataOnly {
+	if h.Assertion != nil && h.engine.ServeKeys(w, r) {
+		return nil
+	}
+	if h.Metadata == metadataOnly || h.Metadata == metadataKeys {
 		return next.ServeHTTP(w, r)
 	}
 	origin := h.allowedOrigin(r)
@@ -202,6 +211,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.preflight(w, r, origin, next)
 	}
 	grant, refusal := h.check(r)
+	assertion := ""
+	if refusal == nil {
+		assertion, refusal = h.assert(r, grant)
+	}
 	if refusal != nil {
 		exposeTo(w.Header(), origin)
 		return h.refuse(w, r, refusal)
@@ -209,6 +222,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.headers.clean(r)
 	h.setPlaceholders(r, grant)
 	h.headers.set(r)
+	if assertion != "" {
+		r.Header.Set(h.Assertion.Field, assertion)
+	}
 	caddyhttp.SetVar(r.Context(), passedVar, true)
 	return h.serveNext(w, r, origin, next)
 }

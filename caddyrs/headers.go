@@ -53,13 +53,16 @@ type headerRules struct {
 	fields []HeaderField
 }
 
-func newHeaderRules(up []HeaderField, forwardAuthorization bool) headerRules {
+func newHeaderRules(up []HeaderField, assertion *Assertion, forwardAuthorization bool) headerRules {
 	rules := headerRules{remove: map[string]bool{}, fields: up}
 	for _, name := range slices.Concat(identityFields, pathFields) {
 		rules.remove[name] = true
 	}
 	for _, f := range up {
 		rules.remove[lookAlike(f.Field)] = true
+	}
+	if assertion != nil {
+		rules.remove[lookAlike(assertion.Field)] = true
 	}
 	if !forwardAuthorization { // CONFORMANCE SEC-20
 		rules.remove["authorization"], rules.remove["dpop"] = true, true
@@ -92,7 +95,7 @@ func (h headerRules) clean(r *http.Request) {
 		}
 	}
 	dropTunnel(r.Header)
-	h.keepConnection(r.Header)
+	cleanConnection(r.Header)
 }
 
 // dropTunnel takes away the offer to go on in a protocol that carries further
@@ -120,20 +123,27 @@ func (h headerRules) removes(name string, trusted bool) bool {
 	})
 }
 
-// keepConnection drops from Connection the names of fields that are set for the
-// backend: a proxy removes fields named there (RFC 9110 §7.6.1), so a client
-// could take away what tells the backend who he is.
-func (h headerRules) keepConnection(header http.Header) {
+// connectionOptions are about the connection and name no field that counts.
+var connectionOptions = []string{"close", "keep-alive", "upgrade", "te", "http2-settings"} //nolint:gochecknoglobals // a table of constants
+
+// cleanConnection removes the fields that Connection names, as every proxy must
+// (RFC 9110 §7.6.1), and then the names. The proxy that comes later would remove
+// them only after somebody here has set them: a client could take away what tells
+// the backend who he is, and be taken for nobody or for everybody.
+func cleanConnection(header http.Header) {
 	lines := header["Connection"]
-	if len(lines) == 0 || len(h.fields) == 0 {
+	if len(lines) == 0 {
 		return
 	}
 	var kept []string
 	for option := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		option = strings.TrimSpace(option)
-		ours := slices.ContainsFunc(h.fields, func(f HeaderField) bool { return lookAlike(f.Field) == lookAlike(option) })
-		if option != "" && !ours {
+		switch {
+		case option == "":
+		case slices.Contains(connectionOptions, strings.ToLower(option)):
 			kept = append(kept, option)
+		default:
+			header.Del(option)
 		}
 	}
 	header.Del("Connection")
@@ -180,7 +190,7 @@ func unclear(r *http.Request) *rs.Refusal {
 			return rs.BadRequest("The request names another method in a header field.")
 		}
 	}
-	if !isOrigin(r.URL) {
+	if !isOrigin(r.URL) || method == http.MethodConnect { // a tunnel is no request for a resource
 		return rs.BadRequest("The target of the request is not a path.")
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -23,7 +24,7 @@ func requestWith(trusted bool, header http.Header) *http.Request {
 // TestSEC_19_LookAlikes: Caddy drops names with _ and . by default; where an
 // administrator lets them in, they are removed here.
 func TestSEC_19_LookAlikes(t *testing.T) {
-	rules := newHeaderRules([]HeaderField{{"X-Who", "me"}}, false)
+	rules := newHeaderRules([]HeaderField{{"X-Who", "me"}}, nil, false)
 	in := http.Header{
 		"X-Who": {"x"}, "X_who": {"x"}, "x.who": {"x"}, "X~Who": {"x"}, "Remote_user": {"x"}, "REMOTE-USER": {"x"},
 		"X_forwarded_proto": {"https"}, "X-Forwarded-Proto": {"https"}, "Authorization": {"Bearer x"}, "Dpop": {"x"},
@@ -65,23 +66,38 @@ func TestSEC_21_OverriddenMethods(t *testing.T) {
 }
 
 func TestSEC_19_ConnectionCannotRemoveOurFields(t *testing.T) {
-	rules := newHeaderRules([]HeaderField{{"X-Who", "me"}}, false)
-	r := requestWith(false, http.Header{"Connection": {"keep-alive, x-who", "X_Who, upgrade"}})
-	rules.clean(r)
-	if got := r.Header.Get("Connection"); got != "keep-alive, upgrade" {
-		t.Errorf("Connection = %q", got)
+	rules := newHeaderRules(nil, nil, false)
+	for _, c := range []struct {
+		name  string
+		in    []string
+		want  string
+		hopBy bool // X-Hop stays
+	}{
+		{"ours", []string{"keep-alive, x-who", "X_Who, upgrade"}, "keep-alive, upgrade", true},
+		{"nothing left", []string{"X-Who"}, "", true},
+		{"empty options", []string{" , ,Close,"}, "Close", true},
+		{"a field of the client", []string{"x-hop, TE"}, "TE", false},
+	} {
+		r := requestWith(false, http.Header{"Connection": c.in, "X-Hop": {"1"}})
+		rules.clean(r)
+		if got := strings.Join(r.Header["Connection"], "|"); got != c.want || (r.Header.Get("X-Hop") != "") != c.hopBy {
+			t.Errorf("%s: Connection = %q, header %v", c.name, got, r.Header)
+		}
 	}
-	r = requestWith(false, http.Header{"Connection": {"X-Who"}})
-	rules.clean(r)
-	if _, there := r.Header["Connection"]; there {
-		t.Error("Connection is still there")
+	// Also what other directives set after us stays.
+	s := newSite(t, "\troute {\n"+protect("\t\theader_up X-Who {http.auth.user.id}\n\t\tmetadata off")+
+		"\t\trequest_header X-Later {http.auth.user.id}\n"+proxy+"\t}\n")
+	s.do("GET", "/", "")
+	s.do("GET", "/", "", append(bearer(s.as.rpt(resource, []string{"get"}, nil)), "Connection", "X-Who, X-Later, Remote-User")...)
+	if r, _ := s.lastHit(); r.Header.Get("X-Who") != "u-1" || r.Header.Get("X-Later") != "u-1" {
+		t.Errorf("backend got %v", r.Header)
 	}
 }
 
 // TestSEC_21_NoTunnels: a protocol that carries further HTTP requests would
 // carry them past the protection.
 func TestSEC_21_NoTunnels(t *testing.T) {
-	rules := newHeaderRules(nil, true)
+	rules := newHeaderRules(nil, nil, true)
 	for value, stays := range map[string]bool{
 		"h2c": false, "H2C": false, "websocket, h2c": false, "HTTP/2.0": false, "TLS/1.2, HTTP/1.1": false,
 		"websocket": true, "echo": true,

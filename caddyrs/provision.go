@@ -41,7 +41,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionResources(ctx); err != nil {
 		return fmt.Errorf("uma_protect: %w", err)
 	}
-	h.headers = newHeaderRules(h.HeaderUp, h.ForwardAuthorization)
+	h.headers = newHeaderRules(h.HeaderUp, h.Assertion, h.ForwardAuthorization)
 	return h.provisionEngine(ctx, fingerprint)
 }
 
@@ -49,19 +49,23 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // secret. What the handler is for is no setting.
 func (h *Handler) fingerprint() (string, error) {
 	c := *h
-	if c.Metadata == metadataOnly {
+	switch c.Metadata {
+	case metadataOnly:
 		c.Metadata = ""
+	case metadataKeys:
+		c.Metadata = metadataOff
 	}
 	text, err := json.Marshal(&c)
 	return string(text), err
 }
 
 func (h *Handler) provisionGuard(ctx caddy.Context) error {
-	if err := checkHeaderUp(h.HeaderUp); err != nil {
+	if err := errors.Join(checkHeaderUp(h.HeaderUp), checkAssertion(h.Assertion, h.HeaderUp)); err != nil {
 		return fmt.Errorf("uma_protect: %w", err)
 	}
 	// The Authorization of a public request is the backend's affair.
-	h.headers = newHeaderRules(h.HeaderUp, true)
+	h.headers = newHeaderRules(h.HeaderUp, h.Assertion, true)
+	h.byCase, h.named = tellsCase(h.GuardRaw), names(h.GuardRaw)
 	sets, err := ctx.LoadModule(h, "GuardRaw")
 	if err != nil {
 		return fmt.Errorf("uma_protect: %w", err)
@@ -74,6 +78,7 @@ func (h *Handler) provisionResources(ctx caddy.Context) error {
 		if len(r.MatcherSetsRaw) == 0 {
 			continue
 		}
+		h.byCase = h.byCase || tellsCase(r.MatcherSetsRaw) // LoadModule empties the field
 		sets, err := ctx.LoadModule(r, "MatcherSetsRaw")
 		if err != nil {
 			return fmt.Errorf("resource '%s': %w", r.Name, err)
@@ -111,6 +116,9 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 		return nil, err
 	}
 	cfg := h.engineConfig()
+	if cfg.Assertion, err = h.engineAssertion(app); err != nil {
+		return nil, err
+	}
 	credentials.fill(&cfg)
 	cfg.AS = (&transport{app: app, issuer: h.Issuer, clientID: h.ClientID, local: credentials.none(), client: client}).do
 	_, cfg.KeyMaxAge, cfg.KeyPause = app.Cache()
@@ -186,7 +194,7 @@ func (h *Handler) engineConfig() rs.Config {
 	cfg := rs.Config{
 		Issuer: h.Issuer, ClientID: h.ClientID, ResourceURI: h.ResourceURI, Owner: h.Owner, Realm: h.Realm,
 		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
-		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff,
+		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff || h.Metadata == metadataKeys,
 		Require: rs.Binding(h.Require), DPoPNonces: h.DPoPNonces,
 	}
 	cfg.DeleteUndeclared = h.DeleteUndeclared

@@ -3,10 +3,13 @@ package caddyrs
 import (
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxReadings bounds the readings of one path; a path that has more is refused.
@@ -27,8 +30,46 @@ func rereadings() []reading {
 		func(p string) string { return segments(p, trimEnd) },               // names end before dots and spaces
 		func(p string) string { return segments(p, keepDots) },              // . and .. are names
 		clean, // . and .. are not
+		func(p string) string { return clean(withoutLast(p)) }, // and a folder that they name ends in a slash
 		cutTail,
+		dropSessions,
+		wide(norm.NFKC), wide(norm.NFKD), // ／ is / and ａ is a; é is one character or two
+		wide(visible{}),
 	}
+}
+
+// wide makes a reading of what programs do that care for more than ASCII.
+func wide(form interface{ String(string) string }) reading {
+	return func(p string) string {
+		if !strings.ContainsFunc(p, func(r rune) bool { return r > unicode.MaxASCII }) {
+			return p
+		}
+		return form.String(p)
+	}
+}
+
+// visible drops characters that some file systems take for nothing.
+type visible struct{}
+
+// String drops the invisible characters of s.
+func (visible) String(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// session is a segment in which ASP.NET keeps the session of clients without
+// cookies; it takes the segment out of the path.
+var session = regexp.MustCompile(`/\((?:[A-Za-z]\([^/]*\))+\)(/|$)`) //nolint:gochecknoglobals // a constant
+
+func dropSessions(p string) string {
+	if !strings.Contains(p, "/(") {
+		return p
+	}
+	return session.ReplaceAllString(p, "$1")
 }
 
 // readings gives the other ways in which a path may be read; most paths have
@@ -136,6 +177,15 @@ func clean(p string) string {
 		c += "/"
 	}
 	return c
+}
+
+// withoutLast takes a dot segment at the end for the folder it names (RFC 3986
+// §5.2.4).
+func withoutLast(p string) string {
+	if strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..") {
+		return p + "/"
+	}
+	return p
 }
 
 // cutTail stops where a program stops that parses the decoded path as a URL.

@@ -28,6 +28,7 @@ func (h *Handler) resourceOf(r *http.Request) (int, error) {
 	}
 	// The request itself comes last: matchers may set placeholders.
 	first := -1
+	all = h.withCases(r.URL.Path, all)
 	for i, path := range all {
 		index, err := h.match(reread(r, path))
 		if err != nil {
@@ -37,6 +38,9 @@ func (h *Handler) resourceOf(r *http.Request) (int, error) {
 			return -1, errReadings
 		}
 		first = index
+	}
+	if err := h.checkAliases(r, all); err != nil {
+		return -1, err
 	}
 	index, err := h.match(r)
 	if err == nil && len(all) > 0 && index != first {
@@ -106,6 +110,10 @@ func (h *Handler) publicInAllReadings(r *http.Request) bool {
 	all, err := readings(r.URL)
 	if err != nil {
 		return false
+	}
+	all = h.withCases(r.URL.Path, all)
+	if h.named {
+		all = append(all, aliasesOfAll(r.URL.Path, all)...)
 	}
 	for _, path := range all {
 		if protected, err := h.guard.AnyMatchWithError(reread(r, path)); err != nil || protected {

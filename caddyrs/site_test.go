@@ -23,6 +23,8 @@ type site struct {
 	t   *testing.T
 	as  *fakeAS
 	url string
+	// storage is Caddy's.
+	storage string
 
 	mu   sync.Mutex
 	hits []*http.Request // at the backend
@@ -33,10 +35,10 @@ type site struct {
 
 func newSite(t *testing.T, body string) *site {
 	t.Helper()
-	s := &site{t: t, as: newAS(t)}
+	s := &site{t: t, as: newAS(t), storage: t.TempDir()}
 	backend := httptest.NewServer(http.HandlerFunc(s.backend))
 	t.Cleanup(backend.Close)
-	text := "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n\tstorage file_system " + t.TempDir() + "\n\tservers {\n\t\ttrusted_proxies static 192.0.2.0/24\n\t}\n}\nhttp:// {\n" +
+	text := "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n\tstorage file_system " + s.storage + "\n\tservers {\n\t\ttrusted_proxies static 192.0.2.0/24\n\t}\n}\nhttp:// {\n" +
 		strings.ReplaceAll(body, "BACKEND", strings.TrimPrefix(backend.URL, "http://")) + "\n}\n"
 	ctx, server := provision(t, text)
 	app, err := umaapp.Get(ctx)

@@ -74,6 +74,7 @@ type ResourceMetadata struct {
 	DPoPSigningAlgs        []string `json:"dpop_signing_alg_values_supported,omitempty"`
 	DPoPRequired           bool     `json:"dpop_bound_access_tokens_required,omitempty"`
 	TLSBound               bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	JWKSURI                string   `json:"jwks_uri,omitempty"`
 }
 
 // Permission is an entry of `permissions` in an RPT (UMA Fed §5.1.1) and, with

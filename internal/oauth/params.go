@@ -26,6 +26,8 @@ const (
 	TypAccessToken = "at+jwt"        // RFC 9068 §2.1
 	TypDPoP        = "dpop+jwt"      // RFC 9449 §4.2
 
+	TypAssertion = "rs-assertion+jwt" // of uma_protect for its backend
+
 	TypIntrospection = "token-introspection+jwt" // RFC 9701 §5
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -23,6 +24,9 @@ type Grant struct {
 	// Claims are the string claims that the authorization server released, sorted by
 	// name. They must not be changed: other requests share them.
 	Claims []Claim
+
+	server  string    // our resource URI
+	expires time.Time // of the RPT
 }
 
 // Claim is a text that may become a placeholder.
@@ -62,7 +66,9 @@ func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 	if Preflight(r) {
 		return nil, forbidden()
 	}
-	return nil, s.challenge(ctx, wants, to.Source, s.second(p, code))
+	f := s.challenge(ctx, wants, to.Source, s.second(p, code))
+	f.DecisionID = p.decision
+	return nil, f
 }
 
 // Method gives the method that the backend will see: Caddy turns the CONNECT of
@@ -94,6 +100,7 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 		return nil, unreachable(), ""
 	}
 	claims, source, err := s.judge(ctx, st, p)
+	p.decision = claims.decision()
 	s.observe(ctx, p.wants, claims, source, err)
 	if refusal := s.unproven(ctx, err); refusal != nil {
 		return nil, refusal, ""
@@ -136,6 +143,7 @@ func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
 		Issuer: s.cfg.Issuer, Subject: c.Subject, ClientID: c.ClientID, DecisionID: c.DecisionID,
 		Resource: or(s.resources[index].Name, st.learned.resource),
 		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
+		server: st.learned.resource, expires: c.Expires.Time(),
 	}
 	if !c.safe {
 		g.Subject, g.ClientID, g.DecisionID = safe(g.Subject), safe(g.ClientID), safe(g.DecisionID)

@@ -90,6 +90,8 @@ type Config struct {
 	Cache int
 	// NoMetadata: no RFC 9728 document and no resource_metadata.
 	NoMetadata bool
+	// Assertion is for the backend; nil: none.
+	Assertion *Assertion
 	// Limiter bounds the tickets of a source; nil: no bound.
 	Limiter *limit.Limiter
 	// DeleteUndeclared deletes resources that are registered for the client and
@@ -197,7 +199,7 @@ func (c *Config) check() error {
 	if c.ClientID == "" {
 		return errors.New("client_id is required")
 	}
-	if err := c.checkCredentials(); err != nil {
+	if err := errors.Join(c.checkCredentials(), c.Assertion.check()); err != nil {
 		return err
 	}
 	if c.ResourceURI != "" {

@@ -2,7 +2,6 @@ package rs
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"go.uber.org/zap"
@@ -17,7 +16,7 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 const documentAge = 300
 
 // documentPath inserts the well-known part between host and path (RFC 9728 §3.1).
-func documentPath(uri *url.URL) string { return wellKnown + strings.TrimSuffix(uri.Path, "/") }
+func documentPath(path string) string { return wellKnown + strings.TrimSuffix(path, "/") }
 
 // metadataURL is empty if there is no document. It stems from the resource URI
 // and never from a request.
@@ -26,7 +25,7 @@ func (s *Server) metadataURL() string {
 	if s.cfg.NoMetadata || l == nil {
 		return ""
 	}
-	return l.uri.Scheme + "://" + l.uri.Host + documentPath(l.uri)
+	return l.uri.Scheme + "://" + l.uri.Host + documentPath(l.uri.Path)
 }
 
 // IsDocumentPath tells paths at which a document could stand.
@@ -41,6 +40,14 @@ func (s *Server) ServeMetadata(w http.ResponseWriter, r *http.Request) bool {
 	if s.cfg.NoMetadata || !IsDocumentPath(r.URL.Path) {
 		return false
 	}
+	return s.servePublic(w, r, documentPath, func(resource string) (any, error) {
+		return s.document9728(resource), nil
+	})
+}
+
+// servePublic serves a document if the path is its place. place gives that for
+// the path of the resource URI.
+func (s *Server) servePublic(w http.ResponseWriter, r *http.Request, place func(path string) string, read func(resource string) (any, error)) bool {
 	resource, err := s.resourceURI(r)
 	if err != nil {
 		s.cfg.Log.Error("the resource URI cannot be learned", zap.String("client_id", s.cfg.ClientID),
@@ -49,13 +56,19 @@ func (s *Server) ServeMetadata(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	uri, err := oauth.ParseResource(resource)
-	if err != nil || r.URL.Path != documentPath(uri) {
+	if err != nil || r.URL.Path != place(uri.Path) {
 		return false
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // CONFORMANCE SEC-23: public, no credentials
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		oauth.WriteDocument(w, documentAge, s.document9728(resource))
+		document, err := read(resource)
+		if err != nil {
+			s.cfg.Log.Error("a document cannot be made", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
+			oauth.WriteError(w, oauth.Unavailable(err))
+			return true
+		}
+		oauth.WriteDocument(w, documentAge, document)
 	case http.MethodOptions:
 		w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD")
 		w.WriteHeader(http.StatusNoContent)
@@ -81,7 +94,7 @@ func (s *Server) resourceURI(r *http.Request) (string, error) {
 func (s *Server) document9728(resource string) oauth.ResourceMetadata {
 	return oauth.ResourceMetadata{
 		Resource: resource, AuthorizationServers: []string{s.cfg.Issuer},
-		ScopesSupported: s.allScopes(), BearerMethodsSupported: []string{"header"},
+		ScopesSupported: s.allScopes(), BearerMethodsSupported: []string{"header"}, JWKSURI: s.keysURL(resource),
 		DPoPSigningAlgs: dpop.Algs(), DPoPRequired: s.allRequire(BindDPoP),
 		// Whether clients are asked for certificates is the affair of the site; whoever
 		// demands bound tokens says that they are.

@@ -14,6 +14,8 @@ type presented struct {
 	scheme  string // bearer or dpop
 	// dpop says that the client is to prove a key.
 	dpop bool
+	// decision is the id of the decision behind the RPT, for whoever is refused.
+	decision string
 }
 
 // judge does every check of an RPT. Errors are a *tokenError if the token is at
@@ -31,4 +33,15 @@ func (s *Server) judge(ctx context.Context, st *state, p *presented) (claims *rp
 		return claims, source, errInsufficient
 	}
 	return claims, source, nil
+}
+
+// maxDecision bounds a decision id that is shown; ours have 22 characters.
+const maxDecision = 64
+
+// decision gives the decision id of an RPT that verifies, if it is fit to be shown.
+func (c *rptClaims) decision() string {
+	if c == nil || len(c.DecisionID) > maxDecision || !Safe(c.DecisionID) {
+		return ""
+	}
+	return c.DecisionID
 }

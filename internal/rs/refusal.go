@@ -2,8 +2,6 @@ package rs
 
 import (
 	"encoding/json"
-	"fmt"
-	"html"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,6 +17,8 @@ type Refusal struct {
 	Header http.Header
 	// Detail is a sentence for the person or program that reads the body.
 	Detail string
+	// DecisionID is that of the RPT that was not good enough, if it has one.
+	DecisionID string
 }
 
 // Warning is the header field of UMA Grant §3.2.2. Deviation: RFC 9111 made the
@@ -72,13 +72,13 @@ func (f *Refusal) Write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Accept")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Type", "application/problem+json")
 	body := f.problem()
 	if prefersHTML(r.Header) {
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		body = f.page()
-	} else {
-		h.Set("Content-Type", "application/problem+json")
+		if page, err := f.page(); err == nil {
+			pageHeaders(h)
+			body = page
+		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(f.Status)
@@ -89,21 +89,12 @@ func (f *Refusal) Write(w http.ResponseWriter, r *http.Request) {
 
 func (f *Refusal) problem() []byte {
 	body, _ := json.Marshal(struct {
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-	}{http.StatusText(f.Status), f.Status, f.Detail})
+		Title      string `json:"title"`
+		Status     int    `json:"status"`
+		Detail     string `json:"detail"`
+		DecisionID string `json:"decision_id,omitempty"`
+	}{http.StatusText(f.Status), f.Status, f.Detail, f.DecisionID})
 	return body
-}
-
-func (f *Refusal) page() []byte {
-	title := html.EscapeString(http.StatusText(f.Status))
-	return fmt.Appendf(nil, `<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>%d %s</title></head>
-<body><main><h1>%s</h1><p>%s</p></main></body>
-</html>
-`, f.Status, title, title, html.EscapeString(f.Detail))
 }
 
 // prefersHTML compares what Accept says about text/html with what it says

@@ -1,0 +1,97 @@
+package caddyrs
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// aliases gives names under which many programs serve the same: without the
+// slash at the end, and without the script that serves all paths. They count
+// only where they are more specific than the path itself: for whoever has
+// /admin/*, the page /admin is no secret.
+func aliases(p string) []string {
+	var all []string
+	if len(p) > 1 && strings.HasSuffix(p, "/") {
+		all = append(all, strings.TrimRight(p, "/"))
+	}
+	for i := 0; i+len(script) < len(p); i++ {
+		if p[i+len(script)] == '/' && strings.EqualFold(p[i:i+len(script)], script) {
+			start := strings.LastIndexByte(p[:i], '/')
+			all = append(all, p[:max(0, start)]+p[i+len(script):])
+		}
+	}
+	return all
+}
+
+const script = ".php"
+
+// aliasesOfAll gives those of a path and of its readings; most paths have none.
+func aliasesOfAll(p string, readings []string) []string {
+	all := aliases(p)
+	for _, r := range readings {
+		all = append(all, aliases(r)...)
+	}
+	return all
+}
+
+// checkAliases refuses a path which has an alias that belongs to a resource
+// before its own.
+func (h *Handler) checkAliases(r *http.Request, readings []string) error {
+	all := aliasesOfAll(r.URL.Path, readings)
+	if len(all) == 0 {
+		return nil
+	}
+	own, err := h.match(reread(r, r.URL.Path))
+	for i := 0; err == nil && i < len(all); i++ {
+		var index int
+		if index, err = h.match(reread(r, all[i])); err == nil && index >= 0 && (own < 0 || index < own) {
+			err = errReadings
+		}
+	}
+	return err
+}
+
+// caseless are matchers that tell no a from A in a path, or do not look at it.
+var caseless = []string{"path", "method", "host", "protocol", "header", "query", "client_ip", "remote_ip", "tls"} //nolint:gochecknoglobals // a table of constants
+
+// tellsCase says whether matchers may tell a from A where a backend does not.
+func tellsCase(sets caddyhttp.RawMatcherSets) bool {
+	return slices.ContainsFunc(sets, func(set caddy.ModuleMap) bool {
+		for name := range set {
+			if !slices.Contains(caseless, name) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// names says whether a path which matchers match is named there and not left over.
+func names(sets caddyhttp.RawMatcherSets) bool {
+	return !slices.ContainsFunc(sets, func(set caddy.ModuleMap) bool {
+		return set["not"] != nil || set["expression"] != nil
+	})
+}
+
+// withCases adds the other cases of all readings, where that may matter: Caddy's
+// path matcher tells no a from A, but others do, and beyond ASCII there is more
+// than one way to be the same letter.
+func (h *Handler) withCases(path string, readings []string) []string {
+	if !h.byCase && isASCII(path) {
+		return readings
+	}
+	all := append([]string{}, readings...)
+	for _, p := range append([]string{path}, readings...) {
+		all = append(all, strings.ToUpper(p), strings.ToLower(strings.ToUpper(p)), strings.ToLower(p))
+	}
+	return all
+}
+
+func isASCII(p string) bool {
+	return !strings.ContainsFunc(p, func(r rune) bool { return r > unicode.MaxASCII })
+}

@@ -57,12 +57,13 @@ func (w *world) boundRPT(access string, signer *dpop.Signer) string {
 	return a.get("access_token")
 }
 
-// provingRQP is the module's client with DPoP.
+// provingRQP is the module's client with DPoP. It logs in once.
 func (w *world) provingRQP(transport http.RoundTripper) *rqp.Client {
 	w.t.Helper()
+	login := sync.OnceValue(func() string { return w.login("bob@bob.localhost", "bob-demo") })
 	client, err := rqp.New(rqp.Config{
 		STS: w.url("bob", ""), HTTPClient: &http.Client{Transport: transport}, Network: rqp.Network{Localhost: true}, DPoP: true,
-		AccessToken:    func(context.Context) (string, error) { return w.login("bob@bob.localhost", "bob-demo"), nil },
+		AccessToken:    func(context.Context) (string, error) { return login(), nil },
 		AllowedOrigins: []string{w.url("api", "")},
 	})
 	if err != nil {
@@ -323,5 +324,41 @@ func TestUG_56_RPTsStayBetweenClientAndServers(t *testing.T) {
 		if elsewhere != 1 {
 			t.Errorf("the redirect was followed %d times, want once", elsewhere)
 		}
+	}
+}
+
+// A PCT saves the client the way to the STS, where a policy says that it is enough.
+func TestUG_18_ModuleClientWithPCT(t *testing.T) {
+	w := example(t, policyStart, "pct\n\t\t"+policyStart, "\t\t\tscopes get\n", "\t\t\tscopes get post\n\t\t\taccept_pct\n")
+	seen := &recorder{base: w.client.Transport, rpts: map[string]bool{}}
+	client := w.provingRQP(seen)
+	do := func(method string) int {
+		t.Helper()
+		seen.sent = nil
+		r, err := http.NewRequestWithContext(t.Context(), method, w.url("api", "/"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d", method, res.StatusCode)
+		}
+		exchanges := 0
+		for _, sent := range seen.sent {
+			if strings.Contains(sent, " POST https://bob.localhost") {
+				exchanges++
+			}
+		}
+		return exchanges
+	}
+	if n := do(http.MethodGet); n != 1 {
+		t.Errorf("%d exchanges at first, want 1", n)
+	}
+	if n := do(http.MethodPost); n != 0 || w.hits.Load() != 2 {
+		t.Errorf("%d exchanges for the second permission, want none; %d hits", n, w.hits.Load())
 	}
 }

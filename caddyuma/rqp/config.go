@@ -30,7 +30,9 @@ type Config struct {
 	// it is called under the rules for strangers.
 	STSLearned bool
 	// AccessToken gives the user's access token, issued by the STS to
-	// STSClientID. It is called only when a claims token is needed.
+	// STSClientID. It is called only when a claims token is needed, or to see whether
+	// the user is still the one of the last claims token: with another access token,
+	// what authorization servers persisted of him is not used.
 	AccessToken func(ctx context.Context) (string, error)
 	// STSClientID and STSClientSecret are this client's at the STS. Default:
 	// ClientID, without a secret.
@@ -96,6 +98,7 @@ type Client struct {
 	docs    docCache
 	provers provers
 	nonces  nonces
+	pcts    pcts
 }
 
 // binding is a logical name for URLs below a prefix.

@@ -75,7 +75,7 @@ var packages = map[string]pkg{
 	"internal/keystore":       {ours: []string{"internal/seal", "internal/jose", "internal/store"}, foreign: []string{zap}},
 	"internal/cel":            {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
 	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose"}},
-	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{lru}},
+	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose", "internal/seal"}, foreign: []string{lru}},
 	"internal/statuslist":     {ours: []string{"internal/jose"}, foreign: []string{lru}},
 	"internal/discovery": {
 		ours:    []string{"internal/oauth", "internal/event", "internal/jose", "internal/limit", "internal/outbound"},
@@ -90,7 +90,7 @@ var packages = map[string]pkg{
 	},
 	// Where the users of a security token service come from: other people's
 	// providers. Caddy-free, like the engine that they serve.
-	"internal/upstream": {ours: []string{"internal/oauth", "internal/jose", "internal/limit"}, foreign: []string{zap, lru, xSync}},
+	"internal/upstream": {ours: []string{"internal/oauth", "internal/jose", "internal/limit", "internal/clientauth"}, foreign: []string{zap, lru, xSync}},
 	"internal/wrap":     {ours: []string{"internal/oauth", "internal/jose"}, foreign: []string{zap, xSync}},
 	"internal/rs":       {ours: low, foreign: []string{zap, lru, xSync}},
 	"caddyuma/rqp":      {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},

@@ -27,10 +27,12 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 // parseDirective reads the directive
 //
 //	uma_protect [<matcher>] <as_issuer> {
-//		client_id     <id>
-//		client_secret <secret>
-//		resource_uri  <uri>
-//		owner         <id>
+//		client_id       <id>
+//		client_secret   <secret>
+//		private_key_jwt <key_file>
+//		tls_client_auth <cert_file> <key_file>
+//		resource_uri    <uri>
+//		owner           <id>
 //
 //		resource <name> [<paths...|@matchers...>] { # paths may hold captures: /users/:user/photos/:id
 //			match {
@@ -42,8 +44,11 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //			icon_uri    <uri>
 //			owner       <id>
 //			also        <resource> [<scopes...>]
+//			require     dpop|mtls
 //		}
-//		scope <scope> [<methods...>|*]
+//		scope   <scope> [<methods...>|*]
+//		require dpop|mtls
+//		dpop_nonces
 //		delete_undeclared
 //
 //		check            local|introspection

@@ -104,12 +104,10 @@ func (p *parser) resourceWord(r *Resource) error {
 		"icon_uri":    func() error { return p.scalar(&r.IconURI) },
 		"owner":       func() error { return p.scalar(&r.Owner) },
 		"also":        func() error { return p.also(r) },
+		"require":     func() error { return p.binding(&r.Require) },
 	}
 	if parse, ok := words[p.Val()]; ok {
 		return parse()
-	}
-	if p.Val() == "require" {
-		return umaapp.NotYet(p.Dispenser, directive)
 	}
 	return umaapp.Unknown(p.Dispenser, directive, slices.Sorted(maps.Keys(words))...)
 }

@@ -16,11 +16,6 @@ import (
 
 const directive = "uma_protect"
 
-// later are words of the grammar that this version does not have.
-var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"private_key_jwt", "tls_client_auth", "require",
-}
-
 // parser reads one directive.
 type parser struct {
 	httpcaddyfile.Helper
@@ -63,6 +58,9 @@ func (p *parser) finish(at *caddyfile.Dispenser) error {
 	if err := p.checkReach(); err != nil {
 		return err
 	}
+	if err := p.checkCredentials(); err != nil {
+		return at.Errf("uma_protect: %v", err)
+	}
 	if err := p.h.checkSettings(); err != nil {
 		return at.Errf("uma_protect: %v", err)
 	}
@@ -78,11 +76,15 @@ func (p *parser) words() map[string]func() error {
 	return map[string]func() error{
 		"client_id":             func() error { return p.scalar(&h.ClientID) },
 		"client_secret":         func() error { return p.scalar(&h.ClientSecret) },
+		"private_key_jwt":       func() error { return p.scalar(&h.PrivateKeyJWT) },
+		"tls_client_auth":       p.tlsClientAuth,
 		"resource_uri":          func() error { return p.scalar(&h.ResourceURI) },
 		"owner":                 func() error { return p.scalar(&h.Owner) },
 		"resource":              p.resource,
 		"delete_undeclared":     func() error { return p.flag(&h.DeleteUndeclared) },
 		"scope":                 func() error { return p.scope("", &h.Scopes) },
+		"require":               func() error { return p.binding(&h.Require) },
+		"dpop_nonces":           func() error { return p.flag(&h.DPoPNonces) },
 		"check":                 p.check,
 		"revocation":            p.revocation,
 		"max_rpt_lifetime":      func() error { return p.duration(&h.MaxRPTLifetime, false) },
@@ -105,9 +107,6 @@ func (p *parser) word() error {
 	words := p.words()
 	if parse, ok := words[p.Val()]; ok {
 		return parse()
-	}
-	if slices.Contains(later, p.Val()) {
-		return umaapp.NotYet(p.Dispenser, directive)
 	}
 	return umaapp.Unknown(p.Dispenser, directive, slices.Sorted(maps.Keys(words))...)
 }

@@ -36,9 +36,16 @@ type Handler struct {
 	// resource server. Required.
 	ClientID string `json:"client_id,omitempty"`
 	// ClientSecret is {env.NAME} or {file./abs/path}, expanded at load. Without
-	// it the authorization server must run in this process and have this
-	// resource server marked as local.
+	// it and the next two the authorization server must run in this process and
+	// have this resource server marked as local.
 	ClientSecret string `json:"client_secret,omitempty"`
+	// PrivateKeyJWT is a file with a private key, PEM or JWK, that authenticates us
+	// instead of a secret. It is read at load. The authorization server has the public
+	// key (its jwks_uri or jwks_file); the key id is that of the JWK, or its thumbprint.
+	PrivateKeyJWT string `json:"private_key_jwt,omitempty"`
+	// TLSClientAuth is a certificate that authenticates us instead of a secret. The
+	// site of the authorization server must ask for certificates.
+	TLSClientAuth *ClientCertificate `json:"tls_client_auth,omitempty"`
 	// ResourceURI is the identifier of this resource server. Default: what the
 	// authorization server has for this client.
 	ResourceURI string `json:"resource_uri,omitempty"`
@@ -60,6 +67,16 @@ type Handler struct {
 	DeleteUndeclared bool `json:"delete_undeclared,omitempty"`
 	// Scopes of resources that have none. Default: get for GET and HEAD.
 	Scopes []Scope `json:"scopes,omitempty"`
+
+	// Require is "dpop" or "mtls": what RPTs must be bound to, for resources that do
+	// not say it themselves. Default: bound and unbound ones are accepted, and a bound
+	// one only from whoever shows the key or certificate. For "mtls" the site must ask
+	// for certificates: `tls { client_auth … }`.
+	Require string `json:"require,omitempty"`
+	// DPoPNonces demands that DPoP proofs contain a nonce of this resource server,
+	// which clients get with a first refusal. Nodes that share their keys take each
+	// other's. Default: proofs are good for a minute, and once at each node.
+	DPoPNonces bool `json:"dpop_nonces,omitempty"`
 
 	// Check is how RPTs are checked: "local" by the keys of the authorization server,
 	// or "introspection" by asking it about each. Default: local; opaque RPTs are
@@ -146,6 +163,8 @@ type Resource struct {
 	Owner string `json:"owner,omitempty"`
 	// Also are further permissions that a request for this resource needs.
 	Also []Also `json:"also,omitempty"`
+	// Require overrides the handler's.
+	Require string `json:"require,omitempty"`
 
 	matchers caddyhttp.MatcherSets
 	patterns []*pattern

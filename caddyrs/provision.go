@@ -1,6 +1,7 @@
 package caddyrs
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,14 +107,11 @@ func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
 }
 
 func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint string) (*engine, error) {
-	secret := ""
-	if h.ClientSecret != "" {
-		var err error
-		if secret, err = umaapp.Secret("uma_protect", "client_secret", h.ClientSecret, h.Issuer); err != nil {
-			return nil, err
-		}
+	credentials, err := h.readCredentials()
+	if err != nil {
+		return nil, err
 	}
-	client, err := h.newClient(ctx, app)
+	client, err := h.newClient(ctx, app, credentials.certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -121,13 +119,17 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 	if cfg.Assertion, err = h.engineAssertion(app); err != nil {
 		return nil, err
 	}
-	cfg.ClientSecret = secret
-	cfg.AS = (&transport{app: app, issuer: h.Issuer, clientID: h.ClientID, local: secret == "", client: client}).do
+	credentials.fill(&cfg)
+	cfg.AS = (&transport{app: app, issuer: h.Issuer, clientID: h.ClientID, local: credentials.none(), client: client}).do
 	_, cfg.KeyMaxAge, cfg.KeyPause = app.Cache()
 	cfg.Now, cfg.Observe, cfg.Log = time.Now, app.Observe(), h.log
 	if cfg.Limiter, cfg.Registering, err = h.sharedState(fingerprint); err != nil {
 		return nil, err
 	}
+	if err := h.fillBinding(app, &cfg); err != nil {
+		return nil, err
+	}
+	h.warnCertificates()
 	if cfg.Asking, err = h.limiter(limiterKey{fingerprint, "asking"}); err != nil {
 		return nil, err
 	}
@@ -145,8 +147,9 @@ func (h *Handler) newEngine(ctx caddy.Context, app *umaapp.App, fingerprint stri
 }
 
 // newClient is for the authorization server, which the administrator named.
-func (h *Handler) newClient(ctx caddy.Context, app *umaapp.App) (*http.Client, error) {
+func (h *Handler) newClient(ctx caddy.Context, app *umaapp.App, certificates []tls.Certificate) (*http.Client, error) {
 	cfg := app.Outbound()
+	cfg.Certificates = certificates
 	if h.TrustPoolRaw != nil {
 		mod, err := ctx.LoadModule(h, "TrustPoolRaw")
 		if err != nil {
@@ -192,6 +195,7 @@ func (h *Handler) engineConfig() rs.Config {
 		Issuer: h.Issuer, ClientID: h.ClientID, ResourceURI: h.ResourceURI, Owner: h.Owner, Realm: h.Realm,
 		Scopes: engineScopes(h.Scopes), MaxRPTLifetime: time.Duration(h.MaxRPTLifetime), Cache: h.Cache,
 		Leeway: time.Duration(h.Leeway), NoMetadata: h.Metadata == metadataOff || h.Metadata == metadataKeys,
+		Require: rs.Binding(h.Require), DPoPNonces: h.DPoPNonces,
 	}
 	cfg.DeleteUndeclared = h.DeleteUndeclared
 	cfg.Introspect = h.Check == checkIntrospection
@@ -201,7 +205,7 @@ func (h *Handler) engineConfig() rs.Config {
 	for _, r := range h.Resources {
 		res := rs.Resource{
 			Name: r.Name, Type: r.Type, Description: r.Description, IconURI: r.IconURI, Owner: r.Owner,
-			Scopes: engineScopes(r.Scopes),
+			Scopes: engineScopes(r.Scopes), Require: rs.Binding(r.Require),
 		}
 		for _, a := range r.Also {
 			res.Also = append(res.Also, rs.Also(a))

@@ -17,11 +17,11 @@ import (
 type transport struct {
 	app              *umaapp.App
 	issuer, clientID string
-	local            bool // without a secret
+	local            bool // without credentials
 	client           *http.Client
 }
 
-var errNoLocalAS = errors.New("client_secret is missing, and no uma_server with this issuer runs in this process")
+var errNoLocalAS = errors.New("client_secret, private_key_jwt or tls_client_auth is missing, and no uma_server with this issuer runs in this process")
 
 // do chooses the way at request time: the authorization server of this
 // configuration is asked in the process for what needs no secret (DESIGN §4),

@@ -103,6 +103,12 @@ func TestREADME_UmaGet(t *testing.T) {
 			t.Errorf("SEC-22: the trace shows a credential: %s", long)
 		}
 	})
+	t.Run("DP-03 with --dpop", func(t *testing.T) {
+		out, trace, code := p.run("bob-demo", "uma", "get", "--dpop", "--user", "bob@bob.localhost", "--password-file", "-", url)
+		if code != 0 || !strings.HasPrefix(out, "Hello u-") {
+			t.Errorf("exit %d\n%s\n%s", code, out, trace)
+		}
+	})
 	t.Run("UG-46 mallory is denied with a decision id", func(t *testing.T) {
 		out, trace, code := p.run("mallory-demo", "uma", "get", "-v", "--user", "mallory@bob.localhost", "--password-file", "-", url)
 		if code != 1 || out != "" || !strings.Contains(trace, "request_denied") || !strings.Contains(trace, "decision ") {

@@ -23,6 +23,7 @@ type answer struct {
 	kind   string // media type
 	body   []byte
 	from   *url.URL
+	header http.Header
 	// location is where a redirect leads to; it is followed for WebFinger only.
 	location string
 }
@@ -43,6 +44,14 @@ type credentials struct{ id, secret string }
 // post sends a form once. GetBody is taken away so that not even the transport
 // sends it twice: a ticket is spent by being presented (CONFORMANCE A2).
 func post(ctx context.Context, client *http.Client, u *url.URL, form url.Values, creds credentials) (*answer, error) {
+	req, err := newPost(ctx, u, form, creds)
+	if err != nil {
+		return nil, err
+	}
+	return read(client, req)
+}
+
+func newPost(ctx context.Context, u *url.URL, form url.Values, creds credentials) (*http.Request, error) {
 	if creds.secret == "" { // RFC 6749 §2.3.1: a public client names itself in the body
 		form.Set("client_id", creds.id)
 	}
@@ -56,7 +65,7 @@ func post(ctx context.Context, client *http.Client, u *url.URL, form url.Values,
 	if creds.secret != "" {
 		req.SetBasicAuth(url.QueryEscape(creds.id), url.QueryEscape(creds.secret))
 	}
-	return read(client, req)
+	return req, nil
 }
 
 func read(client *http.Client, req *http.Request) (*answer, error) {
@@ -73,7 +82,7 @@ func read(client *http.Client, req *http.Request) (*answer, error) {
 		return nil, &StepError{Code: CodeBadAnswer, Who: req.URL.Host, Status: resp.StatusCode, Err: bare(err)}
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return &answer{status: resp.StatusCode, kind: kind, body: body, from: req.URL, location: locationOf(resp)}, nil
+	return &answer{status: resp.StatusCode, kind: kind, body: body, from: req.URL, header: resp.Header, location: locationOf(resp)}, nil
 }
 
 // locationOf is empty unless the answer redirects (RFC 9110 §15.4).

@@ -45,7 +45,7 @@ func newReplay(req *http.Request, limit int64) (*replay, error) {
 }
 
 // next is the request for one attempt, a copy: the caller's is never changed.
-func (r *replay) next(rpt string) (*http.Request, error) {
+func (r *replay) next() (*http.Request, error) {
 	req := r.req.Clone(r.req.Context())
 	req.GetBody = nil
 	if r.get != nil {
@@ -54,9 +54,6 @@ func (r *replay) next(rpt string) (*http.Request, error) {
 			return nil, err
 		}
 		req.Body = body
-	}
-	if rpt != "" {
-		req.Header.Set("Authorization", "Bearer "+rpt)
 	}
 	return req, nil
 }

@@ -65,8 +65,8 @@ func (c *Client) run(req *http.Request, send sender) (*http.Response, error) {
 		return resp, nil
 	}
 	drain(resp)
-	if known != "" { // UMA Grant §3.3.5.1: its permissions did not do
-		c.rpts.drop(known)
+	if known.token != "" { // UMA Grant §3.3.5.1: its permissions did not do
+		c.rpts.drop(known.token)
 	}
 	if err == nil && again.once {
 		err = untrusted("GetBody on the request, or a smaller body", "the body of the request is too large to be sent a second time")
@@ -85,40 +85,59 @@ func (c *Client) second(req *http.Request, again *replay, ch challenge, send sen
 		return nil, err
 	}
 	c.trace(8, "client -> %s: %s %s with the RPT", req.URL.Host, method(req), where(req.URL))
-	resp, err := c.attempt(again, got.token, send) //nolint:contextcheck // the request holds its context
+	resp, err := c.attempt(again, got, send) //nolint:contextcheck // the request holds its context
 	if err != nil {
 		return nil, at(8, nameRepeat, err)
 	}
 	if _, asked, _ := umaChallenge(resp); asked {
 		drain(resp)
-		return nil, &StepError{
-			Step: 9, Name: nameRepeat, Who: req.URL.Host, Status: resp.StatusCode, Code: oauth.CodeInsufficientScope,
-			Description: "the RPT does not open this resource",
-			Hint:        "asking the owner for the scope of this method",
-		}
+		return nil, notOpened(req.URL, resp, got)
 	}
 	c.rpts.put(got)
 	c.trace(9, "%s -> client: %d", req.URL.Host, resp.StatusCode)
 	return resp, nil
 }
 
-func (c *Client) attempt(again *replay, rpt string, send sender) (*http.Response, error) {
-	req, err := again.next(rpt)
-	if err != nil {
-		return nil, &StepError{Code: CodeUnreachable, Description: "the body of the request cannot be had again", Err: err}
+// notOpened is the error for an RPT that was issued and is refused.
+func notOpened(u *url.URL, resp *http.Response, r rpt) *StepError {
+	e := &StepError{
+		Step: 9, Name: nameRepeat, Who: u.Host, Status: resp.StatusCode, Code: oauth.CodeInsufficientScope,
+		Description: "the RPT does not open this resource",
+		Hint:        "asking the owner for the scope of this method",
 	}
-	resp, err := send(req)
-	if err != nil {
-		return nil, unreachable(req.URL, err)
+	if _, wanted := challengedDPoP(resp); wanted && r.key == nil {
+		e.Code, e.Hint = oauth.CodeInvalidToken, hintDPoP
 	}
-	if resp.Request == nil {
-		resp.Request = req
-	}
-	return resp, nil
+	return e
 }
 
-func (c *Client) traceAnswer(number int, known string, resp *http.Response) {
-	if known != "" {
+// attempt sends the request with an RPT, or without one, and once more if the
+// server wants a nonce in the proof.
+func (c *Client) attempt(again *replay, r rpt, send sender) (*http.Response, error) {
+	for repeated := false; ; repeated = true {
+		req, err := again.next()
+		if err != nil {
+			return nil, &StepError{Code: CodeUnreachable, Description: "the body of the request cannot be had again", Err: err}
+		}
+		if err := c.authorize(req, r); err != nil {
+			return nil, &StepError{Code: CodeUnreachable, Description: "no proof can be made", Err: err}
+		}
+		resp, err := send(req)
+		if err != nil {
+			return nil, unreachable(req.URL, err)
+		}
+		if resp.Request == nil {
+			resp.Request = req
+		}
+		if !c.needsNonce(req, resp, r) || repeated || again.once {
+			return resp, nil
+		}
+		drain(resp)
+	}
+}
+
+func (c *Client) traceAnswer(number int, known rpt, resp *http.Response) {
+	if known.token != "" {
 		number = 9
 	}
 	c.trace(number, "%s -> client: %d", resp.Request.URL.Host, resp.StatusCode)
@@ -131,8 +150,8 @@ func method(r *http.Request) string {
 	return plain(r.Method, 20)
 }
 
-func withRPT(known string) string {
-	if known == "" {
+func withRPT(known rpt) string {
+	if known.token == "" {
 		return ""
 	}
 	return " with an RPT that is still good"

@@ -30,7 +30,9 @@ type Config struct {
 	// it is called under the rules for strangers.
 	STSLearned bool
 	// AccessToken gives the user's access token, issued by the STS to
-	// STSClientID. It is called only when a claims token is needed.
+	// STSClientID. It is called only when a claims token is needed, or to see whether
+	// the user is still the one of the last claims token: with another access token,
+	// what authorization servers persisted of him is not used.
 	AccessToken func(ctx context.Context) (string, error)
 	// STSClientID and STSClientSecret are this client's at the STS. Default:
 	// ClientID, without a secret.
@@ -73,6 +75,11 @@ type Config struct {
 	// PushedClaims sends the claims token as pushed_claims, the spelling of the
 	// original diagram, instead of claim_token and its format.
 	PushedClaims bool
+	// DPoP binds claims tokens and RPTs to a key (RFC 9449), so that whoever copies
+	// one on its way has nothing. The keys are made by the Client, one for each
+	// authorization server, and stay in its memory. A server that issues an RPT
+	// without the binding is refused.
+	DPoP bool
 	// Trace is told every step. Tokens and tickets are shortened. It is called
 	// by the goroutine of the request.
 	Trace func(Step)
@@ -89,6 +96,9 @@ type Client struct {
 	pins    map[string][]string
 	rpts    rptCache
 	docs    docCache
+	provers provers
+	nonces  nonces
+	pcts    pcts
 }
 
 // binding is a logical name for URLs below a prefix.

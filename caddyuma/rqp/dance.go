@@ -47,12 +47,19 @@ func (c *Client) stsEndpoint(ctx context.Context) (*url.URL, error) {
 // rounds presents the ticket, and its successors while the server says that a
 // claims token is missing: it may not have reached the user's provider.
 func (c *Client) rounds(ctx context.Context, called, sts, ask *url.URL, t *target, ticket string) (rpt, error) {
+	got, ticket, err := c.recall(ctx, called, ask, t, ticket)
+	if err != nil {
+		return rpt{}, at(6, nameGrant, err)
+	}
+	if got.token != "" {
+		return got, nil
+	}
 	for round := 1; ; round++ {
-		claims, err := c.exchange(ctx, sts, t, ticket)
+		p, err := c.exchange(ctx, sts, t, ticket)
 		if err != nil {
 			return rpt{}, at(4, nameExchange, err)
 		}
-		got, next, err := c.grant(ctx, ask, called, t, ticket, claims)
+		got, next, err := c.grant(ctx, ask, called, t, ticket, p)
 		if err == nil {
 			return got, nil
 		}

@@ -2,6 +2,7 @@ package rqp
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"net/url"
@@ -14,12 +15,12 @@ const nameExchange = "exchanging the access token for a claims token"
 
 // exchange is steps 3 to 5: a claims token for this ticket and resource. The
 // ticket itself stays here (CONFORMANCE CA-09).
-func (c *Client) exchange(ctx context.Context, to *url.URL, t *target, ticket string) (string, error) {
+func (c *Client) exchange(ctx context.Context, to *url.URL, t *target, ticket string) (proof, error) {
 	hash := oauth.TicketChallenge(ticket)
 	c.trace(3, "client: ticket_challenge %s of ticket %s", hash, short(ticket))
 	token, err := c.accessToken(ctx)
 	if err != nil {
-		return "", err
+		return proof{}, err
 	}
 	c.trace(4, "client -> %s: token exchange for resource %q, as_uri %s, subject_token %s", to.Host, plain(t.audience, 200), t.asURI, short(token))
 	form := url.Values{ // CONFORMANCE CA-10, CA-47
@@ -31,16 +32,20 @@ func (c *Client) exchange(ctx context.Context, to *url.URL, t *target, ticket st
 		"subject_token_type":   {oauth.TokenTypeAccessToken},
 		"requested_token_type": {oauth.TokenTypeJWT},
 	}
-	a, err := post(ctx, c.net.pick(to, nil), to, form, credentials{c.cfg.STSClientID, c.cfg.STSClientSecret})
+	key, err := c.prover(t.asURI) // the AS will want a proof of the same one (CONFORMANCE DP-07)
 	if err != nil {
-		return "", err
+		return proof{}, err
+	}
+	a, err := c.postProven(ctx, c.net.pick(to, nil), to, form, credentials{c.cfg.STSClientID, c.cfg.STSClientSecret}, key)
+	if err != nil {
+		return proof{}, err
 	}
 	claims, err := claimsToken(a)
 	if err != nil {
-		return "", err
+		return proof{}, c.proofRefused(err)
 	}
 	c.trace(5, "%s -> client: claims token %s", to.Host, short(claims))
-	return claims, nil
+	return proof{claims: claims, user: sha256.Sum256([]byte(token))}, nil
 }
 
 func (c *Client) accessToken(ctx context.Context) (string, error) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -15,17 +16,25 @@ const nameGrant = "asking the authorization server for an RPT"
 
 // grant is steps 6 and 7. On need_info it gives the successor ticket with the
 // error.
-func (c *Client) grant(ctx context.Context, to, called *url.URL, t *target, ticket, claims string) (rpt, string, error) {
-	c.trace(6, "client -> %s: ticket %s, claims token %s", to.Host, short(ticket), short(claims))
-	a, err := post(ctx, c.net.pick(to, called), to, c.grantForm(ticket, claims), c.credentialsFor(t.asURI))
+func (c *Client) grant(ctx context.Context, to, called *url.URL, t *target, ticket string, p proof) (rpt, string, error) {
+	if p.pct != "" {
+		c.trace(6, "client -> %s: ticket %s, persisted claims token", to.Host, short(ticket))
+	} else {
+		c.trace(6, "client -> %s: ticket %s, claims token %s", to.Host, short(ticket), short(p.claims))
+	}
+	key, err := c.prover(t.asURI)
+	if err != nil {
+		return rpt{}, "", err
+	}
+	a, err := c.postProven(ctx, c.net.pick(to, called), to, c.grantForm(ticket, p), c.credentialsFor(t.asURI), key)
 	if err != nil {
 		return rpt{}, "", err
 	}
 	if a.status != http.StatusOK {
 		next, err := grantRefused(a, ticket)
-		return rpt{}, next, err
+		return rpt{}, next, c.proofRefused(err)
 	}
-	r, err := c.readRPT(a, t)
+	r, err := c.readRPT(a, t, key, p)
 	if err != nil {
 		return rpt{}, "", err
 	}
@@ -34,14 +43,17 @@ func (c *Client) grant(ctx context.Context, to, called *url.URL, t *target, tick
 }
 
 // grantForm: UMA Grant §3.3.1 (CONFORMANCE CA-23, A1).
-func (c *Client) grantForm(ticket, claims string) url.Values {
+func (c *Client) grantForm(ticket string, p proof) url.Values {
 	form := url.Values{"grant_type": {oauth.GrantUMATicket}, "ticket": {ticket}}
-	if c.cfg.PushedClaims {
-		form.Set("pushed_claims", claims)
-		return form
+	switch {
+	case p.pct != "": // UG-18
+		form.Set("pct", p.pct)
+	case c.cfg.PushedClaims:
+		form.Set("pushed_claims", p.claims)
+	default:
+		form.Set("claim_token", p.claims)
+		form.Set("claim_token_format", oauth.ClaimTokenFormatJWT)
 	}
-	form.Set("claim_token", claims)
-	form.Set("claim_token_format", oauth.ClaimTokenFormatJWT)
 	return form
 }
 
@@ -55,20 +67,26 @@ func (c *Client) credentialsFor(issuer string) credentials {
 }
 
 // readRPT reads a success (RFC 6749 §5.1). UMA allows other token types; this
-// client knows how to send a Bearer only. A pct is not kept.
-func (c *Client) readRPT(a *answer, t *target) (rpt, error) {
+// client knows how to send Bearer and DPoP. Whoever asked for a bound token takes no
+// other (RFC 9449 §5).
+func (c *Client) readRPT(a *answer, t *target, key *dpop.Signer, p proof) (rpt, error) {
 	var answer oauth.TokenResponse
 	if err := a.decode(&answer); err != nil {
 		return rpt{}, err
 	}
-	if !strings.EqualFold(answer.TokenType, "Bearer") || !isToken(answer.AccessToken) {
-		return rpt{}, badAnswer(a.from, a.status, "no RPT of type Bearer in it")
+	kind := "Bearer"
+	if key != nil {
+		kind = oauth.SchemeDPoP
 	}
+	if !strings.EqualFold(answer.TokenType, kind) || !isToken(answer.AccessToken) {
+		return rpt{}, badAnswer(a.from, a.status, "no RPT of type %s in it", kind)
+	}
+	c.keepPCT(t.asURI, &answer, p)
 	age := maxRPTAge
 	if answer.ExpiresIn > 0 {
 		age = time.Duration(min(answer.ExpiresIn, 24*3600))*time.Second - rptMargin
 	}
-	return rpt{token: answer.AccessToken, asURI: t.asURI, prefix: t.prefix, until: c.cfg.Now().Add(age)}, nil
+	return rpt{token: answer.AccessToken, asURI: t.asURI, prefix: t.prefix, until: c.cfg.Now().Add(age), key: key}, nil
 }
 
 // grantRefused reads an error of the UMA grant (UMA Grant §3.3.6). A ticket

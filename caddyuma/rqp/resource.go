@@ -39,6 +39,9 @@ func (c *Client) target(ctx context.Context, u *url.URL, asURI string) (*target,
 	if err != nil {
 		return nil, err
 	}
+	if doc.DPoPRequired && !c.cfg.DPoP { // RFC 9728 §2; found out before a ticket is spent
+		return nil, untrusted(hintDPoP, "the resource takes no bearer tokens")
+	}
 	if !pinned && !slices.Contains(doc.AuthorizationServers, asURI) {
 		return nil, untrusted("asking who runs the resource: a page there may be somebody else's",
 			"the metadata of %s do not list the authorization server %s of its challenge", originOf(u), plain(asURI, 200))

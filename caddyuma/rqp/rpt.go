@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -22,6 +23,7 @@ type rpt struct {
 	asURI  string
 	prefix *url.URL
 	until  time.Time
+	key    *dpop.Signer // what it is bound to; nil = a bearer token
 }
 
 // rptCache keeps the newest RPT per (origin, prefix, authorization server). An
@@ -33,7 +35,7 @@ type rptCache struct {
 }
 
 // find gives the live RPT with the longest prefix that covers u.
-func (c *rptCache) find(u *url.URL) string {
+func (c *rptCache) find(u *url.URL) rpt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var best rpt
@@ -43,7 +45,7 @@ func (c *rptCache) find(u *url.URL) string {
 			best = r
 		}
 	}
-	return best.token
+	return best
 }
 
 // put replaces the older RPT of the same place (UMA Grant §3.3.5.1: the client

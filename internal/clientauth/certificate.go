@@ -68,3 +68,13 @@ func isSubject(cert *x509.Certificate, want string, state *tls.ConnectionState, 
 	found, err := subjectOf(cert)
 	return err == nil && expected.equal(found)
 }
+
+// Shown is the thumbprint of the certificate of a TLS connection, whose key the
+// other side has proved to hold; "" = none.
+func Shown(state *tls.ConnectionState) string {
+	cert := peer(state)
+	if cert == nil {
+		return ""
+	}
+	return Thumbprint(cert)
+}

@@ -47,6 +47,8 @@ type Metadata struct {
 	RevocationEndpointAuthSigningAlgs []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	// TLSBoundTokens says that tokens can be bound to certificates (RFC 8705 §3.3).
 	TLSBoundTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	// MTLSAliases are of servers that ask for certificates elsewhere (RFC 8705 §5).
+	MTLSAliases *MTLSAliases `json:"mtls_endpoint_aliases,omitempty"`
 	// SubjectTokenIssuers are the issuers whose access tokens a security token
 	// service exchanges, where it issues none itself: people log in there. An
 	// extension of ours (docs/correlated-authorization.md).
@@ -58,12 +60,20 @@ type Metadata struct {
 	OPTermsOfService         string `json:"op_tos_uri,omitempty"`
 }
 
+// MTLSAliases are endpoints for clients with certificates (RFC 8705 §5).
+type MTLSAliases struct {
+	TokenEndpoint string `json:"token_endpoint,omitempty"`
+}
+
 // ResourceMetadata is the document of a protected resource (RFC 9728 §2).
 type ResourceMetadata struct {
 	Resource               string   `json:"resource"`
 	AuthorizationServers   []string `json:"authorization_servers"`
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	BearerMethodsSupported []string `json:"bearer_methods_supported"`
+	DPoPSigningAlgs        []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	DPoPRequired           bool     `json:"dpop_bound_access_tokens_required,omitempty"`
+	TLSBound               bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	JWKSURI                string   `json:"jwks_uri,omitempty"`
 }
 

@@ -13,12 +13,12 @@ const idlePerHost = 64
 func NewNamed(cfg Config) *http.Client {
 	open := dialer{resolve: cfg.Resolve, timeout: hop(cfg.timeout())}
 	t := newTable(cfg, route{dialer: open, roots: cfg.Roots})
-	n := &named{byHost: map[string]*http.Transport{}, rest: pooled(t.rest, cfg.timeout())}
+	n := &named{byHost: map[string]*http.Transport{}, rest: pooled(t.rest, cfg)}
 	for key, r := range t.connect {
-		n.byHost[key] = pooled(r, cfg.timeout())
+		n.byHost[key] = pooled(r, cfg)
 	}
 	for key, r := range t.except {
-		n.byHost[key] = pooled(r, cfg.timeout())
+		n.byHost[key] = pooled(r, cfg)
 	}
 	return &http.Client{
 		Transport: n,
@@ -28,12 +28,13 @@ func NewNamed(cfg Config) *http.Client {
 	}
 }
 
-func pooled(r route, total time.Duration) *http.Transport {
+func pooled(r route, cfg Config) *http.Transport {
 	tr := r.transport()
+	tr.TLSClientConfig.Certificates = cfg.Certificates
 	tr.ForceAttemptHTTP2 = true
 	tr.MaxIdleConnsPerHost = idlePerHost
 	tr.IdleConnTimeout = 90 * time.Second
-	tr.ResponseHeaderTimeout = total
+	tr.ResponseHeaderTimeout = cfg.timeout()
 	return tr
 }
 

@@ -12,6 +12,7 @@ package outbound
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/netip"
@@ -31,6 +32,9 @@ type Config struct {
 	// Roots are the CAs for host:ports in ConnectTo, Exceptions and for the named client;
 	// nil = system. Strangers are always checked by the system's CAs.
 	Roots *x509.CertPool
+	// Certificates are ours, for servers that ask the named client for one (RFC 8705 §2).
+	// Strangers see none.
+	Certificates []tls.Certificate
 	// Resolve replaces DNS in tests; it gives the addresses that are dialled (checked all the same).
 	Resolve func(ctx context.Context, host string) ([]string, error)
 	// Timeout is for a whole request with its redirects, 5s. One hop may take

@@ -59,21 +59,21 @@ func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 		return nil, BadRequest("The request has more than one Authorization header.")
 	}
 	ctx := r.Context()
-	bearerError := ""
-	p := &presented{request: r, to: to, wants: wants, token: credentials}
-	if scheme == "bearer" {
-		grant, refusal, code := s.present(ctx, p)
+	code := ""
+	p := &presented{request: r, to: to, wants: wants, token: credentials, scheme: scheme, dpop: scheme == schemeDPoP}
+	if scheme == schemeBearer || scheme == schemeDPoP {
+		grant, refusal, wrong := s.present(ctx, p)
 		if grant != nil || refusal != nil {
 			return grant, refusal
 		}
-		bearerError = code
+		code = wrong
 	}
 	// CONFORMANCE A31: a preflight carries no credentials and must not cost a
 	// ticket; whoever wants preflights answered turns on CORS.
 	if Preflight(r) {
 		return nil, forbidden()
 	}
-	f := s.challenge(ctx, wants, to.Source, bearerError)
+	f := s.challenge(ctx, wants, to.Source, s.second(p, code))
 	f.DecisionID = p.decision
 	return nil, f
 }
@@ -110,6 +110,9 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 	claims, source, err := s.judge(ctx, st, p)
 	p.decision = claims.decision()
 	s.observe(ctx, p.wants, claims, source, err)
+	if refusal := s.unproven(ctx, err); refusal != nil {
+		return nil, refusal, ""
+	}
 	if err == nil {
 		return s.grant(claims, st, p.wants[0].index), nil, ""
 	}
@@ -127,7 +130,7 @@ func (s *Server) refused(err error) (refusal *Refusal, code string) {
 	case errors.Is(err, errInsufficient):
 		return nil, oauth.CodeInsufficientScope
 	case errors.As(err, &wrong):
-		return nil, oauth.CodeInvalidToken
+		return nil, codeOf(err)
 	case errors.As(err, &much):
 		return tooMany(much.wait), ""
 	default:
@@ -196,8 +199,8 @@ func outcome(err error) (o event.Outcome, reason string) {
 }
 
 // challenge answers with a fresh ticket (UMA Grant §3.2.1), or says that none
-// can be had (§3.2.2).
-func (s *Server) challenge(ctx context.Context, wants []want, source, bearerError string) *Refusal {
+// can be had (§3.2.2). second is one more challenge.
+func (s *Server) challenge(ctx context.Context, wants []want, source, second string) *Refusal {
 	if ok, wait := s.cfg.Limiter.Allow(source); !ok {
 		return tooMany(wait)
 	}
@@ -217,9 +220,8 @@ func (s *Server) challenge(ctx context.Context, wants []want, source, bearerErro
 		{Name: "resource_metadata", Value: s.metadataURL()},
 	}}
 	f.Header.Add("WWW-Authenticate", uma.String())
-	if bearerError != "" { // RFC 6750 §3.1, on a line of its own
-		bearer := oauth.Challenge{Scheme: "Bearer", Params: []oauth.Param{{Name: "error", Value: bearerError}}}
-		f.Header.Add("WWW-Authenticate", bearer.String())
+	if second != "" {
+		f.Header.Add("WWW-Authenticate", second)
 	}
 	return f
 }

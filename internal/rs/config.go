@@ -12,9 +12,12 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/seal"
 )
 
 // Call says what a request to the authorization server is for, so that the
@@ -34,10 +37,15 @@ const (
 
 // Config describes a resource server.
 type Config struct {
-	// Issuer is the authorization server, ClientID our name there. Without a
-	// ClientSecret the token request carries the name alone: only an
+	// Issuer is the authorization server, ClientID our name there. Without
+	// credentials the token request carries the name alone: only an
 	// authorization server in the same process may accept that.
 	Issuer, ClientID, ClientSecret string
+	// Key signs assertions that authenticate us instead of a secret (private_key_jwt).
+	Key *jose.Signer
+	// Certificate says that AS shows a certificate that authenticates us
+	// (tls_client_auth, RFC 8705 §2).
+	Certificate bool
 	// ResourceURI is our resource identifier; empty: what the authorization
 	// server has for us. Written on both sides and different: nothing passes.
 	ResourceURI string
@@ -54,6 +62,18 @@ type Config struct {
 	MaxInstances int
 	// Realm is shown in challenges if it is not empty.
 	Realm string
+	// Require is what RPTs for resources without a word of their own must be bound to.
+	Require Binding
+	// DPoPNonces demands a nonce of ours in DPoP proofs (RFC 9449 §9); NonceKeys seal
+	// them.
+	DPoPNonces bool
+	NonceKeys  seal.Keys
+	// Proofs remembers DPoP proofs. What is to outlive a reload of the configuration
+	// is handed in; nil: it does not.
+	Proofs *dpop.Replays
+	// Written gives method and URL of a request as the client wrote them; nil: those
+	// that it has now.
+	Written func(*http.Request) (method string, u *url.URL)
 	// MaxRPTLifetime is the longest exp-iat of an RPT that is accepted (1h).
 	MaxRPTLifetime time.Duration
 	// Introspect: every RPT is asked about at the authorization server. Default: JWTs
@@ -108,6 +128,8 @@ type Resource struct {
 	Scopes []Scope
 	// Also are permissions on further resources that a request needs.
 	Also []Also
+	// Require, if not empty, replaces that of the Config.
+	Require Binding
 }
 
 // Also names a further resource. Without Scopes it is the scope of the request.
@@ -135,6 +157,8 @@ type Server struct {
 	current    atomic.Pointer[state]
 	troubled   pause
 	verifier   *verifier
+	proofs     *dpop.Verifier
+	nonces     *dpop.SealedNonces // nil: none
 	// created are the ids of resources that this engine has created, cleared tells
 	// that it was done once with what is not declared; guarded by cfg.Registering.
 	created map[string]bool
@@ -154,6 +178,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, resources: resources, created: map[string]bool{}, troubled: pause{length: time.Second}}
 	s.endpoints.keepStale, s.registered.keepStale = true, true
+	if err := s.makeProofs(); err != nil {
+		return nil, err
+	}
 	s.verifier, err = newVerifier(s)
 	if err != nil {
 		return nil, err
@@ -181,13 +208,21 @@ func (c *Config) check() error {
 	if c.ClientID == "" {
 		return errors.New("client_id is required")
 	}
-	if err := c.Assertion.check(); err != nil {
+	if err := errors.Join(c.checkCredentials(), c.Assertion.check()); err != nil {
 		return err
 	}
 	if c.ResourceURI != "" {
 		if _, err := oauth.ParseResource(c.ResourceURI); err != nil {
 			return fmt.Errorf("resource_uri '%s' %w", c.ResourceURI, err)
 		}
+	}
+	for _, r := range c.Resources {
+		if err := r.Require.check(); err != nil {
+			return fmt.Errorf("resource '%s': %w", r.Name, err)
+		}
+	}
+	if err := c.Require.check(); err != nil {
+		return err
 	}
 	if c.Revocation < 0 {
 		return errors.New("revocation must be positive")

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -95,5 +96,9 @@ func (s *Server) document9728(resource string) oauth.ResourceMetadata {
 	return oauth.ResourceMetadata{
 		Resource: resource, AuthorizationServers: []string{s.cfg.Issuer},
 		ScopesSupported: s.allScopes(), BearerMethodsSupported: []string{"header"}, JWKSURI: s.keysURL(resource),
+		DPoPSigningAlgs: dpop.Algs(), DPoPRequired: s.allRequire(BindDPoP),
+		// Whether clients are asked for certificates is the affair of the site; whoever
+		// demands bound tokens says that they are.
+		TLSBound: s.someRequire(BindMTLS),
 	}
 }

@@ -39,7 +39,8 @@ func TestOA_25_Document(t *testing.T) {
 			}
 			want := map[string]any{
 				"resource": c.want, "authorization_servers": []any{issuer}, "scopes_supported": []any{"get", "post"},
-				"bearer_methods_supported": []any{"header"},
+				"bearer_methods_supported":          []any{"header"},
+				"dpop_signing_alg_values_supported": []any{"ES256", "ES384", "RS256", "PS256", "EdDSA"},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("document (-want +got):\n%s", diff)

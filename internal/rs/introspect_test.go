@@ -56,6 +56,7 @@ func TestUF_27_SameVerdicts(t *testing.T) {
 	const (
 		invalid      = `Bearer error="invalid_token"`
 		insufficient = `Bearer error="insufficient_scope"`
+		unproven     = `DPoP algs="ES256 ES384 RS256 PS256 EdDSA", error="invalid_token"`
 	)
 	at := func(d time.Duration) int64 { return start.Add(d).Unix() }
 	window := func(name string, d time.Duration) func(map[string]any) {
@@ -84,7 +85,7 @@ func TestUF_27_SameVerdicts(t *testing.T) {
 		{"iat of the future", "GET", set("iat", at(61*time.Second)), verdict{401, invalid}},
 		{"not valid yet", "GET", set("nbf", at(61*time.Second)), verdict{401, invalid}},
 		{"lives too long", "GET", set("exp", at(time.Hour+time.Second)), verdict{401, invalid}},
-		{"bound", "GET", set("cnf", map[string]any{"jkt": "x"}), verdict{401, invalid}},
+		{"bound", "GET", set("cnf", map[string]any{"jkt": "x"}), verdict{401, unproven}},
 		{"bound to nothing", "GET", set("cnf", map[string]any{}), verdict{401, invalid}},
 		{"no permissions", "GET", set("permissions", nil), verdict{401, invalid}},
 		{"other scope", "POST", func(map[string]any) {}, verdict{401, insufficient}},

@@ -11,6 +11,9 @@ type presented struct {
 	to      Target
 	wants   []want
 	token   string
+	scheme  string // bearer or dpop
+	// dpop says that the client is to prove a key.
+	dpop bool
 	// decision is the id of the decision behind the RPT, for whoever is refused.
 	decision string
 }
@@ -21,6 +24,9 @@ type presented struct {
 func (s *Server) judge(ctx context.Context, st *state, p *presented) (claims *rptClaims, source string, err error) {
 	claims, source, err = s.verifier.verify(ctx, st, p)
 	if err != nil {
+		return claims, source, err
+	}
+	if err := s.bound(ctx, st, p, claims); err != nil {
 		return claims, source, err
 	}
 	if !claims.grants(p.wants, st.ids, s.cfg.Now(), s.cfg.Leeway) {

@@ -72,12 +72,21 @@ func (s *Server) readMetadata(body []byte) (endpoints, error) {
 	}
 	methods := m.TokenEndpointAuthMethodsSupported
 	return endpoints{
-		token: m.TokenEndpoint, registration: m.ResourceRegistrationEndpoint,
+		token: s.tokenEndpoint(&m), registration: m.ResourceRegistrationEndpoint,
 		permission: m.PermissionEndpoint, keys: m.JWKSURI, introspection: m.IntrospectionEndpoint,
 		signs: len(m.IntrospectionSigningAlgValuesSupported) > 0,
 		// RFC 8414 §2: an omitted list means client_secret_basic.
 		secretPost: slices.Contains(methods, oauth.AuthSecretPost) && !slices.Contains(methods, oauth.AuthSecretBasic),
 	}, nil
+}
+
+// tokenEndpoint is where we authenticate: RFC 8705 §5 has another place for clients
+// with certificates, where asking everybody for one would be in the way.
+func (s *Server) tokenEndpoint(m *oauth.Metadata) string {
+	if s.cfg.Certificate && m.MTLSAliases != nil && m.MTLSAliases.TokenEndpoint != "" {
+		return m.MTLSAliases.TokenEndpoint
+	}
+	return m.TokenEndpoint
 }
 
 // fetchKeys reads the key set of the authorization server for jose.Cache.

@@ -51,7 +51,11 @@ func (s *Server) loadPAT(ctx context.Context) (pat, time.Time, error) {
 		return pat{}, time.Time{}, err
 	}
 	now := s.cfg.Now()
-	a, err := s.send(ctx, s.patRequest(e))
+	r, err := s.patRequest(e)
+	if err != nil {
+		return pat{}, time.Time{}, err
+	}
+	a, err := s.send(ctx, r)
 	if err != nil {
 		return pat{}, time.Time{}, err
 	}
@@ -61,7 +65,7 @@ func (s *Server) loadPAT(ctx context.Context) (pat, time.Time, error) {
 	return s.readPAT(a.body, now)
 }
 
-func (s *Server) patRequest(e endpoints) request {
+func (s *Server) patRequest(e endpoints) (request, error) {
 	form := url.Values{
 		"grant_type": {oauth.GrantClientCredentials},
 		"scope":      {oauth.ScopeUMAProtection},
@@ -70,17 +74,9 @@ func (s *Server) patRequest(e endpoints) request {
 		call: CallToken, method: http.MethodPost, url: e.token,
 		content: "application/x-www-form-urlencoded",
 	}
-	switch {
-	case s.cfg.ClientSecret == "":
-		form.Set("client_id", s.cfg.ClientID)
-	case e.secretPost:
-		form.Set("client_id", s.cfg.ClientID)
-		form.Set("client_secret", s.cfg.ClientSecret)
-	default: // RFC 6749 §2.3.1: both are form-encoded first
-		r.basic = url.UserPassword(url.QueryEscape(s.cfg.ClientID), url.QueryEscape(s.cfg.ClientSecret))
-	}
+	err := s.authenticate(&r, form, e)
 	r.body = []byte(form.Encode())
-	return r
+	return r, err
 }
 
 func (s *Server) readPAT(body []byte, now time.Time) (pat, time.Time, error) {

@@ -104,8 +104,6 @@ func (c *rptClaims) check(cfg *Config, audience string) error {
 		return bad("lacks sub or client_id")
 	case c.Subject == c.ClientID: // RFC 9068 §5: a token of a client for itself, such as a PAT
 		return bad("speaks of a client")
-	case c.Confirm != nil: // CONFORMANCE SEC-14: a bound token is no bearer token
-		return bad("is bound to a key")
 	case len(c.Permissions) == 0:
 		return bad("has no permissions")
 	}

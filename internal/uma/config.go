@@ -184,7 +184,7 @@ func (c *Config) Check() error {
 }
 
 // NonceLifetime is how long a DPoP nonce is taken.
-const NonceLifetime = 5 * time.Minute
+const NonceLifetime = dpop.NonceLifetime
 
 // decisionLife is how long decisions are kept for `explain` at least.
 const decisionLife = 7 * 24 * time.Hour

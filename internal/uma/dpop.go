@@ -7,12 +7,11 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
-	"github.com/caddy-uma/caddy-uma/internal/seal"
 )
 
 // verifyProofs makes what checks DPoP proofs at the token endpoint.
 func (s *Server) verifyProofs() (err error) {
-	s.nonces = nonces{box: seal.NewBox(s.cfg.NonceKeys), issuer: s.cfg.Issuer, now: s.cfg.Now, leeway: s.cfg.Leeway}
+	s.nonces = dpop.NewSealedNonces(s.cfg.NonceKeys, s.cfg.Issuer, s.cfg.Now, s.cfg.Leeway)
 	cfg := dpop.Config{Replays: s.cfg.Proofs, Now: s.cfg.Now}
 	if s.cfg.DPoPNonces {
 		cfg.Nonces = s.nonces

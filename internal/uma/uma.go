@@ -30,7 +30,7 @@ type Server struct {
 	documents        *documents // nil = off
 	// denials bound how many denials are kept, in all and per e-mail domain.
 	denials, denialsOf *limit.Limiter
-	nonces             nonces
+	nonces             *dpop.SealedNonces
 	proofs             *dpop.Verifier
 	full               fullPatterns
 	statuses           statuses

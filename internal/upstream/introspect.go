@@ -2,15 +2,13 @@ package upstream
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
@@ -65,7 +63,7 @@ func (u *Upstream) introspection(ctx context.Context, endpoint, token string) (*
 		}
 		return r, err
 	}
-	assertion, err := u.assertion()
+	assertion, err := clientauth.NewAssertion(*u.cfg.Key, u.cfg.ClientID, u.cfg.Issuer, u.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +71,4 @@ func (u *Upstream) introspection(ctx context.Context, endpoint, token string) (*
 	values.Set("client_assertion_type", oauth.AssertionTypeJWT)
 	values.Set("client_assertion", assertion)
 	return form(ctx, endpoint, values)
-}
-
-// assertionLife is far more than a call takes.
-const assertionLife = time.Minute
-
-// assertion authenticates us (RFC 7523 §3).
-func (u *Upstream) assertion() (string, error) {
-	now := u.cfg.Now()
-	return jose.Sign(*u.cfg.Key, "JWT", map[string]any{
-		"iss": u.cfg.ClientID, "sub": u.cfg.ClientID, "aud": u.cfg.Issuer, "jti": rand.Text(),
-		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
-	})
 }

@@ -28,6 +28,7 @@ type getOptions struct {
 	secretFile    string
 	stsClientID   string
 	cacert        string
+	dpop          bool
 	address       string
 
 	in    input
@@ -62,6 +63,9 @@ the resource's URI; the metadata must still name the authorization server.
 --client-secret-file is for the authorization server that the resource names. At
 the provider the client is --sts-client-id, without a secret; it defaults to
 --client-id, or to caddy-uma if there is a secret.
+
+With --dpop the tokens are bound to a key that this command makes and forgets (RFC
+9449): whoever copies one on its way has nothing. Some resources take no others.
 
 For a URL under localhost, every host under localhost is this machine, on any
 port; Caddy's own CA certificate and the connect_to entries are read from the
@@ -104,6 +108,7 @@ func (g *getOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&g.clientID, "client-id", rqp.DefaultClientID, "this client's id")
 	f.StringVar(&g.secretFile, "client-secret-file", "", "file with its secret at the authorization server")
 	f.StringVar(&g.stsClientID, "sts-client-id", "", "this client's id at the provider, if it differs")
+	f.BoolVar(&g.dpop, "dpop", false, "bind the tokens to a key of this command")
 	f.StringVar(&g.cacert, "cacert", "", "file with CA certificates (PEM), beside those of the system")
 	f.StringVar(&g.address, "address", caddy.DefaultAdminListen, "admin API of the local Caddy")
 	f.BoolVar(&g.json, "json", false, "print answer, steps and error as one JSON object")

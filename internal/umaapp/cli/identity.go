@@ -14,7 +14,7 @@ import (
 func (g *getOptions) client(cmd *cobra.Command, network rqp.Network) (*rqp.Client, error) {
 	cfg := rqp.Config{
 		STS: g.sts, ClientID: g.clientID, STSClientID: g.stsClientID,
-		Network: network, Trace: g.tracer(cmd),
+		Network: network, Trace: g.tracer(cmd), DPoP: g.dpop,
 	}
 	if err := g.secrets(&cfg); err != nil {
 		return nil, err

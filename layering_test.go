@@ -103,7 +103,7 @@ var packages = map[string]pkg{
 
 	"caddyuma":          {ours: adapter("internal/uma"), foreign: []string{caddyserver, zap}},
 	"caddysts":          {ours: adapter("internal/sts", "internal/op", "internal/upstream", "internal/wrap"), foreign: []string{caddyserver, zap}},
-	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap, "golang.org/x/net/http/httpguts", "golang.org/x/text/unicode/norm"}},
+	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap, "golang.org/x/net/http/httpguts", "golang.org/x/text/unicode/norm", "github.com/dunglas/go-urlpattern"}},
 	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/store", "internal/store/postgres"}, foreign: []string{caddyserver, zap}},
 
 	".":                        {ours: []string{"caddyuma", "caddysts", "caddyrs", "caddyuma/postgres"}},

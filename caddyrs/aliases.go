@@ -40,7 +40,7 @@ func aliasesOfAll(p string, readings []string) []string {
 }
 
 // checkAliases refuses a path which has an alias that belongs to a resource
-// before its own.
+// before its own, or to another instance of its own.
 func (h *Handler) checkAliases(r *http.Request, readings []string) error {
 	all := aliasesOfAll(r.URL.Path, readings)
 	if len(all) == 0 {
@@ -48,12 +48,17 @@ func (h *Handler) checkAliases(r *http.Request, readings []string) error {
 	}
 	own, err := h.match(reread(r, r.URL.Path))
 	for i := 0; err == nil && i < len(all); i++ {
-		var index int
-		if index, err = h.match(reread(r, all[i])); err == nil && index >= 0 && (own < 0 || index < own) {
+		var at place
+		if at, err = h.match(reread(r, all[i])); err == nil && at.before(own) {
 			err = errReadings
 		}
 	}
 	return err
+}
+
+// before tells whether an alias at p counts for a path at own.
+func (p place) before(own place) bool {
+	return p.index >= 0 && (own.index < 0 || p.index < own.index || p.index == own.index && !p.same(own, false))
 }
 
 // caseless are matchers that tell no a from A in a path, or do not look at it.

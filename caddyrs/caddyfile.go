@@ -34,7 +34,7 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //		resource_uri    <uri>
 //		owner           <id>
 //
-//		resource <name> [<paths...|@matchers...>] {
+//		resource <name> [<paths...|@matchers...>] { # paths may hold captures: /users/:user/photos/:id
 //			match {
 //				<matcher> ...
 //			}
@@ -55,6 +55,7 @@ const wellKnown = "/.well-known/" + oauth.WellKnownResource
 //		revocation       <max_age> [fail_open]
 //		max_rpt_lifetime <duration>
 //		cache            <n>
+//		max_instances    <n>
 //		leeway           <duration>
 //
 //		header_up <field> <value>

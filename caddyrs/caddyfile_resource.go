@@ -60,18 +60,37 @@ func (p *parser) matchers(r *Resource) error {
 			r.MatcherSetsRaw = append(r.MatcherSetsRaw, set)
 		case strings.ContainsAny(text, "{}"):
 			return p.Errf("resource '%s': '%s' in a pattern; write a capture as :name", r.Name, text)
-		case strings.Contains(text, "/:"):
-			return p.Errf("uma_protect: resource '%s': the capture in '%s' is not supported yet", r.Name, text)
+		case hasCaptures(text):
+			r.Patterns = append(r.Patterns, text)
 		case !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "*"):
 			return p.Errf("uma_protect: resource '%s': '%s' is neither a path nor a @matcher; quote a name of several words", r.Name, text)
 		default:
 			paths = append(paths, text)
 		}
 	}
+	if err := p.patterns(r, paths); err != nil {
+		return err
+	}
 	if len(paths) > 0 && !slices.Contains(paths, "*") {
 		r.MatcherSetsRaw = append(r.MatcherSetsRaw, caddy.ModuleMap{"path": p.JSON(paths)})
 	} else if len(paths) > 0 {
 		r.MatcherSetsRaw = nil // everything
+	}
+	return nil
+}
+
+// patterns checks the paths with captures; paths are those without.
+func (p *parser) patterns(r *Resource, paths []string) error {
+	switch {
+	case len(r.Patterns) == 0:
+		return nil
+	case len(r.MatcherSetsRaw) > 0:
+		return p.Errf("uma_protect: resource '%s': captures and @matchers cannot stand together", r.Name)
+	case len(paths) > 0:
+		return p.Errf("uma_protect: resource '%s': '%s' lacks the captures of '%s'", r.Name, paths[0], r.Patterns[0])
+	}
+	if err := new(Handler).checkResource(r); err != nil {
+		return p.Errf("uma_protect: %v", err)
 	}
 	return nil
 }
@@ -97,7 +116,7 @@ func (p *parser) match(r *Resource) error {
 	if err := p.once("match"); err != nil {
 		return err
 	}
-	if len(r.MatcherSetsRaw) > 0 {
+	if len(r.MatcherSetsRaw)+len(r.Patterns) > 0 {
 		return p.Errf("uma_protect: resource '%s' has paths or @matchers and a match block; write one of them", r.Name)
 	}
 	set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(p.Dispenser)
@@ -166,13 +185,22 @@ func (p *parser) also(r *Resource) error {
 func (p *parser) checkReach() error {
 	for i, r := range p.h.Resources {
 		for j, earlier := range p.h.Resources[:i] {
-			if what := covered(r.MatcherSetsRaw, earlier.MatcherSetsRaw); what != "" {
+			if what := covered(r.matcherSets(), earlier.matcherSets()); what != "" {
 				return p.Errf("resource '%s' (line %d) can never match: '%s' (line %d) already covers %s",
 					r.Name, p.resourceLines[i], earlier.Name, p.resourceLines[j], what)
 			}
 		}
 	}
 	return nil
+}
+
+// matcherSets are those of a resource, with its patterns in the place of paths.
+func (r *Resource) matcherSets() caddyhttp.RawMatcherSets {
+	if len(r.Patterns) == 0 {
+		return r.MatcherSetsRaw
+	}
+	paths, _ := json.Marshal(r.Patterns) // texts
+	return caddyhttp.RawMatcherSets{{"path": paths}}
 }
 
 // covered tells what of a covers b altogether, "" if nothing does.
@@ -214,6 +242,10 @@ func pathsOf(set caddy.ModuleMap) []string {
 // covers tells whether every path of one pattern is one of the other, for the
 // forms that people write; Caddy compares paths without case.
 func covers(a, b string) bool {
+	if hasCaptures(a) {
+		return patternCovers(a, b)
+	}
+	b = captureText.ReplaceAllString(b, "*")
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	if a == b || a == "*" || a == "/*" {
 		return true
@@ -227,4 +259,20 @@ func covers(a, b string) bool {
 		return false
 	}
 	return strings.HasPrefix(literal, prefix)
+}
+
+// patternCovers is covers for a pattern with captures.
+func patternCovers(a, b string) bool {
+	p, err := newPattern(a)
+	all := samples(b)
+	for _, sample := range all {
+		if err != nil {
+			return false
+		}
+		captures, _, matchErr := p.match(sample)
+		if matchErr != nil || captures == nil {
+			return false
+		}
+	}
+	return len(all) > 0
 }

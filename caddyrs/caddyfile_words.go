@@ -16,11 +16,6 @@ import (
 
 const directive = "uma_protect"
 
-// later are words of the grammar that this version does not have.
-var later = []string{ //nolint:gochecknoglobals // a table of constants
-	"max_instances",
-}
-
 // parser reads one directive.
 type parser struct {
 	httpcaddyfile.Helper
@@ -94,7 +89,8 @@ func (p *parser) words() map[string]func() error {
 		"revocation":            p.revocation,
 		"max_rpt_lifetime":      func() error { return p.duration(&h.MaxRPTLifetime, false) },
 		"leeway":                func() error { return p.duration(&h.Leeway, true) },
-		"cache":                 p.cache,
+		"cache":                 func() error { return p.positive(&h.Cache) },
+		"max_instances":         func() error { return p.positive(&h.MaxInstances) },
 		"header_up":             p.headerUp,
 		"assertion":             p.assertion,
 		"forward_authorization": func() error { return p.flag(&h.ForwardAuthorization) },
@@ -111,9 +107,6 @@ func (p *parser) word() error {
 	words := p.words()
 	if parse, ok := words[p.Val()]; ok {
 		return parse()
-	}
-	if slices.Contains(later, p.Val()) {
-		return umaapp.NotYet(p.Dispenser, directive)
 	}
 	return umaapp.Unknown(p.Dispenser, directive, slices.Sorted(maps.Keys(words))...)
 }
@@ -177,16 +170,17 @@ func (p *parser) duration(to *caddy.Duration, zero bool) error {
 	return nil
 }
 
-func (p *parser) cache() error {
-	if err := p.once(p.Val()); err != nil {
+func (p *parser) positive(to *int) error {
+	word := p.Val()
+	if err := p.once(word); err != nil {
 		return err
 	}
 	text, err := p.one()
 	if err != nil {
 		return err
 	}
-	if p.h.Cache, err = strconv.Atoi(text); err != nil || p.h.Cache < 1 {
-		return p.Errf("uma_protect: cache: '%s' is no positive number", text)
+	if *to, err = strconv.Atoi(text); err != nil || *to < 1 {
+		return p.Errf("uma_protect: %s: '%s' is no positive number", word, text)
 	}
 	return nil
 }

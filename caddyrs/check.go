@@ -31,26 +31,10 @@ func (h *Handler) checkSettings() error {
 	case h.Cache < 0 || h.MaxRPTLifetime < 0:
 		return errors.New("cache and max_rpt_lifetime must be positive")
 	}
-	if err := checkOwners(h); err != nil {
+	if err := h.checkInstances(); err != nil {
 		return err
 	}
 	return errors.Join(checkHeaderUp(h.HeaderUp), checkAssertion(h.Assertion, h.HeaderUp), checkCORS(h.CORS))
-}
-
-func checkOwners(h *Handler) error {
-	owners := []string{h.Owner}
-	for _, r := range h.Resources {
-		if r == nil || r.Name == "" {
-			return errors.New("a resource has no name")
-		}
-		owners = append(owners, r.Owner)
-	}
-	for _, o := range owners {
-		if strings.ContainsAny(o, "{}:") && !strings.Contains(o, "://") {
-			return fmt.Errorf("owner '%s': placeholders and captures are not supported yet", o)
-		}
-	}
-	return nil
 }
 
 func checkIssuer(issuer string) error {

@@ -1,7 +1,6 @@
 package caddyrs
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -72,8 +71,8 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, origin strin
 	if slices.Contains(h.CORS, corsPass) {
 		return h.passPreflight(w, r, next)
 	}
-	index, err := h.resourceOf(r)
-	methods := h.engine.MappedMethods(index)
+	at, err := h.placeOf(r)
+	methods := h.engine.MappedMethods(at.index)
 	if origin == "" || err != nil || len(methods) == 0 {
 		rs.Forbidden().Write(w, r)
 		return nil //nolint:nilerr // answered: it fails closed
@@ -92,8 +91,8 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, origin strin
 // credentials, no other method in a header field.
 func (h *Handler) passPreflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	refusal := unclear(r)
-	if _, err := h.resourceOf(r); errors.Is(err, errReadings) {
-		refusal = rs.BadRequest("The path of the request can be read in more than one way.")
+	if _, err := h.placeOf(r); unclearPath(err) != nil {
+		refusal = unclearPath(err)
 	}
 	if refusal != nil || r.ContentLength != 0 {
 		if refusal == nil {

@@ -31,8 +31,13 @@ type fakeAS struct {
 	down    bool
 	names   []string // of the resources; the id is "id-" and the index
 	tickets int
-	asked   []string // client ids given to Local
-	context []any    // what came with the requests' contexts
+	// permission is the body of the last permission request.
+	permission string
+	asked      []string // client ids given to Local
+	context    []any    // what came with the requests' contexts
+
+	opaque       map[string]map[string]any // descriptions of opaque RPTs
+	introspected int
 }
 
 func newAS(t *testing.T) *fakeAS {
@@ -68,6 +73,7 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 		a.json(w, 200, map[string]any{
 			"issuer": issuer, "token_endpoint": issuer + "/uma/token", "permission_endpoint": issuer + "/uma/permission",
 			"resource_registration_endpoint": issuer + "/uma/resource", "jwks_uri": issuer + "/uma/jwks",
+			"introspection_endpoint": issuer + "/uma/introspect",
 		})
 	case route == "GET /uma/jwks":
 		set, err := jose.MarshalJWKS(a.key.Public())
@@ -81,6 +87,9 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 		a.json(w, 200, map[string]any{"access_token": "pat_1", "token_type": "Bearer", "expires_in": 3600, "resource_uri": resource})
 	case r.Header.Get("Authorization") != "Bearer pat_1":
 		w.WriteHeader(401)
+	case route == "POST /uma/introspect":
+		a.introspected++
+		a.json(w, 200, a.describe(r.PostFormValue("token")))
 	case route == "GET /uma/resource":
 		ids := []string{}
 		for i, name := range a.names {
@@ -99,6 +108,8 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 		a.json(w, 201, map[string]any{"_id": fmt.Sprintf("id-%d", len(a.names)-1)})
 	case route == "POST /uma/permission":
 		a.tickets++
+		body, _ := io.ReadAll(r.Body)
+		a.permission = string(body)
 		a.json(w, 201, map[string]any{"ticket": fmt.Sprintf("ticket-%d", a.tickets)})
 	case index >= 0 && index < len(a.names) && r.Method == http.MethodDelete:
 		a.names[index] = ""
@@ -108,6 +119,13 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.WriteHeader(404)
 	}
+}
+
+func (a *fakeAS) describe(token string) map[string]any {
+	if d, ok := a.opaque[token]; ok {
+		return d
+	}
+	return map[string]any{"active": false}
 }
 
 // serveStatus serves a status list with nothing on it.

@@ -118,10 +118,11 @@ func writeCertificate(t *testing.T, dir string) {
 
 // hit is a request at the backend, as it was written.
 type hit struct {
-	line   string // the request line
-	header http.Header
-	body   string
-	more   int // bytes after the message
+	line    string // the request line
+	header  http.Header
+	body    string
+	trailer http.Header
+	more    int // bytes after the message
 }
 
 func (h hit) target() string {
@@ -170,7 +171,7 @@ func (r *recorder1) serve(conn net.Conn) {
 	rest := bufio.NewReader(io.MultiReader(strings.NewReader("POST / HTTP/1.1\r\n"), in))
 	if req, err := http.ReadRequest(rest); err == nil {
 		body, _ := io.ReadAll(req.Body)
-		h.header, h.body, h.more = req.Header, string(body), rest.Buffered()
+		h.header, h.body, h.more, h.trailer = req.Header, string(body), rest.Buffered(), req.Trailer
 	}
 	r.mu.Lock()
 	r.hits = append(r.hits, h)

@@ -49,8 +49,10 @@ type Handler struct {
 	// ResourceURI is the identifier of this resource server. Default: what the
 	// authorization server has for this client.
 	ResourceURI string `json:"resource_uri,omitempty"`
-	// Owner of the resources. Default: the one the authorization server has for
-	// this client.
+	// Owner of the resources. It may hold captures (:name) and placeholders
+	// ({http.…}); then each request names the owner, and the authorization server
+	// must let this client name owners. A request that leads to nobody is refused.
+	// Default: the one the authorization server has for this client.
 	Owner string `json:"owner,omitempty"`
 
 	// Resources are tried in this order; the first that matches a request
@@ -82,6 +84,9 @@ type Handler struct {
 	Check string `json:"check,omitempty"`
 	// Revocation bounds how long an RPT that was taken back may pass. Default: 10s.
 	Revocation *Revocation `json:"revocation,omitempty"`
+	// MaxInstances is how many instances a resource with captures may have at the
+	// authorization server. Default: 10000.
+	MaxInstances int `json:"max_instances,omitempty"`
 	// MaxRPTLifetime is the longest life of an RPT that is accepted. Default: 1h.
 	MaxRPTLifetime caddy.Duration `json:"max_rpt_lifetime,omitempty"`
 	// Cache is how many verified tokens are kept. Default: 100000.
@@ -128,6 +133,7 @@ type Handler struct {
 	guard   caddyhttp.MatcherSets
 	headers headerRules
 	byPath  bool
+	owners  [][]ownerPart // by resource; nil = each request has the same
 	// byCase: a matcher may tell a from A. named: the guard's name what they match.
 	byCase, named bool
 	engine        *rs.Server
@@ -141,6 +147,11 @@ type Resource struct {
 	Name string `json:"name"`
 	// MatcherSetsRaw tell which requests belong to the resource. Default: all.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
+	// Patterns are paths with captures, such as /users/:user/photos/:id, instead of
+	// matchers. Each has the same captures. The resource then stands for one
+	// resource for each of their values, which the authorization server registers
+	// when it is first granted.
+	Patterns []string `json:"patterns,omitempty"`
 	// Scopes. Default: those of the handler.
 	Scopes []Scope `json:"scopes,omitempty"`
 	// Type, Description and IconURI are shown by the authorization server;
@@ -148,7 +159,7 @@ type Resource struct {
 	Type        string `json:"type,omitempty"`
 	Description string `json:"description,omitempty"`
 	IconURI     string `json:"icon_uri,omitempty"`
-	// Owner overrides the handler's.
+	// Owner overrides the handler's and may hold the captures of the resource.
 	Owner string `json:"owner,omitempty"`
 	// Also are further permissions that a request for this resource needs.
 	Also []Also `json:"also,omitempty"`
@@ -156,6 +167,7 @@ type Resource struct {
 	Require string `json:"require,omitempty"`
 
 	matchers caddyhttp.MatcherSets
+	patterns []*pattern
 }
 
 // Scope is a scope and the methods it stands for.
@@ -234,15 +246,32 @@ func (h *Handler) check(r *http.Request) (*rs.Grant, *rs.Refusal) {
 	if refusal := unclear(r); refusal != nil {
 		return nil, refusal
 	}
-	index, err := h.resourceOf(r)
-	switch {
-	case errors.Is(err, errReadings):
-		return nil, rs.BadRequest("The path of the request can be read in more than one way.")
-	case err != nil: // a matcher failed: fail closed
+	at, err := h.placeOf(r)
+	if refusal := unclearPath(err); refusal != nil {
+		return nil, refusal
+	}
+	if err != nil { // a matcher failed: fail closed
 		h.log.Error("finding the resource of a request failed", zap.Error(err))
 		return nil, rs.Forbidden()
 	}
-	return h.engine.Check(r, rs.Target{Index: index, Source: limit.Source(umaapp.ClientIP(r))})
+	owner, ok := h.ownerOf(r, at)
+	if !ok {
+		return nil, rs.Forbidden()
+	}
+	return h.engine.Check(r, rs.Target{
+		Index: at.index, Captures: at.captures, Owner: owner, Source: limit.Source(umaapp.ClientIP(r)),
+	})
+}
+
+// unclearPath refuses a path that does not say what the request is for.
+func unclearPath(err error) *rs.Refusal {
+	switch {
+	case errors.Is(err, errReadings):
+		return rs.BadRequest("The path of the request can be read in more than one way.")
+	case errors.Is(err, errCapture):
+		return rs.BadRequest("A part of the path of the request is too long.")
+	}
+	return nil
 }
 
 // refuse writes a refusal. Returning an error instead would let

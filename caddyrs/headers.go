@@ -32,6 +32,16 @@ var identityFields = []string{ //nolint:gochecknoglobals // a table of constants
 // pathFields make some backends read another path than that of the request line.
 var pathFields = []string{"x-original-url", "x-rewrite-url", "x-override-url"} //nolint:gochecknoglobals // a table of constants
 
+// proxyFields say how a request came to the proxy in front. They count only if a
+// trusted proxy has set them: some backends choose host, path, scheme or method
+// by them. Caddy's proxy sets those in forwardedFields itself.
+var proxyFields = []string{ //nolint:gochecknoglobals // a table of constants
+	"forwarded", "x-forwarded-uri", "x-forwarded-path", "x-forwarded-prefix", "x-forwarded-method", "x-forwarded-port",
+	"x-forwarded-server", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-original-uri", "x-original-path",
+	"x-original-method", "x-original-host", "x-envoy-original-path", "x-envoy-original-host", "x-host", "x-http-host-override",
+	"x-script-name", "x-url-scheme", "front-end-https",
+}
+
 // certFields count only if a trusted proxy has set them.
 var certFields = []string{ //nolint:gochecknoglobals // a table of constants
 	"client-cert", "client-cert-chain", "x-client-cert", "x-forwarded-client-cert", "x-forwarded-tls-client-cert",
@@ -39,61 +49,71 @@ var certFields = []string{ //nolint:gochecknoglobals // a table of constants
 	"x-ssl-client-verify", "ssl-client-cert", "ssl-client-verify", "ssl-client-s-dn",
 }
 
-// methodFields make some backends read another method than that of the request
-// line.
-var methodFields = []string{"x-http-method-override", "x-http-method", "x-method-override"} //nolint:gochecknoglobals // a table of constants
-
 // forwardedFields are set by Caddy's proxy itself in their proper spelling; only
 // their look-alikes are removed.
-var forwardedFields = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip"} //nolint:gochecknoglobals // a table of constants
+var forwardedFields = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} //nolint:gochecknoglobals // a table of constants
 
 // headerRules say what the backend must not see and what it shall.
 type headerRules struct {
-	remove map[string]bool // as lookAlike gives them
+	rules  map[string]fieldRule // by what lookAlike gives
 	fields []HeaderField
 }
 
+// fieldRule says when a field is removed.
+type fieldRule struct {
+	always    bool
+	untrusted bool   // unless a trusted proxy is in front
+	but       string // unless it is spelled like this
+}
+
 func newHeaderRules(up []HeaderField, assertion *Assertion, forwardAuthorization bool) headerRules {
-	rules := headerRules{remove: map[string]bool{}, fields: up}
-	for _, name := range slices.Concat(identityFields, pathFields) {
-		rules.remove[name] = true
+	h := headerRules{rules: map[string]fieldRule{}, fields: up}
+	for _, name := range forwardedFields {
+		h.rules[lookAlike(name)] = fieldRule{but: name}
 	}
+	for _, name := range slices.Concat(certFields, proxyFields) {
+		h.rules[name] = fieldRule{untrusted: true}
+	}
+	always := slices.Concat(identityFields, pathFields)
 	for _, f := range up {
-		rules.remove[lookAlike(f.Field)] = true
+		always = append(always, lookAlike(f.Field))
 	}
 	if assertion != nil {
-		rules.remove[lookAlike(assertion.Field)] = true
+		always = append(always, lookAlike(assertion.Field))
 	}
 	if !forwardAuthorization { // CONFORMANCE SEC-20
-		rules.remove["authorization"], rules.remove["dpop"] = true, true
+		always = append(always, "authorization", "dpop")
 	}
-	return rules
+	for _, name := range always {
+		h.rules[name] = fieldRule{always: true}
+	}
+	return h
 }
 
 // lookAlike maps all names to one that a backend may take for the same: CGI and
 // WSGI turn both - and _ into _, others do so with every special character.
-func lookAlike(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
+func lookAlike(name string) string { return string(appendAlike(nil, name)) }
+
+// appendAlike is lookAlike for each field of each request.
+func appendAlike(to []byte, name string) []byte {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'A' <= c && c <= 'Z':
+			to = append(to, c+'a'-'A')
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			to = append(to, c)
+		default:
+			to = append(to, '-')
 		}
-		return '-'
-	}, name)
+	}
+	return to
 }
 
 // clean removes what the client must not say to the backend.
 func (h headerRules) clean(r *http.Request) {
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	for _, fields := range []http.Header{r.Header, r.Trailer} {
-		for name := range fields {
-			if h.removes(name, trusted) {
-				delete(fields, name)
-			}
-		}
-	}
+	h.cleanFields(r.Header, trusted)
+	h.cleanTrailer(r, trusted)
 	dropTunnel(r.Header)
 	cleanConnection(r.Header)
 }
@@ -114,13 +134,12 @@ func dropTunnel(header http.Header) {
 }
 
 func (h headerRules) removes(name string, trusted bool) bool {
-	alike := lookAlike(name)
-	if h.remove[alike] || !trusted && slices.Contains(certFields, alike) {
-		return true
+	var buf [64]byte
+	rule, known := h.rules[string(appendAlike(buf[:0], name))]
+	if !known {
+		return false
 	}
-	return slices.ContainsFunc(forwardedFields, func(f string) bool {
-		return lookAlike(f) == alike && !strings.EqualFold(f, name)
-	})
+	return rule.always || rule.untrusted && !trusted || rule.but != "" && !strings.EqualFold(rule.but, name)
 }
 
 // connectionOptions are about the connection and name no field that counts.
@@ -183,7 +202,7 @@ func checkHeaderUp(fields []HeaderField) error {
 func unclear(r *http.Request) *rs.Refusal {
 	method := rs.Method(r)
 	for name, values := range r.Header {
-		if !slices.Contains(methodFields, lookAlike(name)) {
+		if !overridesMethod(name) {
 			continue
 		}
 		if slices.ContainsFunc(values, func(v string) bool { return !strings.EqualFold(strings.TrimSpace(v), method) }) {
@@ -194,6 +213,17 @@ func unclear(r *http.Request) *rs.Refusal {
 		return rs.BadRequest("The target of the request is not a path.")
 	}
 	return nil
+}
+
+// overridesMethod tells fields that make some backends read another method than
+// that of the request line.
+func overridesMethod(name string) bool {
+	var buf [64]byte
+	switch string(appendAlike(buf[:0], name)) {
+	case "x-http-method-override", "x-http-method", "x-method-override":
+		return true
+	}
+	return false
 }
 
 func joined(list []string) string { return strings.Join(list, " ") }

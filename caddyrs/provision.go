@@ -88,7 +88,7 @@ func (h *Handler) provisionResources(ctx caddy.Context) error {
 		}
 		h.byPath = true
 	}
-	return nil
+	return h.provisionInstances()
 }
 
 func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
@@ -212,6 +212,7 @@ func (h *Handler) engineConfig() rs.Config {
 		}
 		cfg.Resources = append(cfg.Resources, res)
 	}
+	h.engineInstances(&cfg)
 	return cfg
 }
 

@@ -57,6 +57,29 @@ func manyTargets(t *testing.T, try func(*rapid.T, string) (passes bool)) {
 	}
 }
 
+// TestSEC_21_OrdinaryPathsHaveNoReadings: the short way out is right.
+func TestSEC_21_OrdinaryPathsHaveNoReadings(t *testing.T) {
+	short := 0
+	random := func(t *rapid.T) {
+		target := rapid.OneOf(randomTarget(), rapid.StringMatching(`(/{1,2}[a-zA-Z0-9._~-]{0,6}){1,4}`)).Draw(t, "target")
+		r := parsed(target)
+		if r == nil {
+			return
+		}
+		if all, err := readings(r.URL); err != nil || all != nil {
+			return
+		}
+		short++
+		if all, err := allReadings(r.URL); err != nil || len(all) != 0 {
+			t.Fatalf("allReadings(%q) = %q, %v, want none", target, all, err)
+		}
+	}
+	rapid.Check(t, random)
+	if short == 0 {
+		t.Error("no path is ordinary")
+	}
+}
+
 func paths(p ...string) caddyhttp.MatcherSets { return caddyhttp.MatcherSets{{caddyhttp.MatchPath(p)}} }
 
 // TestSEC_21_RandomTargets: the resource that decides is the one at which every
@@ -79,11 +102,11 @@ func TestSEC_21_RandomTargets(t *testing.T) {
 		if r == nil || unclear(r) != nil {
 			return false
 		}
-		index, err := h.resourceOf(r)
-		if err != nil || index < 0 {
+		at, err := h.placeOf(r)
+		if err != nil || at.index < 0 {
 			return false
 		}
-		holder := h.Resources[index].Name
+		holder := h.Resources[at.index].Name
 		for upstream, read := range upstreams {
 			if arrives := site.reads(read(r.URL.RequestURI())); arrives != holder && !site.mayAlias(upstream, holder, arrives) {
 				t.Fatalf("%q is decided as %s; %s reads %q as %s", target, holder, upstream, r.URL.RequestURI(), arrives)

@@ -75,12 +75,43 @@ func dropSessions(p string) string {
 // readings gives the other ways in which a path may be read; most paths have
 // none.
 func readings(u *url.URL) ([]string, error) {
+	if u.RawPath == "" && u.Opaque == "" && ordinary(u.Path) {
+		return nil, nil
+	}
+	return allReadings(u)
+}
+
+// ordinary tells a path that everybody reads alike, at the cost of one look at it:
+// letters, digits, and dots within names.
+func ordinary(p string) bool {
+	if p == "" || p[0] != '/' {
+		return false
+	}
+	last := byte('.')
+	for i := range len(p) {
+		c := p[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '~':
+		case c == '/' && last != '/' && (last != '.' || i == 0), c == '.' && last != '/':
+		default:
+			return false
+		}
+		last = c
+	}
+	return last != '.'
+}
+
+func allReadings(u *url.URL) ([]string, error) {
 	if !isOrigin(u) || !printable(u.Path) {
 		return nil, errReadings
 	}
 	all := []string{u.Path}
-	if kept := keepSlashes(u.EscapedPath()); kept != u.Path {
-		all = append(all, kept)
+	escaped := u.EscapedPath()
+	// Escaped slashes may be part of a name, or of the ;params that are cut first.
+	for _, p := range []string{keepSlashes(escaped), unescape(segments(escaped, cutParams))} {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
 	}
 	for i := 0; i < len(all); i++ {
 		for _, read := range rereadings() {

@@ -4,9 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/text/unicode/norm"
 
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 )
 
@@ -14,52 +18,125 @@ import (
 // another program may read it.
 var errReadings = errors.New("the path can be read in more than one way")
 
-// resourceOf gives the index of the first resource that matches, negative if
-// none does. CONFORMANCE SEC-21: the path that decides must be the path that
-// the backend sees. Caddy hands the path on as it was written and the backend
-// reads it by its own rules, so every reading must lead to the same resource.
-func (h *Handler) resourceOf(r *http.Request) (int, error) {
+// errCapture says that a part of a path cannot tell one instance from another.
+var errCapture = errors.New("a part of the path is too long")
+
+// place is where the path of a request leads: to a resource, negative for none, and
+// to that instance of it which the captures tell.
+type place struct {
+	index    int
+	captures []oauth.Capture
+	// folded: the path has another case than the pattern, and the captures are in
+	// lower case.
+	folded bool
+}
+
+func (p place) capture(name string) string {
+	for _, c := range p.captures {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// same tells whether another reading leads to the same place. A letter beyond ASCII
+// may be written there in another way, and in a reading in another case all of them;
+// which of these a request means is told by its own path.
+func (p place) same(o place, anyCase bool) bool {
+	return p.index == o.index && slices.EqualFunc(p.captures, o.captures, func(a, b oauth.Capture) bool {
+		mine, other := norm.NFC.String(a.Value), norm.NFC.String(b.Value)
+		return a.Name == b.Name && (mine == other || anyCase && strings.EqualFold(mine, other))
+	})
+}
+
+// plain tells whether the captures are written as they have to be: of several ways
+// to write one name one is good, or an instance would have several ids.
+func (p place) plain() bool {
+	return !p.folded && !slices.ContainsFunc(p.captures, func(c oauth.Capture) bool { return !norm.NFC.IsNormalString(c.Value) })
+}
+
+// placeOf gives the first resource that matches. CONFORMANCE SEC-21: the path that
+// decides must be the path that the backend sees. Caddy hands the path on as it was
+// written and the backend reads it by its own rules, so every reading must lead to
+// the same resource, and the same instance of it.
+func (h *Handler) placeOf(r *http.Request) (place, error) {
 	if !h.byPath {
-		return 0, nil
+		return place{}, nil
 	}
 	all, err := readings(r.URL)
 	if err != nil {
-		return -1, err
+		return place{index: -1}, err
 	}
 	// The request itself comes last: matchers may set placeholders.
-	first := -1
-	all = h.withCases(r.URL.Path, all)
-	for i, path := range all {
-		index, err := h.match(reread(r, path))
-		if err != nil {
-			return -1, err
-		}
-		if i > 0 && index != first {
-			return -1, errReadings
-		}
-		first = index
+	cases := h.withCases(r.URL.Path, all)
+	others, err := h.placesOf(r, cases)
+	if err != nil {
+		return place{index: -1}, err
 	}
-	if err := h.checkAliases(r, all); err != nil {
-		return -1, err
+	if err := h.checkAliases(r, cases); err != nil {
+		return place{index: -1}, err
 	}
-	index, err := h.match(r)
-	if err == nil && len(all) > 0 && index != first {
+	at, err := h.match(r)
+	for i, other := range others {
+		if err == nil && !at.same(other, i >= len(all)) {
+			err = errReadings
+		}
+	}
+	if err == nil && !at.plain() {
 		err = errReadings
 	}
-	return index, err
+	return at, err
 }
 
-func (h *Handler) match(r *http.Request) (int, error) {
-	for i, resource := range h.Resources {
-		ok, err := resource.matchers.AnyMatchWithError(r)
+// placesOf gives the places of paths until they are of several resources.
+func (h *Handler) placesOf(r *http.Request, paths []string) ([]place, error) {
+	var all []place
+	for _, path := range paths {
+		at, err := h.match(reread(r, path))
 		if err != nil {
-			return -1, err
+			return nil, err
 		}
-		if ok {
-			return i, nil
+		if all = append(all, at); at.index != all[0].index {
+			return nil, errReadings
 		}
 	}
-	return -1, nil
+	return all, nil
+}
+
+func (h *Handler) match(r *http.Request) (place, error) {
+	for i, resource := range h.Resources {
+		at, err := resource.match(r)
+		if err != nil {
+			return place{index: -1}, err
+		}
+		if at.index >= 0 {
+			at.index = i
+			return at, nil
+		}
+	}
+	return place{index: -1}, nil
+}
+
+// match gives a negative index if the resource does not match.
+func (res *Resource) match(r *http.Request) (place, error) {
+	for _, p := range res.patterns {
+		captures, folded, err := p.match(r.URL.Path)
+		if err != nil || captures != nil {
+			return place{captures: captures, folded: folded}, err
+		}
+	}
+	ok := len(res.patterns) == 0
+	if ok {
+		var err error
+		if ok, err = res.matchers.AnyMatchWithError(r); err != nil {
+			return place{index: -1}, err
+		}
+	}
+	if !ok {
+		return place{index: -1}, nil
+	}
+	return place{}, nil
 }
 
 // reread is the request with another path.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -51,7 +52,7 @@ const handOverTime = 10 * time.Second
 func handOver(h http.Handler, r *http.Request) *http.Response {
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
 	defer cancel()
-	in := r.Clone(ctx)
+	in := r.WithContext(ctx) // the engine makes each request for one call, so its header is not shared
 	in.RequestURI = r.URL.RequestURI()
 	in.Host = r.URL.Host
 	in.RemoteAddr = "127.0.0.1:0"
@@ -81,7 +82,7 @@ func (w *recorder) Header() http.Header { return w.header }
 // WriteHeader implements http.ResponseWriter.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
-		w.status, w.sent = status, w.header.Clone()
+		w.status, w.sent = status, maps.Clone(w.header)
 	}
 }
 

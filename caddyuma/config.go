@@ -86,8 +86,9 @@ type Policy struct {
 	Clients []string `json:"clients,omitempty"`
 	// A condition in CEL over `email.address`, `email.local`, `email.domain`,
 	// `iss`, `sub`, `claims`, `resource.name`, `resource.type`,
-	// `resource.owner`, `resource.server`, `resource.scopes`, `scopes`,
-	// `client`, `request.method`, `request.ip` and `now`.
+	// `resource.owner`, `resource.server`, `resource.scopes`,
+	// `resource.captures`, `scopes`, `client`, `request.method`, `request.ip` and
+	// `now`.
 	When string `json:"when,omitempty"`
 	// A guest that decides, a module of the namespace `uma.policies`. It and the
 	// condition must both hold.

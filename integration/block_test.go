@@ -15,19 +15,26 @@ func (w *world) askAsBob() answer {
 // A whole Caddy keeps out whom its administrator blocks, over reloads, until he
 // takes it back.
 func TestBlockCommand(t *testing.T) {
-	w := example(t)
+	w := example(t, soon...)
 	uma := w.administer()
+	w.await()
 	want := func(code int, text string, args ...string) {
 		t.Helper()
 		expect(t, uma, code, text, args...)
 	}
 	want(0, "Nobody is blocked.", "blocks")
-	w.admitBob()
+	rpt := w.rptFor(w.login("bob@bob.localhost", "bob-demo"))
+	if !w.passes(rpt) {
+		t.Fatal("refused")
+	}
+	want(0, "ended: 0 grants.", "block", "carol@bob.localhost")
 	want(0, "bob@bob.localhost is blocked until 20", "block", "--for", "7d", "--reason", "a lost laptop", "BOB@bob.localhost")
 	if a := w.askAsBob(); a.status != http.StatusForbidden || a.get("error") != "request_denied" {
 		t.Errorf("%d %s", a.status, a.text)
 	}
+	w.ends(t, rpt)
 	w.reload()
+	w.await()
 	denied := w.askAsBob()
 	if denied.status != http.StatusForbidden {
 		t.Errorf("after a reload: %d %s", denied.status, denied.text)
@@ -36,6 +43,9 @@ func TestBlockCommand(t *testing.T) {
 	want(0, "a lost laptop", "blocks")
 	want(1, "this is not blocked", "unblock", "bob.localhost")
 	want(0, "bob@bob.localhost is not blocked any more", "unblock", "bob@bob.localhost")
+	if w.passes(rpt) {
+		t.Error("what has ended is back")
+	}
 	w.admitBob()
 	want(0, "ended: 1 grant.", "block", w.url("bob", ""))
 	if a := w.askAsBob(); a.status != http.StatusForbidden {

@@ -11,6 +11,7 @@ import (
 func TestUF_20_ResourcesCommand(t *testing.T) {
 	w := example(t)
 	uma := w.administer()
+	w.await()
 	want := func(code int, text string, args ...string) {
 		t.Helper()
 		expect(t, uma, code, text, append([]string{"resources"}, args...)...)
@@ -19,6 +20,7 @@ func TestUF_20_ResourcesCommand(t *testing.T) {
 		t.Helper()
 		w.edit(was, is)
 		uma = w.administer()
+		w.await()
 	}
 	want(0, "Nothing is registered", "list")
 	want(1, "+ RS API (scopes: get post)\n= 0 in step\n", "diff")
@@ -42,6 +44,7 @@ func TestUF_20_ResourcesCommand(t *testing.T) {
 	w.challenged(http.MethodGet, "/")
 	want(0, "= 2 in step\n", "diff")
 	w.reload()
+	w.await()
 	w.challenged(http.MethodGet, "/")
 	want(0, "= 2 in step\n", "diff")
 }

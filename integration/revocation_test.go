@@ -106,7 +106,8 @@ func TestSEC_24_TakenBackInACluster(t *testing.T) {
 	const kek = "the-secret-of-this-cluster-0123456789-0123456789"
 	a := example(t, soon...)
 	cluster(a.config, kek)
-	a.reload()
+	uma := a.administer()
+	a.client.CloseIdleConnections()
 	a.await()
 	b := a.node(kek)
 	access := a.login("bob@bob.localhost", "bob-demo")
@@ -122,4 +123,9 @@ func TestSEC_24_TakenBackInACluster(t *testing.T) {
 	if !a.passes(other) || !b.passes(other) {
 		t.Error("the other RPT ended, too")
 	}
+	t.Run("SEC-24 a block", func(t *testing.T) {
+		expect(t, uma, 0, "ended: 1 grant.", "block", "bob.localhost")
+		b.ends(t, other)
+		a.ends(t, other)
+	})
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -18,6 +19,7 @@ func (in *Input) Clone() (*Input, error) {
 	out := *in
 	out.Scopes = slices.Clone(in.Scopes)
 	out.Resource.Scopes = slices.Clone(in.Resource.Scopes)
+	out.Resource.Captures = maps.Clone(in.Resource.Captures)
 	nodes := 0
 	claims, ok := cloneMap(in.Claims, 0, &nodes)
 	if !ok {

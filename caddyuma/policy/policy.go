@@ -114,13 +114,16 @@ type Email struct{ Address, Local, Domain string }
 // Resource describes a registered resource. Only Server and ID together say
 // which one it is: names and types are free texts of its owner.
 type Resource struct {
-	// ID is the _id of its registration.
+	// ID is the _id of its registration, or that of an instance of a pattern.
 	ID                string
 	Name, Type, Owner string
 	// Server is the client_id of its resource server.
 	Server string
 	// Scopes are all scopes registered for it.
 	Scopes []string
+	// Captures are the named values of an instance: those of user and id for
+	// /users/:user/photos/:id. The rest is that of the pattern.
+	Captures map[string]string
 }
 
 // Request describes the token request.

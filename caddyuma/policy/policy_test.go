@@ -87,7 +87,7 @@ func TestBudget_Concurrent(t *testing.T) {
 
 func input() *policy.Input {
 	return &policy.Input{
-		Subject: "1", Scopes: []string{"get"}, Resource: policy.Resource{ID: "a", Scopes: []string{"get", "put"}},
+		Subject: "1", Scopes: []string{"get"}, Resource: policy.Resource{ID: "a", Scopes: []string{"get", "put"}, Captures: map[string]string{"user": "alice"}},
 		Claims: map[string]any{"groups": []any{"a", map[string]any{"b": json.Number("1")}}, "names": []string{"x"}},
 		Budget: policy.NewBudget(5),
 	}
@@ -108,6 +108,7 @@ func TestInput_Clone(t *testing.T) {
 		t.Errorf("Clone (-want +got):\n%s", diff)
 	}
 	c.Scopes[0], c.Resource.Scopes[0], c.Claims["new"], c.Subject = "x", "x", 1, "2"
+	c.Resource.Captures["user"] = "bob"
 	c.Claims["names"].([]string)[0] = "y"
 	groups := c.Claims["groups"].([]any)
 	groups[1].(map[string]any)["b"], groups[0] = 2, "x"

@@ -32,7 +32,7 @@ func input() *policy.Input {
 			"odd":    struct{}{},
 			"many":   make([]any, 6_000),
 		},
-		Resource: policy.Resource{ID: "NHRqxiSBPtVxr6zkGqV_Ag", Name: "RS API", Type: "https://types.example/api", Owner: "alice", Server: "api", Scopes: []string{"get", "put"}},
+		Resource: policy.Resource{ID: "NHRqxiSBPtVxr6zkGqV_Ag", Name: "RS API", Type: "https://types.example/api", Owner: "alice", Server: "api", Scopes: []string{"get", "put"}, Captures: map[string]string{"user": "Bob", "id": "7"}},
 		Scopes:   []string{"get"},
 		Client:   "caddy-uma",
 		Request:  policy.Request{Method: "POST", IP: "192.0.2.1"},
@@ -52,6 +52,10 @@ func TestEvaluate(t *testing.T) {
 		{`resource.name == "RS API" && resource.type.startsWith("https://") && resource.owner == "alice" && resource.server == "api"`, true},
 		{`resource.id == "NHRqxiSBPtVxr6zkGqV_Ag"`, true},
 		{`resource.scopes == ["get", "put"] && scopes == ["get"]`, true},
+		{`resource.captures.user == email.local && resource.captures["id"] == "7"`, true},
+		{`resource.captures.id == email.local`, false},
+		{`resource.captures.user == "bob"`, false},
+		{`has(resource.captures.user) && !has(resource.captures.photo) && "id" in resource.captures && size(resource.captures) == 2`, true},
 		{`scopes.all(s, s in ["get", "read"])`, true},
 		{`scopes.all(s, s in ["put"])`, false},
 		{`client == "caddy-uma" && request.method == "POST" && request.ip == "192.0.2.1"`, true},
@@ -87,7 +91,7 @@ func TestEvaluate(t *testing.T) {
 }
 
 func TestEvaluate_Nothing(t *testing.T) {
-	p, _, err := cel.Compile(`size(scopes) == 0 && size(claims) == 0 && email.address == "" && size(resource.scopes) == 0`)
+	p, _, err := cel.Compile(`size(scopes) == 0 && size(claims) == 0 && email.address == "" && size(resource.scopes) == 0 && size(resource.captures) == 0 && !has(resource.captures.user)`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +109,7 @@ func TestEvaluate_Error(t *testing.T) {
 	}{
 		{`claims.department == "rd"`, cel.ErrMissing, "no such key: department"},
 		{`claims["department"] == "rd"`, cel.ErrMissing, "no such key: department"},
+		{`resource.captures.photo == "7"`, cel.ErrMissing, "no such key: photo"},
 		{`claims.org.floor == 1`, cel.ErrMissing, "no such key: floor"},
 		{`claims[claims.secret] == "rd"`, cel.ErrMissing, "no such key"},
 		{`int(claims.secret) == 1`, cel.ErrEvaluate, cel.ErrEvaluate.Error()},
@@ -164,6 +169,7 @@ func TestCompile_Error(t *testing.T) {
 		{`dyn(true)`, cel.Error{Line: 1, Column: 1, Message: unknownType, Snippet: "dyn(true)\n^"}},
 		{`iss`, cel.Error{Line: 1, Column: 1, Message: "the expression yields a value of type string, not true/false; write a comparison", Snippet: "iss\n^"}},
 		{`email`, cel.Error{Line: 1, Column: 1, Message: "the expression yields a value of type email, not true/false; write a comparison", Snippet: "email\n^"}},
+		{`resource.captures == "x"`, cel.Error{Line: 1, Column: 19, Message: "found no matching overload for '_==_' applied to '(map(string, string), string)'", Snippet: "resource.captures == \"x\"\n                  ^"}},
 		{`iss == 1`, cel.Error{Line: 1, Column: 5, Message: "found no matching overload for '_==_' applied to '(string, int)'", Snippet: "iss == 1\n    ^"}},
 		{`iss.matches(claims.pattern)`, cel.Error{Line: 1, Column: 19, Message: "the pattern of matches() must be a literal text", Snippet: "iss.matches(claims.pattern)\n                  ^"}},
 		{`matches(iss, sub)`, cel.Error{Line: 1, Column: 14, Message: "the pattern of matches() must be a literal text", Snippet: "matches(iss, sub)\n             ^"}},

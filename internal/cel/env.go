@@ -24,6 +24,8 @@ type (
 		Owner  string   `cel:"owner"`
 		Server string   `cel:"server"`
 		Scopes []string `cel:"scopes"`
+		// Captures are empty for what is no instance of a pattern.
+		Captures map[string]string `cel:"captures"`
 	}
 	requestVar struct {
 		Method string `cel:"method"`

@@ -131,7 +131,7 @@ func root(name string, in *policy.Input) any {
 		return in.Claims
 	case "resource":
 		r := in.Resource
-		return map[string]any{"id": r.ID, "name": r.Name, "type": r.Type, "owner": r.Owner, "server": r.Server, "scopes": r.Scopes}
+		return map[string]any{"id": r.ID, "name": r.Name, "type": r.Type, "owner": r.Owner, "server": r.Server, "scopes": r.Scopes, "captures": texts(r.Captures)}
 	case "scopes":
 		return in.Scopes
 	case "client":
@@ -143,6 +143,15 @@ func root(name string, in *policy.Input) any {
 	default:
 		return nil
 	}
+}
+
+// texts is a map of texts as JSON has it.
+func texts(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for name, text := range m {
+		out[name] = text
+	}
+	return out
 }
 
 // follow walks along the names.

@@ -48,21 +48,50 @@ func (f *Finder) Confirm(a oauth.Address, found Found) {
 // cache, and the one that the token names did not sign it. Whatever else a
 // look-up would find, it could not accept the token. false says nothing.
 func (f *Finder) Refutes(ctx context.Context, a oauth.Address, token *jose.Token) bool {
+	forged, _ := f.Try(ctx, a, token)
+	return forged
+}
+
+// Signed is a signature that was found to be good: the key that made it, and the
+// payload. It does not say whose key that is.
+type Signed struct {
+	Key     jose.PublicKey
+	Payload json.RawMessage
+}
+
+// Try is Refutes; a signature that it found to be good instead need not be checked
+// a second time with the same key.
+func (f *Finder) Try(ctx context.Context, a oauth.Address, token *jose.Token) (forged bool, good *Signed) {
 	var claims struct {
 		Issuer string `json:"iss"`
 	}
 	if token.Unverified(&claims) != nil || !f.known.has(knownKey(a.Domain, claims.Issuer)) {
-		return false
+		return false, nil
 	}
 	rule := f.Rule(a.Domain)
 	p, err := f.issuers.get(f.providerKey(rule, claims.Issuer), nil)
 	if err != nil {
-		return false
+		return false, nil
 	}
-	var payload json.RawMessage
-	err = token.Verify(ctx, f.keysAt(rule, p.jwksURI).Known(p.jwksURI), jose.DefaultAlgs(), &payload)
-	return errors.Is(err, jose.ErrSignature)
+	key, err := f.keysAt(rule, p.jwksURI).Known(p.jwksURI).Key(ctx, token.Header.KID, token.Header.Alg)
+	if err != nil {
+		return errors.Is(err, jose.ErrSignature), nil
+	}
+	signed := Signed{Key: key}
+	if err := token.Verify(ctx, Only(key), jose.DefaultAlgs(), &signed.Payload); err != nil {
+		return errors.Is(err, jose.ErrSignature), nil
+	}
+	return false, &signed
 }
+
+// Only is a key set of one key, which was looked up a moment ago: the set that it
+// stems from may be another one by now.
+func Only(key jose.PublicKey) jose.KeySet { return only{key} }
+
+type only struct{ key jose.PublicKey }
+
+// Key implements jose.KeySet.
+func (o only) Key(context.Context, string, string) (jose.PublicKey, error) { return o.key, nil }
 
 // knownKey: neither part has a space.
 func knownKey(domain, issuer string) string { return domain + " " + issuer }

@@ -33,7 +33,7 @@ func readBare(raw []byte) (b bareKey, ok bool) {
 		case "y":
 			b.y, isText = text(value)
 		}
-		ok = ok && isText && len(value) > len(`""`)
+		ok = ok && isText
 	})
 	return b, ok && err == nil && (b.kty == "OKP") == (b.y == "")
 }

@@ -1,6 +1,7 @@
-// Package jose holds everything about signed tokens: the strict gate in front
-// of the library, key files in Caddy's storage, signing, verification, JWKS and
-// the cache of other people's key sets. No type of the library leaves it.
+// Package jose holds everything about signed tokens: the strict gate that reads
+// them, signing and verification with the standard library, key files in Caddy's
+// storage, JWKS and the cache of other people's key sets. Keys are read and written
+// by jwx, no type of which leaves the package.
 package jose
 
 import (

@@ -9,11 +9,11 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
-	_ "embed"
 	"encoding/base64"
 	"errors"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -29,23 +29,25 @@ import (
 // header and payload into maps with go-jose's JSON, and jwx behind it. It stays
 // here so that the two can be held together.
 
-//go:embed testdata/rsa.jwk
-var rsaJWK []byte
+// rsaKey is made once in a process: RSA keys cannot be made from a seed.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(err)
+	return key
+})
 
-// steadyKeys are one key for each algorithm, the same in every process of a fuzz
-// run, in the order of DefaultAlgs.
+// steadyKeys are one key for each algorithm, in the order of DefaultAlgs. But for RSA
+// they are the same in every process of a fuzz run.
 func steadyKeys() []josetest.Key {
 	p256, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), append(make([]byte, 31), 7))
 	must(err)
 	p384, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), append(make([]byte, 47), 7))
 	must(err)
-	long, err := jose.ParsePrivateKey(rsaJWK)
-	must(err)
 	return []josetest.Key{
 		{KID: "k", Alg: "ES256", Private: p256},
 		{KID: "k", Alg: "ES384", Private: p384},
-		{KID: "k", Alg: "RS256", Private: long.Key},
-		{KID: "k", Alg: "PS256", Private: long.Key},
+		{KID: "k", Alg: "RS256", Private: rsaKey()},
+		{KID: "k", Alg: "PS256", Private: rsaKey()},
 		{KID: "k", Alg: "EdDSA", Private: ed25519.NewKeyFromSeed(make([]byte, 32))},
 	}
 }

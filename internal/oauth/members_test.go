@@ -72,6 +72,11 @@ func strictTexts() map[string]bool {
 		`{"a":` + strings.Repeat("9", 308) + `}`: true, `{"a":` + strings.Repeat("9", 309) + `}`: false,
 		`{"a":0.` + strings.Repeat("9", 400) + `}`: true,
 	}
+	objects := func(n int) string { return strings.Repeat(`{"x":`, n) + "1" + strings.Repeat("}", n) }
+	all[objects(32)], all[objects(33)] = true, false
+	for c := range byte(0x20) {
+		all[`{"a":"`+string(rune(c))+`"}`] = false
+	}
 	for _, n := range []int{15, 16, 17, 40, 1000} {
 		all[object(n, n)] = true
 		for _, again := range []int{0, 1, n / 2, n - 1} {

@@ -29,6 +29,11 @@ func (c Challenge) Get(name string) string {
 // §3.2.1). Parameters without a value are left out.
 func (c Challenge) String() string {
 	var b strings.Builder
+	size := len(c.Scheme)
+	for _, p := range c.Params {
+		size += len(p.Name) + len(p.Value) + len(`, =""`)
+	}
+	b.Grow(size)
 	b.WriteString(c.Scheme)
 	sep := " "
 	for _, p := range c.Params {
@@ -48,6 +53,9 @@ func (c Challenge) String() string {
 // quote escapes a value for a quoted string and drops control characters, so
 // that no value can end the header field.
 func quote(s string) string {
+	if isPlain(s) {
+		return s
+	}
 	var b strings.Builder
 	for _, r := range s {
 		switch {
@@ -59,6 +67,16 @@ func quote(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// isPlain tells whether a value can stand in a quoted string as it is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // ErrChallenge says that a WWW-Authenticate header is malformed.

@@ -115,8 +115,8 @@ func (s *Server) ServeKeys(w http.ResponseWriter, r *http.Request) bool {
 	if s.cfg.Assertion == nil || !IsKeysPath(r.URL.Path) {
 		return false
 	}
-	return s.servePublic(w, r, keysPath, func(string) (any, error) {
-		keys, err := s.cfg.Assertion.Keys.Public(r.Context())
+	return s.servePublic(w, r, keysPath, func(ctx context.Context, _ string) (any, error) {
+		keys, err := s.cfg.Assertion.Keys.Public(ctx)
 		if err != nil {
 			return nil, err
 		}

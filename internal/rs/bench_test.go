@@ -46,6 +46,7 @@ func newQuiet(t testing.TB, change ...func(*rs.Config)) *world {
 }
 
 func (w *world) passes(t testing.TB, r *http.Request) {
+	t.Helper()
 	if g, f := w.rs.Check(r, rs.Target{Source: "192.0.2.1"}); g == nil {
 		t.Fatalf("refusal = %+v", f)
 	}

@@ -36,6 +36,10 @@ type Claim struct{ Name, Value string }
 type Target struct {
 	// Index is the resource, negative if none covers the request.
 	Index int
+	// Captures are what the path of the request has for the captures of the
+	// resource, Owner what its owner template leads to.
+	Captures []oauth.Capture
+	Owner    string
 	// Source is where the request comes from, for the bound on tickets.
 	Source string
 }
@@ -43,6 +47,9 @@ type Target struct {
 // Check decides about one request: exactly one of the results is not nil.
 func (s *Server) Check(r *http.Request, to Target) (*Grant, *Refusal) {
 	wants, ok := s.wants(to.Index, Method(r))
+	if ok {
+		wants, ok = s.instantiate(wants, to)
+	}
 	if !ok {
 		return nil, forbidden()
 	}
@@ -99,6 +106,7 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 		s.cannotCheck(err)
 		return nil, unreachable(), ""
 	}
+	st = st.atInstances(p.wants)
 	claims, source, err := s.judge(ctx, st, p)
 	p.decision = claims.decision()
 	s.observe(ctx, p.wants, claims, source, err)

@@ -57,6 +57,9 @@ type Config struct {
 	Resources []Resource
 	// Scopes of resources that have none; default: get for GET and HEAD.
 	Scopes []Scope
+	// MaxInstances is how many instances each pattern may have at the authorization
+	// server; 0: its default.
+	MaxInstances int
 	// Realm is shown in challenges if it is not empty.
 	Realm string
 	// Require is what RPTs for resources without a word of their own must be bound to.
@@ -115,6 +118,12 @@ type Config struct {
 // Resource is something that is registered at the authorization server.
 type Resource struct {
 	Name, Type, Description, IconURI, Owner string
+	// Captures, if there are any, are the names of the Captures of a Target: the
+	// resource is a pattern, and each request for an instance of it.
+	Captures []string
+	// OwnerTemplate, if it is not empty, says that the Owner of a Target owns what
+	// a request is for. Resources with the same text have the same owner then.
+	OwnerTemplate string
 	// Scopes; empty: those of the Config.
 	Scopes []Scope
 	// Also are permissions on further resources that a request needs.

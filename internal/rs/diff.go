@@ -115,6 +115,9 @@ func (d *description) changes(o *description) []Change {
 	if !sameSet(d.Scopes, o.Scopes) {
 		member("scopes", strings.Join(d.Scopes, " "), strings.Join(o.Scopes, " "))
 	}
+	if !d.pattern.equal(o.pattern) {
+		member("captures", d.pattern.String(), o.pattern.String())
+	}
 	return all
 }
 

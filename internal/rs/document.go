@@ -1,6 +1,7 @@
 package rs
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -40,14 +41,14 @@ func (s *Server) ServeMetadata(w http.ResponseWriter, r *http.Request) bool {
 	if s.cfg.NoMetadata || !IsDocumentPath(r.URL.Path) {
 		return false
 	}
-	return s.servePublic(w, r, documentPath, func(resource string) (any, error) {
+	return s.servePublic(w, r, documentPath, func(_ context.Context, resource string) (any, error) {
 		return s.document9728(resource), nil
 	})
 }
 
 // servePublic serves a document if the path is its place. place gives that for
 // the path of the resource URI.
-func (s *Server) servePublic(w http.ResponseWriter, r *http.Request, place func(path string) string, read func(resource string) (any, error)) bool {
+func (s *Server) servePublic(w http.ResponseWriter, r *http.Request, place func(path string) string, read func(ctx context.Context, resource string) (any, error)) bool {
 	resource, err := s.resourceURI(r)
 	if err != nil {
 		s.cfg.Log.Error("the resource URI cannot be learned", zap.String("client_id", s.cfg.ClientID),
@@ -62,7 +63,7 @@ func (s *Server) servePublic(w http.ResponseWriter, r *http.Request, place func(
 	w.Header().Set("Access-Control-Allow-Origin", "*") // CONFORMANCE SEC-23: public, no credentials
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		document, err := read(resource)
+		document, err := read(r.Context(), resource)
 		if err != nil {
 			s.cfg.Log.Error("a document cannot be made", zap.String("client_id", s.cfg.ClientID), zap.Error(err))
 			oauth.WriteError(w, oauth.Unavailable(err))

@@ -310,6 +310,7 @@ func (w *world) restart() {
 func (w *world) request(method, token string) *http.Request { return request(w.t, method, token) }
 
 func request(t testing.TB, method, token string) *http.Request {
+	t.Helper()
 	r := httptest.NewRequest(method, resource+"/x", nil).WithContext(t.Context())
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)

@@ -21,6 +21,9 @@ const (
 	// maxInactive is how many tokens are remembered that the authorization server
 	// called inactive.
 	maxInactive = 10_000
+	// inactiveTime bounds how long that is remembered, whatever Revocation is: a grant
+	// may be new at one node of the authorization server and unknown at another.
+	inactiveTime = 10 * time.Second
 	// staleFactor: while the authorization server cannot be asked, its last answer
 	// counts for this many Revocations.
 	staleFactor = 3
@@ -64,7 +67,7 @@ func (a *asker) verify(ctx context.Context, st *state, q question) (*rptClaims, 
 		return nil, sourceIntrospection, bad("not the form of a token")
 	}
 	if st.endpoints.introspection == "" {
-		return nil, sourceIntrospection, a.cannot()
+		return nil, sourceIntrospection, a.cannot(q)
 	}
 	t, source := a.v.cache.get(q.hash), sourceCache
 	switch now := a.s.cfg.Now(); {
@@ -83,11 +86,11 @@ func (a *asker) verify(ctx context.Context, st *state, q question) (*rptClaims, 
 	return &t.claims, source, t.claims.check(&a.s.cfg, st.learned.audience)
 }
 
-// cannot is for an authorization server without introspection: then its RPTs are
-// JWTs, or it is the wrong one for `check introspection`.
-func (a *asker) cannot() error {
-	if a.s.cfg.Introspect {
-		return errors.New("the authorization server's metadata lacks introspection_endpoint")
+// cannot is for an authorization server without introspection. What is no JWT is no
+// RPT of its; whether a JWT was taken back, if we come to ask, nobody can tell.
+func (a *asker) cannot(q question) error {
+	if a.s.cfg.Introspect || isCompactJWS(q.token) {
+		return errors.New("RPTs are to be asked about, and the authorization server's metadata lacks introspection_endpoint")
 	}
 	return bad("not an acceptable JWT")
 }
@@ -101,11 +104,11 @@ func (t *verified) fresh(now time.Time, age time.Duration) bool {
 	return t.wasAsked() && now.Before(t.claims.Expires.Time()) && !elapsed(time.Unix(0, t.asked), now, age)
 }
 
-// knownInactive: CONFORMANCE OA-13: for this very token, and as short as other
+// knownInactive: CONFORMANCE OA-13: for this very token, and no longer than other
 // answers.
 func (a *asker) knownInactive(hash tokenHash, now time.Time) bool {
 	since, ok := a.inactive.Get(hash)
-	return ok && !elapsed(since, now, a.s.cfg.Revocation)
+	return ok && !elapsed(since, now, min(a.s.cfg.Revocation, inactiveTime))
 }
 
 // goesOn tells whether the last answer still counts after asking again failed: for

@@ -89,19 +89,23 @@ func old(at jose.NumericDate, now time.Time, age time.Duration) bool {
 // nobody or for ever is none. iss, iat and jti may be missing: whom we asked, when,
 // and about which token is known.
 func (a *asker) describe(body []byte) (*verified, error) {
-	var is struct {
-		Active *bool  `json:"active"`
-		Type   string `json:"token_type"`
-	}
-	if err := oauth.DecodeObject(body, &is); err != nil {
-		return nil, fmt.Errorf("asking about a token: %w", err)
-	}
+	var active, tokenType string
+	err := oauth.Members(body, func(name, value []byte) {
+		switch string(name) {
+		case "active":
+			active = string(value)
+		case "token_type":
+			tokenType = strings.ToLower(string(value))
+		}
+	})
 	switch {
-	case is.Active == nil:
-		return nil, errors.New("asking about a token: the answer lacks active")
-	case !*is.Active:
+	case err != nil:
+		return nil, fmt.Errorf("asking about a token: %w", err)
+	case active == "false":
 		return nil, errInactive
-	case is.Type != "" && !strings.EqualFold(is.Type, "Bearer") && !strings.EqualFold(is.Type, "DPoP"):
+	case active != "true":
+		return nil, errors.New("asking about a token: the answer lacks active, or it is neither true nor false")
+	case tokenType != "" && tokenType != `"bearer"` && tokenType != `"dpop"`:
 		return nil, bad("has another token_type") // a refresh token, for one
 	}
 	t := new(verified)

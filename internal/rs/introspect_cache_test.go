@@ -120,6 +120,19 @@ func TestOA_13_InactiveAnswers(t *testing.T) {
 	w.wantQuestions("rpt_bad", 2)
 }
 
+func TestOA_13_InactiveAnswersAreShort(t *testing.T) {
+	for revocation, again := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: 10 * time.Second} {
+		w := newAsking(t, func(c *rs.Config) { c.Revocation = revocation })
+		w.wantStatus("rpt_x", 401)
+		w.now = start.Add(again - 1)
+		w.wantStatus("rpt_x", 401)
+		w.wantQuestions("rpt_x", 1)
+		w.now = start.Add(again)
+		w.wantStatus("rpt_x", 401)
+		w.wantQuestions("rpt_x", 2)
+	}
+}
+
 // Nothing in an answer names the token: what is kept is kept by the question.
 func TestOA_13_AnswersBelongToTheirQuestion(t *testing.T) {
 	w := newAsking(t)
@@ -273,6 +286,7 @@ func TestSEC_18_OneLineASecond(t *testing.T) {
 
 // concurrent makes a world that can be used from many goroutines.
 func concurrent(t *testing.T, change ...func(*rs.Config)) *world {
+	t.Helper()
 	quiet := func(c *rs.Config) { c.Observe = func(context.Context, event.Event) {} }
 	return newAsking(t, append(change, quiet)...)
 }
@@ -299,6 +313,7 @@ func tokenOf(r *http.Request) string {
 // held is a world whose authorization server takes questions and answers when told;
 // those about free tokens at once.
 func held(t *testing.T, change ...func(*rs.Config)) (w *world, began chan struct{}, answer func()) {
+	t.Helper()
 	w = concurrent(t, change...)
 	began, gate := make(chan struct{}, 1000), make(chan struct{})
 	as := w.cfg.AS
@@ -383,6 +398,19 @@ func TestSEC_18_UnknownTokensPerSource(t *testing.T) {
 	})
 }
 
+// takes waits for questions that began and for those that were refused.
+func takes(t *testing.T, began <-chan struct{}, results <-chan int, most, refused int) {
+	t.Helper()
+	for range most {
+		<-began
+	}
+	for range refused {
+		if got := <-results; got != 503 {
+			t.Errorf("one too many = %d, want 503", got)
+		}
+	}
+}
+
 // Questions under way are bounded, for a source and for all who bring unknown tokens;
 // tokens that are known are asked about again all the same.
 func TestSEC_18_QuestionsUnderWay(t *testing.T) {
@@ -397,18 +425,13 @@ func TestSEC_18_QuestionsUnderWay(t *testing.T) {
 			go func() { results <- w.statusFrom(t.Context(), source, fmt.Sprint("rpt_", source, i)) }()
 		}
 	}
-	for _, source := range []string{"a", "b", "c", "d"} {
+	// 16 of each source, and 64 in all with the one before.
+	for source, most := range map[string]int{"a": 16, "b": 16, "c": 16} {
 		ask(source, 20)
+		takes(t, began, results, most, 20-most)
 	}
-	// 16 of each, and no more than 64 with the one before.
-	for range 63 {
-		<-began
-	}
-	for range 17 {
-		if got := <-results; got != 503 {
-			t.Errorf("one too many = %d, want 503", got)
-		}
-	}
+	ask("d", 20)
+	takes(t, began, results, 15, 5)
 	answer()
 	for range 63 {
 		if got := <-results; got != 401 {

@@ -3,6 +3,7 @@ package rs_test
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 )
 
@@ -164,6 +166,21 @@ func TestUF_27_JWTWithoutStatus(t *testing.T) {
 	w.wantStatus(good, 200)
 	w.now = w.now.Add(1)
 	w.wantStatus(good, 503)
+}
+
+// Such JWTs are unknown until the authorization server has said something.
+func TestSEC_18_JWTWithoutStatusCounts(t *testing.T) {
+	w := newAsking(t, func(c *rs.Config) { c.Asking = limit.New(2, time.Minute, 10, c.Now) })
+	var got []int
+	for i := range 4 {
+		got = append(got, w.status("GET", w.rpt(set("status", nil), set("jti", strconv.Itoa(i)))))
+	}
+	if diff := cmp.Diff([]int{401, 401, 429, 429}, got); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	if got := w.status("GET", w.rpt()); got != 200 {
+		t.Errorf("one that stands on a list = %d, want 200", got)
+	}
 }
 
 // The description has what the placeholders need, however it came.
@@ -418,6 +435,9 @@ func TestUF_27_NoIntrospectionEndpoint(t *testing.T) {
 	w.status("GET", "")
 	if got := w.status("GET", "rpt_x"); got != 401 {
 		t.Errorf("opaque = %d, want 401", got)
+	}
+	if got := w.status("GET", w.rpt(set("status", nil))); got != 503 {
+		t.Errorf("a JWT that stands on no status list = %d, want 503", got)
 	}
 	w = newWorld(t, introspecting)
 	w.status("GET", "")

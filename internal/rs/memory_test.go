@@ -51,7 +51,7 @@ func bytesPerToken(t testing.TB, n int, change func(int) func(map[string]any)) i
 }
 
 func TestAT_05_CacheTakesLessThanOneKilobyteAnEntry(t *testing.T) {
-	got := bytesPerToken(t, 30_000, real)
+	got := bytesPerToken(t, 10_000, real)
 	t.Logf("%d bytes an entry", got)
 	if got > 1024 {
 		t.Errorf("%d bytes an entry, want at most 1024", got)
@@ -112,6 +112,17 @@ func TestAT_05_CacheIsBoundedInBytes(t *testing.T) {
 			t.Errorf("%s: %d tokens are remembered", name, got)
 		}
 		runtime.KeepAlive(w)
+	}
+}
+
+// A token that is remembered again takes the place that it had.
+func TestAT_05_CacheCountsATokenOnce(t *testing.T) {
+	w := newQuiet(t, func(c *rs.Config) { c.Cache = 10 })
+	for range 20 {
+		w.remember(t, 5, real)
+	}
+	if got := w.rs.Remembered(); got != 5 {
+		t.Errorf("%d tokens are remembered, want 5", got)
 	}
 }
 

@@ -78,12 +78,12 @@ func (s *Server) ticket(ctx context.Context, wants []want) (string, error) {
 func sameIDs(a, b []string) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 func (s *Server) askPermission(ctx context.Context, st *state, wants []want) (*answer, error) {
-	permissions := make([]oauth.Permission, len(wants))
+	permissions := make([]permissionRequest, len(wants))
 	for i, w := range wants {
 		if st.ids[w.index] == "" {
 			return nil, errors.Join(errors.New("a resource is not registered"), st.reg.err)
 		}
-		permissions[i] = oauth.Permission{ResourceID: st.ids[w.index], ResourceScopes: w.scopes}
+		permissions[i] = w.request(st.ids[w.index])
 	}
 	var body any = permissions
 	if len(permissions) == 1 {
@@ -101,19 +101,24 @@ func (s *Server) askPermission(ctx context.Context, st *state, wants []want) (*a
 
 // readTicket refuses a ticket that could not stand in a header field as it is.
 func readTicket(body []byte) (string, error) {
-	var t struct {
-		Ticket string `json:"ticket"`
-	}
-	if err := oauth.DecodeObject(body, &t); err != nil {
+	ticket := ""
+	err := oauth.Members(body, func(name, value []byte) {
+		if string(name) == "ticket" && value[0] == '"' {
+			ticket = string(value[1 : len(value)-1])
+		}
+	})
+	if err != nil {
 		return "", fmt.Errorf("asking for a ticket: %w", err)
 	}
-	if t.Ticket == "" || len(t.Ticket) > 8<<10 {
+	if ticket == "" || len(ticket) > 8<<10 {
 		return "", errors.New("asking for a ticket: the answer holds none")
 	}
-	for i := range len(t.Ticket) {
-		if c := t.Ticket[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
+	for i := range len(ticket) {
+		// An escape sequence has a backslash: it could only stand for what must not
+		// be there, or be the other spelling of what needs none.
+		if c := ticket[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
 			return "", errors.New("asking for a ticket: it holds characters that a header field cannot")
 		}
 	}
-	return t.Ticket, nil
+	return ticket, nil
 }

@@ -2,6 +2,7 @@ package rs_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,14 +22,11 @@ func two(c *rs.Config) {
 	c.DeleteUndeclared = true
 }
 
-// registeredAs gives the names of the registered resources, with what is put
-// behind them.
+// put registers a resource as somebody else did.
 func (a *fakeAS) put(id, name string, more map[string]any) {
 	a.set(func() {
 		a.resources[id] = map[string]any{"name": name, "resource_scopes": []any{"get"}}
-		for k, v := range more {
-			a.resources[id][k] = v
-		}
+		maps.Copy(a.resources[id], more)
 	})
 }
 
@@ -186,8 +184,10 @@ func TestUF_20_Owners(t *testing.T) {
 func TestUF_20_Diff(t *testing.T) {
 	w := newWorld(t, func(c *rs.Config) {
 		c.Resources = []rs.Resource{
-			{Name: "new", Type: "urn:n", Owner: "alice"}, {Name: "same"},
-			{Name: "scopes", Scopes: []rs.Scope{{Name: "get"}, {Name: "post"}}}, {Name: "words", Description: "d", IconURI: "https://i.example/"},
+			{Name: "new", Type: "urn:n", Owner: "alice"},
+			{Name: "same"},
+			{Name: "scopes", Scopes: []rs.Scope{{Name: "get"}, {Name: "post"}}},
+			{Name: "words", Description: "d", IconURI: "https://i.example/"},
 		}
 	})
 	w.as.put("1", "same", nil)

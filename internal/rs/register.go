@@ -40,6 +40,7 @@ type description struct {
 	Scopes      []string  `json:"resource_scopes"`
 	// ofOwner is the owner of a declared resource that names none, if it is known.
 	ofOwner string
+	pattern
 }
 
 func (d *description) equal(o *description) bool { return d.Name == o.Name && len(d.changes(o)) == 0 }
@@ -129,6 +130,7 @@ func (s *Server) describe(index int, l *learned) *description {
 	d := &description{
 		Name: or(r.Name, l.resource), Type: r.Type, Description: r.Description,
 		IconURI: r.IconURI, Owner: ownerText(or(r.Owner, s.cfg.Owner)), Scopes: r.scopes,
+		pattern: s.patternOf(r),
 	}
 	// CONFORMANCE A41: whose resources may be anybody's is the owner of those for
 	// which it names nobody.

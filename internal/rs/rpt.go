@@ -193,23 +193,6 @@ var reserved = []string{
 	"active", "token_type", "decision_id", "id", "issuer", "resource", "scopes", "act", "may_act", "auth_time", "acr", "amr", "azp", "nonce",
 }
 
-// released picks the string claims that may become placeholders; dropped is the
-// number of those whose name or value must not (CONFORMANCE SEC-19).
-func released(all map[string]any) (claims []Claim, dropped int) {
-	for name, value := range all {
-		text, isString := value.(string)
-		switch {
-		case !isString || slices.Contains(reserved, name):
-		case !isClaimName(name) || !Safe(text):
-			dropped++
-		default:
-			claims = append(claims, Claim{name, text})
-		}
-	}
-	slices.SortFunc(claims, func(a, b Claim) int { return strings.Compare(a.Name, b.Name) })
-	return claims, dropped
-}
-
 func isClaimName(s string) bool {
 	for i := range len(s) {
 		c := s[i]

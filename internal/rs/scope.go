@@ -26,6 +26,7 @@ type alsoRef struct {
 type want struct {
 	index  int
 	scopes []string
+	of     *instance // nil = the resource is no pattern
 }
 
 // compile works out the mapping of each resource. CONFORMANCE CA-05, A30: the
@@ -38,6 +39,9 @@ func compile(resources []Resource, fallback []Scope) ([]resource, error) {
 		}
 		if slices.ContainsFunc(resources[:i], func(o Resource) bool { return o.Name == r.Name }) {
 			return nil, fmt.Errorf("resource '%s' is declared twice", r.Name)
+		}
+		if err := r.checkCaptures(); err != nil {
+			return nil, err
 		}
 		scopes := r.Scopes
 		if len(scopes) == 0 {
@@ -113,6 +117,9 @@ func linkAlso(all []resource) error {
 			if ref.index == i {
 				return fmt.Errorf("resource '%s': 'also' names the resource itself", r.Name)
 			}
+			if err := r.checkAlso(&all[ref.index].Resource); err != nil {
+				return err
+			}
 			needed := a.Scopes
 			if len(needed) == 0 {
 				needed = r.scopes
@@ -146,13 +153,13 @@ func (s *Server) wants(index int, method string) (all []want, ok bool) {
 func (r *resource) setWants(index int) {
 	r.wants = map[string][]want{}
 	for _, scope := range r.scopes {
-		all := []want{{index, []string{scope}}}
+		all := []want{{index: index, scopes: []string{scope}}}
 		for _, a := range r.also {
 			scopes := a.scopes
 			if len(scopes) == 0 {
 				scopes = []string{scope}
 			}
-			all = append(all, want{a.index, scopes})
+			all = append(all, want{index: a.index, scopes: scopes})
 		}
 		r.wants[scope] = all
 	}

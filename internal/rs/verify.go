@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -165,28 +163,11 @@ func (u *usedKey) Key(ctx context.Context, kid, alg string) (key jose.PublicKey,
 
 // readJWT demands besides what names the token (RFC 9068 §2.2: jti is REQUIRED).
 func (v *verifier) readJWT(payload []byte, claims *rptClaims) error {
-	all, err := v.read(payload, claims)
-	if err != nil {
-		return err
-	}
-	if id, _ := all["jti"].(string); id == "" {
+	named, err := v.read(payload, claims)
+	if err == nil && !named {
 		return bad("lacks jti")
 	}
-	return nil
-}
-
-// read reads a JSON object that describes a token.
-func (v *verifier) read(payload []byte, claims *rptClaims) (all map[string]any, err error) {
-	if err := errors.Join(oauth.DecodeObject(payload, claims), oauth.DecodeObject(payload, &all)); err != nil {
-		return nil, &tokenError{"has claims of another form", err}
-	}
-	var dropped int
-	if claims.released, dropped = released(all); dropped > 0 { // names may be anybody's text, so only their number is told
-		v.s.cfg.Log.Warn("released claims are left out because of their characters or length",
-			zap.String("iss", v.s.cfg.Issuer), zap.Int("claims", dropped))
-	}
-	claims.pack(v.s.cfg.Issuer)
-	return all, nil
+	return err
 }
 
 // keyError keeps what is temporary apart from what is wrong with the token.

@@ -12,9 +12,10 @@ import (
 
 // Bolt is the embedded store, one file.
 type Bolt struct {
-	db  *bolt.DB
-	id  string
-	now func() time.Time
+	db    *bolt.DB
+	group *group
+	id    string
+	now   func() time.Time
 }
 
 // ctxEvery is how many documents a scan looks at between two looks at its

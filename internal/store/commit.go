@@ -8,8 +8,8 @@ import (
 )
 
 // Commit does all ops or none. Commits that arrive together share one sync of
-// the disk; when one of them fails, bolt undoes the shared transaction, runs
-// the failing one alone and the rest again, so each caller gets the error of
+// the disk (group); when one of them fails, the shared transaction is undone, and
+// the failing one runs alone and the rest again, so each caller gets the error of
 // its own ops only.
 func (s *Bolt) Commit(ctx context.Context, ops ...Op) error {
 	if err := Validate(ops...); err != nil {
@@ -18,7 +18,7 @@ func (s *Bolt) Commit(ctx context.Context, ops ...Op) error {
 	if err := ctx.Err(); err != nil || len(ops) == 0 {
 		return err
 	}
-	return wrap(s.db.Batch(func(tx *bolt.Tx) error {
+	return wrap(s.group.commit(func(tx *bolt.Tx) error {
 		// May run more than once: everything it knows comes from tx.
 		if err := ctx.Err(); err != nil {
 			return err

@@ -74,7 +74,7 @@ func OpenBolt(path string, opts BoltOptions) (*Bolt, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), db.Close())
 	}
-	return &Bolt{db: db, id: id, now: opts.Now}, nil
+	return &Bolt{db: db, group: &group{db: db}, id: id, now: opts.Now}, nil
 }
 
 // openFile opens the file and takes its lock.
@@ -90,9 +90,6 @@ func openFile(path string, opts BoltOptions) (*bolt.DB, error) {
 	case err != nil:
 		return nil, fmt.Errorf("store %s: cannot open: %w", path, err)
 	}
-	// A commit waits at most this long for company; the default of 10 ms would
-	// be the latency of a lonely client.
-	db.MaxBatchDelay = time.Millisecond
 	return db, nil
 }
 

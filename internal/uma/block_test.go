@@ -607,3 +607,33 @@ func TestExplainBlocked(t *testing.T) {
 		t.Errorf("decision: %s", res.text)
 	}
 }
+
+// Two administrators may mean the same at the same time.
+func TestBlock_SameAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.ask(b.fresh())
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			res := b.change("block", fmt.Sprintf(`{"who":"bob@bob.example","for":%d}`, 60+i))
+			if res.status != http.StatusOK {
+				t.Errorf("%d %s", res.status, res.text)
+			}
+		})
+	}
+	wg.Wait()
+	if got := b.blocks(); !slices.Equal(got, []string{"address bob@bob.example"}) || b.liveGrants() != 0 {
+		t.Errorf("%v, %d grants live", got, b.liveGrants())
+	}
+	for range 6 {
+		wg.Go(func() {
+			if res := b.change("unblock", `{"who":"bob@bob.example"}`); res.status != http.StatusOK && res.status != http.StatusNotFound {
+				t.Errorf("%d %s", res.status, res.text)
+			}
+		})
+	}
+	wg.Wait()
+	if got := b.blocks(); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+}

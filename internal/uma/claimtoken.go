@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -31,6 +32,7 @@ type claims struct {
 
 	all   map[string]any
 	email oauth.Address
+	text  []byte
 }
 
 // verifyClaimToken makes a requesting party of the claims token in the request
@@ -45,15 +47,15 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	if err := s.precheck(p, token, unverified); err != nil {
 		return err
 	}
-	found, err := s.discover(ctx, p, token, unverified)
+	found, tried, err := s.discover(ctx, p, token, unverified)
 	if err != nil {
 		return err
 	}
-	var payload json.RawMessage
-	if err := token.Verify(ctx, found.Keys, jose.DefaultAlgs(), &payload); err != nil {
+	signed, err := checkSignature(ctx, token, found.Keys, tried)
+	if err != nil {
 		return needs("signature: " + err.Error())
 	}
-	verified, err := s.parseClaims(payload)
+	verified, err := s.parseVerified(signed.Payload, unverified)
 	if err != nil {
 		return err
 	}
@@ -65,7 +67,7 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	}
 	who := &party{
 		Issuer: verified.Issuer, Subject: verified.Subject, Email: verified.email,
-		Claims: verified.all, evidence: found.Evidence, key: signedBy(ctx, token, found.Keys), found: &found,
+		Claims: verified.all, evidence: found.Evidence, key: thumbprint(signed.Key), found: &found,
 	}
 	if !who.keepable(p.req.method, p.req.from.ip) {
 		return needs("the claims are too large to be kept")
@@ -74,19 +76,37 @@ func (s *Server) verifyClaimToken(ctx context.Context, p *process) error {
 	return nil
 }
 
-// signedBy gives the thumbprint of the key that a verified token names, for the
-// ledger. The key set is in memory then; if it has changed in between, there is
-// none.
-func signedBy(ctx context.Context, token *jose.Token, keys jose.KeySet) string {
+// checkSignature checks it with the key that the provider has now. tried, if it
+// is not nil, is what was found out before the look-up: with the same key it is
+// not done again.
+func checkSignature(ctx context.Context, token *jose.Token, keys jose.KeySet, tried *discovery.Signed) (discovery.Signed, error) {
 	key, err := keys.Key(ctx, token.Header.KID, token.Header.Alg)
 	if err != nil {
-		return ""
+		return discovery.Signed{}, err
 	}
+	if tried != nil && key.Same(tried.Key) {
+		return *tried, nil
+	}
+	signed := discovery.Signed{Key: key}
+	return signed, token.Verify(ctx, discovery.Only(key), jose.DefaultAlgs(), &signed.Payload)
+}
+
+// thumbprint names a key in the ledger.
+func thumbprint(key jose.PublicKey) string {
 	text, err := jose.Thumbprint(key.Key)
 	if err != nil {
 		return ""
 	}
 	return text
+}
+
+// parseVerified reads the verified payload. Mostly it is, byte for byte, what was
+// read before.
+func (s *Server) parseVerified(payload []byte, before *claims) (*claims, error) {
+	if bytes.Equal(payload, before.text) {
+		return before, nil
+	}
+	return s.parseClaims(payload)
 }
 
 // readClaimToken passes the claims token through the gate: one compact JWS
@@ -108,7 +128,7 @@ func (s *Server) readClaimToken(p *process) (*jose.Token, *claims, error) {
 }
 
 func (s *Server) parseClaims(payload []byte) (*claims, error) {
-	c := &claims{all: map[string]any{}}
+	c := &claims{all: map[string]any{}, text: payload}
 	if err := errors.Join(oauth.DecodeObject(payload, c), oauth.DecodeObject(payload, &c.all)); err != nil {
 		return nil, needs("claims: " + err.Error())
 	}
@@ -228,18 +248,19 @@ func (s *Server) checkLists(p *process, c *claims, rule discovery.Domain) error 
 // discover finds the provider of the address and demands that it is the one
 // that the token names (CONFORMANCE CA-32). What is forged by what we know
 // already costs no request (SEC-09).
-func (s *Server) discover(ctx context.Context, p *process, token *jose.Token, c *claims) (discovery.Found, error) {
-	if s.cfg.Finder.Refutes(ctx, c.email, token) {
-		return discovery.Found{}, needs("signature: " + jose.ErrSignature.Error())
+func (s *Server) discover(ctx context.Context, p *process, token *jose.Token, c *claims) (discovery.Found, *discovery.Signed, error) {
+	forged, tried := s.cfg.Finder.Try(ctx, c.email, token)
+	if forged {
+		return discovery.Found{}, nil, needs("signature: " + jose.ErrSignature.Error())
 	}
 	found, err := s.cfg.Finder.Find(ctx, c.email, discovery.Query{Source: limit.Source(p.req.from.ip)})
 	switch {
 	case errors.Is(err, discovery.ErrDenied):
-		return found, denied("the domain is denied")
+		return found, nil, denied("the domain is denied")
 	case err != nil:
-		return found, needs("discovery: " + err.Error())
+		return found, nil, needs("discovery: " + err.Error())
 	case found.Issuer != c.Issuer:
-		return found, needs("iss is not the provider of the address")
+		return found, nil, needs("iss is not the provider of the address")
 	}
-	return found, nil
+	return found, tried, nil
 }

@@ -28,6 +28,8 @@ type decisionRecord struct {
 	// Asked is what was asked for, Granted what came of it.
 	Asked   []oauth.Permission `json:"asked"`
 	Granted []oauth.Permission `json:"granted,omitempty"`
+	// Instances are those among Asked: what was denied is registered nowhere.
+	Instances map[string]instanceKey `json:"instances,omitempty"`
 	// Party is the sealed requesting party; Truncated says that its claims were too
 	// large to be kept.
 	Party     string `json:"party"`
@@ -65,7 +67,7 @@ func (s *Server) recordDecision(ctx context.Context, p *process, outcome event.O
 		Policy: p.decision.Policy, Revision: s.cfg.PolicyRevision, Client: p.req.client.ID,
 		ResourceServer: p.rs.ID, Owner: p.ticket.Owner, TicketChallenge: p.challenge,
 		Confirm: p.req.bound, ByPCT: p.party.source == fromPCT,
-		Asked: p.askedPermissions(), Granted: granted,
+		Asked: p.askedPermissions(), Granted: granted, Instances: p.askedInstances(),
 		Party: sealed, Truncated: truncated,
 	})
 	if err != nil {

@@ -43,6 +43,7 @@ type ExplainedResource struct {
 	ID       string            `json:"resource_id,omitempty"`
 	Name     string            `json:"name,omitempty"`
 	Type     string            `json:"type,omitempty"`
+	Captures map[string]string `json:"captures,omitempty"`
 	Scopes   []ExplainedScope  `json:"scopes"`
 	Policies []ExplainedPolicy `json:"policies"`
 }
@@ -99,7 +100,7 @@ func (s *Server) ExplainDecision(ctx context.Context, id string) (*Explanation, 
 }
 
 func (s *Server) explainAsked(ctx context.Context, e *Explanation, base question, rec decisionRecord, asked oauth.Permission) error {
-	resource, found, err := s.ownResource(ctx, asked.ResourceID, rec.ResourceServer, rec.Owner)
+	resource, found, err := s.decidedResource(ctx, rec, asked.ResourceID)
 	if err != nil {
 		return err
 	}
@@ -113,6 +114,17 @@ func (s *Server) explainAsked(ctx context.Context, e *Explanation, base question
 	return nil
 }
 
+// decidedResource is ownResource for what a decision was about: an instance that
+// was denied need not be registered.
+func (s *Server) decidedResource(ctx context.Context, rec decisionRecord, id string) (resource resourceRecord, found bool, err error) {
+	key, isInstance := rec.Instances[id]
+	if !isInstance {
+		return s.ownResource(ctx, id, rec.ResourceServer, rec.Owner)
+	}
+	resource, found, err = s.instanceOf(ctx, key)
+	return resource, found && s.isOwn(resource, rec.ResourceServer, rec.Owner), err
+}
+
 func personOf(who *party) Person {
 	p := who.person()
 	return Person{Issuer: p.Issuer, Subject: p.Subject, Email: p.Email}
@@ -122,7 +134,7 @@ func personOf(who *party) Person {
 func (s *Server) explain(ctx context.Context, q question) ExplainedResource {
 	out := ExplainedResource{
 		ID: q.resource.id, Name: q.resource.rec.Texts["name"], Type: q.resource.rec.Texts["type"],
-		Scopes: []ExplainedScope{}, Policies: []ExplainedPolicy{},
+		Captures: q.resource.rec.captured(), Scopes: []ExplainedScope{}, Policies: []ExplainedPolicy{},
 	}
 	for _, r := range s.rule(ctx, q) {
 		out.Scopes = append(out.Scopes, ExplainedScope{Scope: r.scope, Allowed: r.allowed, Policy: r.policy, Shadow: r.shadow})

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
 // Question is a question of the administrator: what would the policies say of
@@ -19,6 +21,9 @@ type Question struct {
 	Resource string   `json:"resource"`
 	Scopes   []string `json:"scopes"`
 	Client   string   `json:"client_id"`
+	// Captures, and Owner, say which instance is meant if the resource is a pattern.
+	Captures map[string]string `json:"captures"`
+	Owner    string            `json:"owner"`
 }
 
 // ErrQuestion: the question cannot be asked; its text says why.
@@ -88,7 +93,7 @@ func (s *Server) askedResources(ctx context.Context, rs ResourceServer, ask Ques
 	var found []requested
 	err := s.eachResource(ctx, rs.ID, func(id string, rec resourceRecord) bool {
 		if id == ask.Resource || rec.Texts["name"] == ask.Resource {
-			found = append(found, requested{id: id, rec: rec, scopes: ask.Scopes})
+			found = append(found, ask.instance(id, rec, e))
 		}
 		return len(found) < maxExplained
 	})
@@ -108,6 +113,25 @@ func (s *Server) askedResources(ctx context.Context, rs ResourceServer, ask Ques
 		}
 	}
 	return found, nil
+}
+
+// instance is the resource that is asked about, or that instance of it.
+func (ask Question) instance(id string, rec resourceRecord, e *Explanation) requested {
+	r := requested{id: id, rec: rec, scopes: ask.Scopes}
+	if !rec.isPattern() {
+		return r
+	}
+	key := instanceKey{Pattern: id, Owner: ask.Owner, Captures: []oauth.Capture{}}
+	for _, name := range slices.Sorted(maps.Keys(ask.Captures)) {
+		key.Captures = append(key.Captures, oauth.Capture{Name: name, Value: ask.Captures[name]})
+	}
+	instance, ok := rec.instance(key)
+	if !ok {
+		e.Notes = append(e.Notes, fmt.Sprintf("the resource %s is a pattern; the answer is for none of its instances: name these captures to ask about one: %s", id, strings.Join(rec.Captures, ", ")))
+		return r
+	}
+	r.id, r.rec = key.id(), instance
+	return r
 }
 
 // conclude sums up the rulings of a dry run.

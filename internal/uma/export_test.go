@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
@@ -128,4 +130,11 @@ func (s *Server) Seed(ctx context.Context, i int, server string, sub string) (op
 func (s *Server) TicketHash(ctx context.Context, text, client string) (string, error) {
 	t, err := s.openTicket(ctx, text, client)
 	return hashID(t.ID), err
+}
+
+// CheckSignature gives the checked payload of a token; tried is what was found out
+// before the look-up.
+func CheckSignature(ctx context.Context, token *jose.Token, keys jose.KeySet, tried *discovery.Signed) (string, error) {
+	signed, err := checkSignature(ctx, token, keys, tried)
+	return string(signed.Payload), err
 }

@@ -133,7 +133,7 @@ func (s *Server) saveGrant(ctx context.Context, g *grant, more ...store.Op) erro
 // again repeats what lost against another change; do must read everything anew.
 func (s *Server) again(do func() error) (err error) {
 	for range maxRaces {
-		if err = do(); !errors.Is(err, store.ErrConflict) {
+		if err = do(); !errors.Is(err, store.ErrConflict) && !claimedByAnother(err) {
 			return err
 		}
 	}

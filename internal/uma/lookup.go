@@ -23,7 +23,7 @@ type requested struct {
 func (s *Server) lookUp(ctx context.Context, p *process) error {
 	offered := map[string]bool{}
 	for _, want := range p.ticket.Permissions {
-		rec, found, err := s.ownResource(ctx, want.ResourceID, p.ticket.ResourceServer, p.ticket.Owner)
+		rec, found, err := s.ticketResource(ctx, want, &p.ticket)
 		if err != nil {
 			return err
 		}
@@ -48,15 +48,22 @@ func (s *Server) lookUp(ctx context.Context, p *process) error {
 // as absent as one that never was. So is that of an owner whom the resource server
 // does not speak for any more (CONFORMANCE A41).
 func (s *Server) ownResource(ctx context.Context, id, server, owner string) (rec resourceRecord, found bool, err error) {
-	rec, _, err = load[resourceRecord](ctx, s, kindResource, id)
-	switch {
-	case absent(err):
-		return rec, false, nil
-	case err != nil:
-		return rec, false, s.unavailable("resource", err)
+	rec, found, err = s.registered(ctx, id)
+	return rec, found && s.isOwn(rec, server, owner), err
+}
+
+// ticketResource is ownResource for what a ticket stands for: an instance need not
+// be registered yet.
+func (s *Server) ticketResource(ctx context.Context, want ticketPermission, t *ticket) (rec resourceRecord, found bool, err error) {
+	if !want.isInstance() {
+		return s.ownResource(ctx, want.ResourceID, t.ResourceServer, t.Owner)
 	}
-	mine := rec.ResourceServer == server && rec.Owner == owner
-	return rec, mine && s.servers[server].speaksFor(owner), nil
+	rec, found, err = s.instanceOf(ctx, want.key())
+	return rec, found && s.isOwn(rec, t.ResourceServer, t.Owner), err
+}
+
+func (s *Server) isOwn(rec resourceRecord, server, owner string) bool {
+	return rec.ResourceServer == server && rec.Owner == owner && s.servers[server].speaksFor(owner)
 }
 
 // request is the scope arithmetic of UMA Grant §3.3.4 for one resource: the
@@ -64,7 +71,7 @@ func (s *Server) ownResource(ctx context.Context, id, server, owner string) (rec
 // scope parameter that are pre-registered for the client and offered by this
 // resource (CONFORMANCE A38). Scopes of earlier requests do not count.
 func (p *process) request(want ticketPermission, rec resourceRecord) requested {
-	r := requested{id: want.ResourceID, rec: rec}
+	r := requested{id: want.id(), rec: rec}
 	kept := 0
 	for _, scope := range rec.Scopes {
 		inTicket := slices.Contains(want.Scopes, scope)
@@ -115,4 +122,15 @@ func (p *process) askedPermissions() []oauth.Permission {
 		list[i] = oauth.Permission{ResourceID: r.id, ResourceScopes: append([]string{}, r.scopes...)}
 	}
 	return list
+}
+
+// askedInstances are the instances among what was asked for.
+func (p *process) askedInstances() map[string]instanceKey {
+	keys := map[string]instanceKey{}
+	for _, r := range p.asked {
+		if r.rec.of != nil {
+			keys[r.id] = *r.rec.of
+		}
+	}
+	return keys
 }

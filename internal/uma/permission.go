@@ -19,6 +19,9 @@ const maxPermissions = 32
 type permissionRequest struct {
 	ResourceID     *string    `json:"resource_id"`
 	ResourceScopes *[]*string `json:"resource_scopes"`
+	// Extension members for a resource that is a pattern.
+	Captures map[string]string `json:"captures"`
+	Owner    *string           `json:"owner"`
 }
 
 // servePermission is the permission endpoint (UMA Fed §4).
@@ -83,11 +86,15 @@ func (s *Server) issueTicket(ctx context.Context, as protected, requests []permi
 		if err != nil {
 			return "", err
 		}
+		want, rec, err := as.wanted(p, rec)
+		if err != nil {
+			return "", err
+		}
 		if t.Owner != "" && t.Owner != rec.Owner {
 			return "", oauth.Errorf(oauth.CodeInvalidRequest, "the resources have different owners")
 		}
 		t.Owner = rec.Owner
-		if err := t.add(*p.ResourceID, *p.ResourceScopes, rec.Scopes); err != nil {
+		if err := t.add(want, *p.ResourceScopes, rec.Scopes); err != nil {
 			return "", err
 		}
 	}

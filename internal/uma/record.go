@@ -26,6 +26,8 @@ const (
 	kindDecision  = "decision"
 	kindProcess   = "process"
 	kindClient    = "client"
+	kindInstance  = "instance"
+	kindSlot      = "slot"
 	kindPlaces    = "places"
 	kindRevoked   = "revoked"
 

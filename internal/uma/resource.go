@@ -181,6 +181,9 @@ func (s *Server) findResource(ctx context.Context, as protected, id string) (res
 
 func (s *Server) readResource(ctx context.Context, as protected, id string) (answer, error) {
 	rec, _, err := s.findResource(ctx, as, id)
+	if len(id) == instanceIDLength {
+		rec, err = s.findInstance(ctx, as, id)
+	}
 	if err != nil {
 		return answer{}, err
 	}

@@ -18,6 +18,13 @@ type resourceRecord struct {
 	// Texts are name, type, description, icon_uri and their language-tagged
 	// variants, returned as they were stored (UMA Fed §3.1).
 	Texts map[string]string `json:"texts,omitempty"`
+	// Captures make a pattern of it, with at most MaxInstances instances (0 = the
+	// default).
+	Captures     []string `json:"captures,omitzero"`
+	MaxInstances int      `json:"max_instances,omitempty"`
+
+	// of says which instance of the pattern this is; nil = the registration.
+	of *instanceKey
 }
 
 // Bounds of a description. They are far above what people write and far below
@@ -47,6 +54,9 @@ func parseResource(body []byte) (resourceRecord, string, error) {
 		return rec, "", err
 	}
 	rec.Scopes = scopes
+	if err := rec.parsePattern(members); err != nil {
+		return rec, "", err
+	}
 	owner := ""
 	for name, raw := range members {
 		base, _, tagged := strings.Cut(name, "#")
@@ -113,5 +123,6 @@ func (rec resourceRecord) describe(id string) map[string]any {
 	for name, text := range rec.Texts {
 		out[name] = text
 	}
+	rec.describePattern(out)
 	return out
 }

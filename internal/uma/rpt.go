@@ -51,7 +51,11 @@ func (s *Server) newGrant(ctx context.Context, p *process, sub string, granted [
 	if err != nil {
 		return nil, err
 	}
-	return answer, s.recordGrant(ctx, p, g, old, slices.Concat(ops, more))
+	instances, err := s.registerInstances(ctx, p, granted)
+	if err != nil { // a pattern is full
+		return nil, s.refuse(ctx, p, err)
+	}
+	return answer, s.recordGrant(ctx, p, g, old, slices.Concat(ops, more, instances))
 }
 
 // extras are what may come with an RPT: refresh token and PCT.

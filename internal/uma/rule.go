@@ -148,7 +148,7 @@ func (q question) input(p Policy) *policy.Input {
 		Issuer: q.party.Issuer, Subject: q.party.Subject, Claims: q.party.Claims,
 		Resource: policy.Resource{
 			Name: q.resource.rec.Texts["name"], Type: q.resource.rec.Texts["type"], Owner: q.resource.rec.Owner,
-			ID: q.resource.id, Server: q.rs.ID, Scopes: q.resource.rec.Scopes,
+			ID: q.resource.id, Server: q.rs.ID, Scopes: q.resource.rec.Scopes, Captures: q.resource.rec.captured(),
 		},
 		Scopes: q.resource.scopes, Client: q.client,
 		Request: policy.Request{Method: q.method, IP: q.ip},

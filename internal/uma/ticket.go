@@ -34,11 +34,15 @@ type ticket struct {
 type ticketPermission struct {
 	ResourceID string   `json:"r"`
 	Scopes     []string `json:"s"`
+	// Of an instance: the owner that was named, "" = that of the pattern, and what
+	// was captured. The resource is the pattern.
+	Owner    string          `json:"o,omitempty"`
+	Captures []oauth.Capture `json:"c,omitzero"`
 }
 
 // add takes a permission into a new ticket; each scope must be registered for
 // the resource (UMA Fed §4.3).
-func (t *ticket) add(id string, asked []*string, registered []string) error {
+func (t *ticket) add(want ticketPermission, asked []*string, registered []string) error {
 	scopes := []string{}
 	for _, scope := range asked {
 		if !slices.Contains(registered, *scope) {
@@ -49,7 +53,7 @@ func (t *ticket) add(id string, asked []*string, registered []string) error {
 		}
 	}
 	for i, have := range t.Permissions {
-		if have.ResourceID == id {
+		if have.id() == want.id() {
 			for _, scope := range scopes {
 				if !slices.Contains(have.Scopes, scope) {
 					t.Permissions[i].Scopes = append(t.Permissions[i].Scopes, scope)
@@ -58,14 +62,15 @@ func (t *ticket) add(id string, asked []*string, registered []string) error {
 			return nil
 		}
 	}
-	t.Permissions = append(t.Permissions, ticketPermission{id, scopes})
+	want.Scopes = scopes
+	t.Permissions = append(t.Permissions, want)
 	return nil
 }
 
 func (t *ticket) resourceIDs() []string {
 	ids := make([]string, len(t.Permissions))
 	for i, p := range t.Permissions {
-		ids[i] = p.ResourceID
+		ids[i] = p.id()
 	}
 	return ids
 }

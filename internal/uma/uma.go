@@ -32,6 +32,7 @@ type Server struct {
 	denials, denialsOf *limit.Limiter
 	nonces             *dpop.SealedNonces
 	proofs             *dpop.Verifier
+	full               fullPatterns
 	statuses           statuses
 	review             review
 	routes             map[string]route
@@ -51,6 +52,7 @@ func New(cfg Config) (*Server, error) {
 		denials:   limit.New(deniedInAll, time.Hour, 1, cfg.Now),
 		denialsOf: limit.New(deniedPerDomain, time.Hour, 1000, cfg.Now),
 		base:      strings.TrimSuffix(issuer.Path, "/") + "/uma/",
+		full:      newFullPatterns(),
 	}
 	for _, c := range cfg.Clients {
 		s.clients[c.ID] = c

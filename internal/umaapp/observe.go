@@ -15,12 +15,27 @@ import (
 func (a *App) Observe() event.Observe {
 	audit := a.log.Named("audit")
 	return func(ctx context.Context, e event.Event) {
+		if !a.log.Core().Enabled(zapcore.DebugLevel) && everyRequest(e) {
+			return // without making a line that nobody writes
+		}
 		if l, ok := describe(e); ok {
 			write(a.log, l)
 		}
 		if l, ok := a.auditLine(ctx, e); ok {
 			write(audit, l)
 		}
+	}
+}
+
+// everyRequest tells the events whose only line is at debug (describe).
+func everyRequest(e event.Event) bool {
+	switch e := e.(type) {
+	case event.TicketIssued:
+		return true
+	case event.RPTCheck:
+		return e.Outcome == event.Granted
+	default:
+		return false
 	}
 }
 

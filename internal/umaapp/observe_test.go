@@ -95,12 +95,16 @@ func TestObserve(t *testing.T) {
 			true,
 		},
 		{
-			"block of an issuer", event.Block{Issuer: "i", Kind: "issuer", Person: event.Person{Issuer: "https://bob.example"}}, zapcore.InfoLevel,
+			"block of an issuer",
+			event.Block{Issuer: "i", Kind: "issuer", Person: event.Person{Issuer: "https://bob.example"}},
+			zapcore.InfoLevel,
 			map[string]any{"issuer": "i", "kind": "issuer", "iss": "https://bob.example", "ended": int64(0)},
 			true,
 		},
 		{
-			"unblock of a domain", event.Block{Issuer: "i", Kind: "domain", Domain: "bob.example", Lifted: true}, zapcore.InfoLevel,
+			"unblock of a domain",
+			event.Block{Issuer: "i", Kind: "domain", Domain: "bob.example", Lifted: true},
+			zapcore.InfoLevel,
 			map[string]any{"issuer": "i", "kind": "domain", "domain": "bob.example"},
 			true,
 		},
@@ -250,5 +254,34 @@ func TestSEC_22_AuditHash(t *testing.T) {
 	}
 	if foreign := hash("https://other.example", "bob@bob.example"); foreign == bob {
 		t.Error("two issuers share the key")
+	}
+}
+
+// What is left out without a look is what would be written at debug alone.
+func TestObserveLeavesOutWhatNobodyReads(t *testing.T) {
+	for _, tc := range []struct {
+		event event.Event
+		lines int // at info
+	}{
+		{event.TicketIssued{Issuer: "https://as.example"}, 0},
+		{event.RPTCheck{Outcome: event.Granted}, 0},
+		{event.RPTCheck{Outcome: event.Denied}, 1},
+		{event.RPTCheck{Outcome: event.Failed}, 1},
+		{event.Exchange{Outcome: event.Granted}, 2},
+		{event.Revocation{Reason: "x"}, 1},
+	} {
+		core, logs := observer.New(zapcore.InfoLevel)
+		a := &App{log: zap.New(core).Named("uma")}
+		a.Observe()(t.Context(), tc.event)
+		if logs.Len() != tc.lines {
+			t.Errorf("%T %+v: %d lines at info, want %d", tc.event, tc.event, logs.Len(), tc.lines)
+		}
+		uma, audit := observed(t, "", tc.event)
+		if len(uma) != 1 {
+			t.Errorf("%T: %d lines at debug, want one", tc.event, len(uma))
+		}
+		if everyRequest(tc.event) && (uma[0].Level != zapcore.DebugLevel || len(audit) > 0) {
+			t.Errorf("%T is left out, but has a line that counts", tc.event)
+		}
 	}
 }

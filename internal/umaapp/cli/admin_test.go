@@ -188,7 +188,7 @@ const explained = `{"decision_id":"d-1","at":"2026-02-02T03:04:05Z","outcome":"d
 	"notes":["the policies have changed since"],
 	"resources":[{"resource_id":"res-1","name":"RS API\u202e","type":"photo","scopes":[{"scope":"get","allowed":true,"policy":"readers"},{"scope":"post","allowed":false,"shadow":"strict would deny 'post'"},{"scope":"put","allowed":false,"policy":"nobody"}],
 	"policies":[{"name":"readers","effect":"allow","result":"matches"},{"name":"adults","effect":"allow","result":"condition is false","detail":"claims.age > 17"},{"name":"strict","effect":"shadow deny","result":"matches"}]},
-	{"resource_id":"res-2","scopes":[{"scope":"","allowed":false}],"policies":[]}]}`
+	{"resource_id":"res-2","captures":{"user":"alice\u001b","id":"7"},"scopes":[{"scope":"","allowed":false}],"policies":[]}]}`
 
 func TestExplain(t *testing.T) {
 	a := newAdmin(t, map[string]string{
@@ -220,6 +220,13 @@ func TestExplain(t *testing.T) {
 			name: "dry run of a client, claims from stdin", stdin: `{"email":"b@b.example"}`, args: []string{"--claims", "-", "--resource-server", "api", "--resource", "RS API", "--client", "web"},
 			golden: "explain_decision.txt", body: `{"claims":{"email":"b@b.example"},"client_id":"web","resource":"RS API","resource_server":"api","scopes":[]}`,
 		},
+		{
+			name: "dry run of an instance", args: append(dry, "--capture", "user=alice", "--capture", "id=a=b", "--owner", "alice"), golden: "explain_decision.txt",
+			body: `{"captures":{"id":"a=b","user":"alice"},"claims":{"iss":"https://bob.example","email":"bob@bob.example"},"client_id":"caddy-uma","owner":"alice","resource":"RS API","resource_server":"api","scopes":[]}`,
+		},
+		{name: "a capture without a value", args: append(dry, "--capture", "user"), code: 2, stderr: "--capture takes NAME=VALUE"},
+		{name: "a capture twice", args: append(dry, "--capture", "user=a", "--capture", "user=b"), code: 2, stderr: "once for each name"},
+		{name: "a decision and a capture", args: []string{"d-1", "--capture", "user=a"}, code: 2, stderr: "takes either"},
 		{name: "nothing", code: 2, stderr: "needs the id of a decision"},
 		{name: "both", args: append(dry, "d-1"), code: 2, stderr: "takes either"},
 		{name: "no resource", args: dry[:4], code: 2, stderr: "belong together"},

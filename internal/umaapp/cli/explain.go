@@ -19,6 +19,8 @@ type explainOptions struct {
 	resource       string
 	scopes         []string
 	client         string
+	captures       []string
+	owner          string
 
 	in input
 }
@@ -31,7 +33,8 @@ access, for claims and a resource.
 --claims FILE holds the claims as a JSON object, as they would stand in a claims
 token (- is standard input); --resource-server is the client_id of the resource
 server, --resource the name of the resource. Without --scope it is about the
-resource as such.
+resource as such. If the resource is a pattern, such as /users/:user/photos/:id,
+--capture user=alice names a value, once for each capture, and --owner the owner.
 ` + longAdmin
 
 func explainCommand() *cobra.Command {
@@ -54,6 +57,8 @@ func explainCommand() *cobra.Command {
 	f.StringVar(&e.resourceServer, "resource-server", "", "client_id of the resource server")
 	f.StringVar(&e.resource, "resource", "", "name of the resource")
 	f.StringArrayVar(&e.scopes, "scope", nil, "scope that is asked for; may be repeated")
+	f.StringArrayVar(&e.captures, "capture", nil, "NAME=VALUE of an instance, with --claims; may be repeated")
+	f.StringVar(&e.owner, "owner", "", "owner of an instance, with --claims")
 	f.StringVar(&e.client, "client", rqp.DefaultClientID, "client_id of the client, with --claims")
 	return cmd
 }
@@ -75,7 +80,7 @@ func (e *explainOptions) run(cmd *cobra.Command, decision string) error {
 }
 
 func (e *explainOptions) ask(decision string) (json.RawMessage, error) {
-	dry := e.claims != "" || e.resourceServer != "" || e.resource != "" || len(e.scopes) > 0
+	dry := e.claims != "" || e.resourceServer != "" || e.resource != "" || len(e.scopes)+len(e.captures) > 0 || e.owner != ""
 	switch {
 	case decision != "" && dry:
 		return nil, usagef("explain takes either the id of a decision, or --claims, --resource-server, --resource and --scope")
@@ -94,8 +99,31 @@ func (e *explainOptions) ask(decision string) (json.RawMessage, error) {
 	if err := json.Unmarshal(text, &claims); err != nil || claims == nil {
 		return nil, usagef("--claims %s must hold a JSON object, such as {\"iss\":\"https://bob.example\",\"sub\":\"1\",\"email\":\"bob@bob.example\"}", e.claims)
 	}
-	return e.show("explain", nil, map[string]any{
+	ask := map[string]any{
 		"claims": json.RawMessage(text), "resource_server": e.resourceServer, "resource": e.resource,
 		"scopes": append([]string{}, e.scopes...), "client_id": e.client,
-	})
+	}
+	if err := e.instance(ask); err != nil {
+		return nil, err
+	}
+	return e.show("explain", nil, ask)
+}
+
+// instance says which instance of a pattern is asked about.
+func (e *explainOptions) instance(ask map[string]any) error {
+	captures := map[string]string{}
+	for _, text := range e.captures {
+		name, value, found := strings.Cut(text, "=")
+		if _, again := captures[name]; !found || name == "" || value == "" || again {
+			return usagef("--capture takes NAME=VALUE, once for each name, such as --capture user=alice")
+		}
+		captures[name] = value
+	}
+	if len(captures) > 0 {
+		ask["captures"] = captures
+	}
+	if e.owner != "" {
+		ask["owner"] = e.owner
+	}
+	return nil
 }

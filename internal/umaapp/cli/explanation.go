@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -34,6 +36,7 @@ type explainedResource struct {
 	ID       string            `json:"resource_id"`
 	Name     string            `json:"name"`
 	Type     string            `json:"type"`
+	Captures map[string]string `json:"captures"`
 	Scopes   []explainedScope  `json:"scopes"`
 	Policies []explainedPolicy `json:"policies"`
 }
@@ -152,6 +155,9 @@ func (r *explainedResource) title() string {
 	var more []string
 	if r.Type != "" {
 		more = append(more, "type "+printable(r.Type))
+	}
+	for _, capture := range slices.Sorted(maps.Keys(r.Captures)) {
+		more = append(more, printable(capture)+"="+printable(r.Captures[capture]))
 	}
 	if r.ID != "" && r.Name != "" {
 		more = append(more, "id "+printable(r.ID))

@@ -71,13 +71,9 @@ type request struct {
 // send does one call. The URL stems from metadata of the issuer, which the
 // administrator named; it must be https, because credentials go there.
 func (s *Server) send(ctx context.Context, r request) (*answer, error) {
-	u, err := url.Parse(r.url)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, errors.New("an endpoint of the authorization server is no https URL")
-	}
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
-	if err != nil {
-		return nil, errors.New("an endpoint of the authorization server is no URL")
+	if err != nil || req.URL.Scheme != "https" || req.URL.Host == "" || req.URL.User != nil {
+		return nil, errors.New("an endpoint of the authorization server is no https URL")
 	}
 	req.Header.Set("Accept", or(r.accept, "application/json"))
 	if r.etag != "" {

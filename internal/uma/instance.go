@@ -145,7 +145,7 @@ func (s *Server) registered(ctx context.Context, id string) (rec resourceRecord,
 }
 
 func (s *Server) registration(ctx context.Context, id string) (rec resourceRecord, found bool, err error) {
-	rec, _, err = load[resourceRecord](ctx, s, kindResource, id)
+	rec, _, err = s.resources.load(ctx, s, id)
 	switch {
 	case absent(err):
 		return rec, false, nil

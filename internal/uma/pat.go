@@ -40,7 +40,7 @@ func (s *Server) authorize(r *http.Request) (protected, error) {
 	if scheme != "bearer" || !strings.HasPrefix(token, "pat_") {
 		return protected{}, bearerError(oauth.CodeInvalidToken, "the access token is not valid here")
 	}
-	rec, _, err := load[patRecord](r.Context(), s, kindPAT, hashID(token))
+	rec, _, err := s.pats.load(r.Context(), s, hashID(token))
 	if absent(err) {
 		return protected{}, bearerError(oauth.CodeInvalidToken, "the access token is unknown or has expired")
 	}

@@ -169,7 +169,7 @@ func (s *Server) findResource(ctx context.Context, as protected, id string) (res
 	if len(id) != resourceIDLength || strings.IndexByte(id, 0) >= 0 { // the store takes no such key
 		return resourceRecord{}, store.Doc{}, unknown
 	}
-	rec, doc, err := load[resourceRecord](ctx, s, kindResource, id)
+	rec, doc, err := s.resources.load(ctx, s, id)
 	if err != nil && !absent(err) {
 		return rec, doc, s.unavailable("resource", err)
 	}

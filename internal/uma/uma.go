@@ -34,6 +34,8 @@ type Server struct {
 	proofs             *dpop.Verifier
 	full               fullPatterns
 	statuses           statuses
+	pats               memo[patRecord]
+	resources          memo[resourceRecord]
 	review             review
 	routes             map[string]route
 	base               string // path below which the endpoints stand, with a slash at the end
@@ -61,12 +63,23 @@ func New(cfg Config) (*Server, error) {
 		s.clients[rs.ID] = clientauth.Client{ID: rs.ID, Credentials: rs.Credentials}
 		s.servers[rs.ID] = rs
 	}
+	if err := s.remember(); err != nil {
+		return nil, err
+	}
 	if err := s.authenticators(); err != nil {
 		return nil, err
 	}
 	s.statuses = statuses{s: s, lists: map[int64]*madeList{}}
 	s.mount()
 	return s, s.verifyProofs()
+}
+
+func (s *Server) remember() (err error) {
+	if s.pats, err = newMemo[patRecord](kindPAT); err != nil {
+		return err
+	}
+	s.resources, err = newMemo[resourceRecord](kindResource)
+	return err
 }
 
 // caller is who a request comes from as far as the transport tells. local is

@@ -119,6 +119,9 @@ func newLazyStore(b Backend) *lazyStore {
 
 // do runs one operation. The store is not closed before it returns.
 func (l *lazyStore) do(ctx context.Context, operation func(store.Store) error) error {
+	if err := ctx.Err(); err != nil { // of what runs in the background, too: it must not open what was released
+		return err
+	}
 	l.inUse.RLock()
 	defer l.inUse.RUnlock()
 	if s := l.opened.Load(); s != nil {

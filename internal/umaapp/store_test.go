@@ -97,6 +97,22 @@ func TestStoreNeverUsedIsNeverOpened(t *testing.T) {
 	}
 }
 
+// What runs in the background ends with its configuration and opens nothing again.
+func TestStoreIsNotOpenedForWhoHasGone(t *testing.T) {
+	f := &fake{key: t.Name()}
+	l := newLazyStore(f)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // chance must not decide
+		if _, err := l.ID(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if err := l.release(); err != nil || f.opens.Load() != 0 {
+		t.Errorf("%v, opened %d times", err, f.opens.Load())
+	}
+}
+
 func TestStoreConcurrentFirstUse(t *testing.T) {
 	f := &fake{key: t.Name()}
 	l := newLazyStore(f)

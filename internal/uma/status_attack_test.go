@@ -3,9 +3,9 @@ package uma_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,10 +200,13 @@ func TestOA_24_DeletedDuringAPass(t *testing.T) {
 	rpt := b.registeredGrant(basic(client.get("client_id"), client.get("client_secret"))).get("access_token")
 	b.pass(2 * time.Minute)
 	passed, deleted := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var held atomic.Bool
 	b.faulty.After(func(ctx context.Context, c storetest.Call, err error) error {
 		if c.Method == "Get" && c.Key.Kind == "client" {
-			once.Do(func() { close(passed); <-deleted })
+			if held.CompareAndSwap(false, true) {
+				close(passed)
+				<-deleted
+			}
 		}
 		return err
 	})
@@ -315,5 +318,5 @@ func TestStatusRace(t *testing.T) {
 			t.Errorf("%v: revoked %v, known %v, active %v", place, revoked, known, b.active(rpt))
 		}
 	}
-	t.Log(fmt.Sprintf("%d RPTs", len(rpts)))
+	t.Logf("%d RPTs", len(rpts))
 }

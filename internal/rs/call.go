@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
-// maxAnswer bounds what is read of an answer.
+// maxAnswer bounds what is read of an answer, unless the request says otherwise.
 const maxAnswer = 1 << 20
 
 // answer is an answer of the authorization server, read in full.
@@ -58,11 +58,12 @@ func (a *answer) errorCode() string {
 }
 
 // request is one call; content is the media type of body, accept that of the answer
-// (default JSON), etag what of it is known already.
+// (default JSON), etag what of it is known already, limit how long it may be.
 type request struct {
 	call                 Call
 	method, url, content string
 	accept, etag         string
+	limit                int64
 	body                 []byte
 	bearer               string
 	basic                *url.Userinfo
@@ -94,15 +95,15 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 		return nil, fmt.Errorf("calling the authorization server: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return readAnswer(resp)
+	return readAnswer(resp, max(r.limit, maxAnswer))
 }
 
-func readAnswer(resp *http.Response) (*answer, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+func readAnswer(resp *http.Response, limit int64) (*answer, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the authorization server's answer: %w", err)
 	}
-	if len(body) > maxAnswer {
+	if int64(len(body)) > limit {
 		return nil, errors.New("the authorization server's answer is too large")
 	}
 	return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil

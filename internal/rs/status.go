@@ -56,7 +56,9 @@ func (r *revocations) check(ctx context.Context, keys jose.KeySet, place *status
 
 // fetchStatus reads a status list.
 func (s *Server) fetchStatus(ctx context.Context, uri, etag string) (statuslist.Answer, error) {
-	a, err := s.send(ctx, request{call: CallStatus, method: http.MethodGet, url: uri, accept: statuslist.MediaType, etag: etag})
+	a, err := s.send(ctx, request{
+		call: CallStatus, method: http.MethodGet, url: uri, accept: statuslist.MediaType, etag: etag, limit: statuslist.MaxToken,
+	})
 	switch {
 	case err != nil:
 		return statuslist.Answer{}, err

@@ -3,6 +3,7 @@ package rs_test
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -148,5 +149,30 @@ func TestAT_06_StatusListIsNoRPT(t *testing.T) {
 	w.as.set(func() { w.as.status.edit = func(h, _ map[string]any) { h["typ"] = "at+jwt" } })
 	if got := w.status("GET", w.rpt()); got != 503 {
 		t.Errorf("an RPT as status list: %d", got)
+	}
+}
+
+// A list of very many RPTs that packs badly is longer than other answers may be.
+func TestStatus_LongList(t *testing.T) {
+	w := newWorld(t)
+	list, err := statuslist.New(16 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := int64(8); i < list.Size(); i++ {
+		if random.IntN(2) == 0 {
+			_ = list.Revoke(i)
+		}
+	}
+	encoded, err := list.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.as.set(func() {
+		w.as.status.edit = func(_, c map[string]any) { c["status_list"] = map[string]any{"bits": 1, "lst": encoded.List} }
+	})
+	if got := w.status("GET", w.rpt()); got != 200 {
+		t.Errorf("%d with a list of %d bytes", got, len(encoded.List))
 	}
 }

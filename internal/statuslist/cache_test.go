@@ -2,6 +2,7 @@ package statuslist_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -207,7 +208,7 @@ func TestLost(t *testing.T) {
 func TestWhatIsNoNewerList(t *testing.T) {
 	cases := map[string]func(h, c map[string]any){
 		"sequence back": func(_, c map[string]any) { c["seq"] = 1 },
-		"iat back":      func(_, c map[string]any) { c["iat"] = 1_799_999_999 },
+		"no sequence":   func(_, c map[string]any) { delete(c, "seq") },
 		"no iat":        func(_, c map[string]any) { delete(c, "iat") },
 		"of the future": func(_, c map[string]any) { c["iat"] = 1_900_000_000 },
 		"expired":       func(_, c map[string]any) { c["exp"] = 1_799_990_000 },
@@ -337,4 +338,84 @@ func TestClockSetBack(t *testing.T) {
 	w.want(3, statuslist.ErrLost) // how old the list is cannot be told
 	w.pass(time.Hour)
 	w.want(3, nil)
+}
+
+// A failure of long ago says nothing about now: without traffic nobody has tried
+// since, and what was revoked meanwhile must not pass.
+func TestAnOldFailureIsNoExcuse(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		w := newWorld(t, statuslist.Config{MaxAge: 10 * time.Second, FailOpen: open})
+		w.want(3, nil)
+		w.do(func() { w.fail = errors.New("down") })
+		w.pass(10 * time.Second)
+		w.want(3, nil)
+		w.do(func() { w.fail = nil })
+		w.revoke(3)
+		if open {
+			w.pass(8 * time.Hour)
+		} else {
+			w.pass(11 * time.Second)
+		}
+		w.want(3, statuslist.ErrRevoked)
+	}
+}
+
+// Nodes of one issuer whose clocks differ: the later list may bear the earlier iat.
+func TestSequenceCountsAndNotTheClock(t *testing.T) {
+	w := newWorld(t, statuslist.Config{MaxAge: 10 * time.Second})
+	w.do(func() { w.edit = func(_, c map[string]any) { c["iat"] = w.now.Unix() + 50 } })
+	w.want(3, nil)
+	w.revoke(3)
+	w.do(func() { w.edit = func(_, c map[string]any) { c["iat"] = w.now.Unix() - 50 } })
+	w.pass(10 * time.Second)
+	w.want(3, statuslist.ErrRevoked)
+}
+
+// An issuer without sequences has its iat alone.
+func TestIssuedAtCountsWithoutSequence(t *testing.T) {
+	w := newWorld(t, statuslist.Config{MaxAge: 10 * time.Second})
+	plain := func(_, c map[string]any) { delete(c, "seq") }
+	w.do(func() { w.edit = plain })
+	w.revoke(3)
+	w.want(3, statuslist.ErrRevoked)
+	w.do(func() {
+		w.revoked = nil
+		w.edit = func(h, c map[string]any) { plain(h, c); c["iat"] = 1_799_999_999 }
+	})
+	w.pass(10 * time.Second)
+	w.want(3, statuslist.ErrRevoked)
+	w.do(func() { w.edit = plain }) // it takes the revocation back itself
+	w.pass(10 * time.Second)
+	w.want(3, nil)
+}
+
+// Two nodes that read a long list while it grows may each miss something else. What
+// was seen once stays.
+func TestWhatWasRevokedStaysSo(t *testing.T) {
+	w := newWorld(t, statuslist.Config{MaxAge: 10 * time.Second})
+	w.revoke(3)
+	w.want(3, statuslist.ErrRevoked)
+	w.do(func() { w.revoked, w.seq = []int64{4, 5}, 3 })
+	w.pass(10 * time.Second)
+	w.want(4, statuslist.ErrRevoked)
+	w.want(3, statuslist.ErrRevoked)
+	w.do(func() { w.size, w.revoked, w.seq = 8, []int64{4, 5}, 4 })
+	w.pass(10 * time.Second)
+	w.want(3, statuslist.ErrRevoked)
+	w.want(6, nil)
+	w.want(60, statuslist.ErrNotListed)
+}
+
+// A place that is not whole is none: idx and uri are REQUIRED (§6.2).
+func TestReferenceIsWhole(t *testing.T) {
+	for text, good := range map[string]bool{
+		`{"idx":7,"uri":"https://as.example/1"}`: true, `{"idx":0,"uri":"x"}`: true, `{"idx":7,"uri":"x","more":1}`: true,
+		`{"uri":"x"}`: false, `{"idx":7}`: false, `{}`: false, `{"idx":null,"uri":"x"}`: false, `{"idx":7,"uri":null}`: false,
+		`{"idx":1.5,"uri":"x"}`: false, `{"idx":1e1,"uri":"x"}`: false, `{"idx":9223372036854775808,"uri":"x"}`: false, `{"idx":"7","uri":"x"}`: false,
+	} {
+		var s statuslist.Status
+		if err := json.Unmarshal([]byte(`{"status_list":`+text+`}`), &s); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

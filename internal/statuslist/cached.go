@@ -32,6 +32,7 @@ type cached struct {
 	running chan struct{} // closed at the end of the reading that all wait for
 	tried   time.Time     // when the last one began
 	failed  error         // how the last one ended
+	ended   time.Time     // and when
 }
 
 // age is that of a list; without one, or if the clock was set back, it is too old.
@@ -52,7 +53,7 @@ func (l *cached) recent(ctx context.Context, c *Cache, keys jose.KeySet, uri str
 	switch {
 	case age < c.cfg.MaxAge/2:
 		return have, nil
-	case age < c.cfg.MaxAge, have != nil && l.isFailing():
+	case age < c.cfg.MaxAge, have != nil && l.isFailing(c):
 		l.start(ctx, c, keys, uri)
 	default:
 		if err := l.read(ctx, c, keys, uri); err != nil {
@@ -84,10 +85,13 @@ func (l *cached) newer(ctx context.Context, c *Cache, keys jose.KeySet, uri stri
 	return l.usable(c)
 }
 
-func (l *cached) isFailing() bool {
+// isFailing tells whether the list was just found not to be had, so that nobody has
+// to wait for that again. Of what failed long ago nothing is known now.
+func (l *cached) isFailing(c *Cache) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.failed != nil
+	since := c.cfg.Now().Sub(l.ended)
+	return l.failed != nil && since >= 0 && since < fetchTime
 }
 
 // read waits for a reading. The error is that of the caller's context alone.
@@ -132,7 +136,7 @@ func (l *cached) run(ctx context.Context, c *Cache, keys jose.KeySet, uri string
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failed = err
+	l.failed, l.ended = err, c.cfg.Now()
 	close(l.running)
 	l.running = nil
 }

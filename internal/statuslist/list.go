@@ -41,6 +41,14 @@ func (l *List) Revoked(index int64) (revoked, known bool) {
 	return l.bits[index/8]&(1<<(index%8)) != 0, true
 }
 
+// join revokes what another list has revoked. Nodes that read a list while it grows
+// may each miss something else.
+func (l *List) join(other *List) {
+	for i := range min(len(l.bits), len(other.bits)) {
+		l.bits[i] |= other.bits[i]
+	}
+}
+
 // Size is how many tokens the list speaks of.
 func (l *List) Size() int64 { return int64(len(l.bits)) * 8 }
 

@@ -9,15 +9,15 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 )
 
-// maxToken bounds a status list token: a list that cannot be packed well.
-const maxToken = MaxSize/8*2 + 4096
+// MaxToken bounds a status list token in bytes: a list that cannot be packed well.
+const MaxToken = MaxSize/8*2 + 4096
 
 // clockLeeway is for the clock of the issuer.
 const clockLeeway = time.Minute
 
 // open verifies a status list token (§8.3).
 func (c *Cache) open(ctx context.Context, keys jose.KeySet, uri string, answer Answer, have *held, now time.Time) (*held, error) {
-	token, err := jose.Parse(answer.Token, maxToken)
+	token, err := jose.Parse(answer.Token, MaxToken)
 	if err != nil {
 		return nil, err
 	}
@@ -34,6 +34,9 @@ func (c *Cache) open(ctx context.Context, keys jose.KeySet, uri string, answer A
 	list, err := claims.List.Decode()
 	if err != nil {
 		return nil, err
+	}
+	if have != nil && claims.Sequence > 0 {
+		list.join(have.list)
 	}
 	key, err := keys.Key(ctx, token.Header.KID, token.Header.Alg)
 	if err != nil {
@@ -52,9 +55,15 @@ func (c *Claims) check(issuer, uri string, now time.Time, have *held) error {
 		return errors.New("the status list has no iat or one of the future")
 	case c.Expires != 0 && !now.Before(time.Unix(c.Expires, 0).Add(clockLeeway)):
 		return errors.New("the status list has expired")
-	case have != nil && (c.Sequence < have.sequence || c.IssuedAt < have.issued):
+	case have != nil && c.before(have):
 		// Somebody shows an old copy: what was revoked since would come back.
 		return fmt.Errorf("the status list went back (sequence %d after %d)", c.Sequence, have.sequence)
 	}
 	return nil
+}
+
+// before: iat counts for an issuer without sequences alone. The clocks of two nodes
+// differ, and a list that did not change stays the token that it was.
+func (c *Claims) before(have *held) bool {
+	return c.Sequence < have.sequence || c.Sequence == 0 && c.IssuedAt < have.issued
 }

@@ -12,7 +12,10 @@ func (s *Server) endAll(ctx context.Context, b blockable) (ended int, err error)
 	var failed error
 	err = s.eachGrant(ctx, func(id string, rec grantRecord) error {
 		hit, err := s.endHit(ctx, id, rec, b)
-		if failed = errors.Join(failed, err); hit {
+		if err != nil {
+			failed = err // the last one stands for all
+		}
+		if hit {
 			ended++
 		}
 		return nil

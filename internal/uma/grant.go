@@ -112,7 +112,7 @@ func (s *Server) ops(g *grant) ([]store.Op, error) {
 		doc.Rev = g.rev
 		op = store.Swap(doc)
 	}
-	more, err := s.takeBack(g.dropped)
+	more, err := s.takeBack(g)
 	return append([]store.Op{op}, more...), err
 }
 

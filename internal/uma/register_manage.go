@@ -143,7 +143,7 @@ func (s *Server) deleteClient(r *http.Request, reg registration) (answer, error)
 	if err := s.changeClient(r.Context(), store.Delete(reg.doc.Key, reg.doc.Rev)); err != nil {
 		return answer{}, err
 	}
-	s.reviewOnceMore()
+	s.reviewAnew()
 	return answer{status: http.StatusNoContent}, nil
 }
 

@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ type review struct {
 
 	mu      sync.Mutex
 	running bool
+	anew    bool      // something happened that the pass which runs may have missed
 	done    int       // passes that came to their end
 	next    time.Time // the next one begins not before
 }
@@ -47,54 +49,85 @@ func (s *Server) reviewInBackground() {
 	go s.runReview(s.cfg.Background)
 }
 
-// reviewOnceMore has another pass done soon.
-func (s *Server) reviewOnceMore() {
+// reviewAnew has the grants looked through from the start, now.
+func (s *Server) reviewAnew() {
 	r := &s.review
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.done, r.next = min(r.done, reviewPasses-1), time.Time{}
+	r.anew, r.done, r.next = r.running, 0, time.Time{}
 	r.over.Store(false)
+	r.mu.Unlock()
+	s.reviewInBackground()
 }
 
 func (s *Server) runReview(ctx context.Context) {
-	looked, ended, err := s.lookThrough(ctx)
-	r := &s.review
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.running, r.next = false, s.cfg.Now().Add(reviewAgain)
-	switch {
-	case ctx.Err() != nil:
-		return
-	case err != nil:
-		r.next = s.cfg.Now().Add(reviewPause)
-		s.cfg.Log.Error("grants could not be looked through; it will be tried again", zap.String("issuer", s.cfg.Issuer), zap.Error(err))
-		return
-	}
-	r.done++
-	r.over.Store(r.done >= reviewPasses)
-	if ended > 0 {
-		s.cfg.Log.Info("grants ended that the configuration does not allow any more", zap.String("issuer", s.cfg.Issuer),
-			zap.String("policy_revision", s.cfg.PolicyRevision), zap.Int("looked_at", looked), zap.Int("ended", ended))
+	for again := true; again && ctx.Err() == nil; {
+		looked, ended, err := s.lookThrough(ctx)
+		if ctx.Err() == nil {
+			s.logReview(looked, ended, err)
+		}
+		again = s.reviewed(err)
 	}
 }
 
-// lookThrough is one pass. It runs in a goroutine of its own, where a panic of a
-// policy's guest would end the process.
+// reviewed notes the end of a pass and tells whether another one follows at once.
+func (s *Server) reviewed(err error) (again bool) {
+	r := &s.review
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	again, r.anew = r.anew, false
+	switch {
+	case again:
+		return true
+	case err != nil:
+		r.next = s.cfg.Now().Add(reviewPause)
+	default:
+		r.next = s.cfg.Now().Add(reviewAgain)
+		r.done++
+		r.over.Store(r.done >= reviewPasses)
+	}
+	r.running = false
+	return false
+}
+
+func (s *Server) logReview(looked, ended int, err error) {
+	about := []zap.Field{
+		zap.String("issuer", s.cfg.Issuer), zap.String("policy_revision", s.cfg.PolicyRevision),
+		zap.Int("looked_at", looked), zap.Int("ended", ended),
+	}
+	if err != nil {
+		s.cfg.Log.Error("not all grants could be looked through; it will be tried again", append(about, zap.Error(err))...)
+	} else if ended > 0 {
+		s.cfg.Log.Info("grants ended that the configuration does not allow any more", about...)
+	}
+}
+
+// lookThrough is one pass. A grant that cannot be judged does not save those behind
+// it: whoever can make one must not hold up a tightened policy.
 func (s *Server) lookThrough(ctx context.Context) (looked, ended int, err error) {
+	var failed error
+	err = s.eachGrant(ctx, func(id string, rec grantRecord) error {
+		looked++
+		good, err := s.judged(ctx, id, rec)
+		switch {
+		case err != nil:
+			failed = err // the last one stands for all
+		case !good:
+			ended++
+		}
+		return ctx.Err()
+	})
+	return looked, ended, errors.Join(err, failed)
+}
+
+// judged recovers: in a goroutine of its own a panic of a policy's guest would end
+// the process.
+func (s *Server) judged(ctx context.Context, id string, rec grantRecord) (good bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	err = s.eachGrant(ctx, func(id string, rec grantRecord) error {
-		looked++
-		good, err := s.stillGood(ctx, id, rec)
-		if !good && err == nil {
-			ended++
-		}
-		return err
-	})
-	return looked, ended, err
+	return s.stillGood(ctx, id, rec)
 }
 
 // stillGood ends a grant whose client is not there any more, or that the policies

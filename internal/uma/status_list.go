@@ -46,7 +46,7 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, hour string
 	h.Set("Cache-Control", "no-cache") // to be kept, and asked about each time
 	h.Set("ETag", list.etag)
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Header.Get("If-None-Match") == list.etag {
+	if oneOf(r.Header.Values("If-None-Match"), list.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -57,34 +57,38 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, hour string
 	}
 }
 
-// parseHour takes one spelling, and no hour whose RPTs are dead or not issued yet.
-func (s *Server) parseHour(text string) (int64, bool) {
-	hour, err := strconv.ParseInt(text, 10, 64)
-	now := s.cfg.Now()
-	if err != nil || strconv.FormatInt(hour, 10) != text || hour < 0 || hour > hourOf(now.Add(s.cfg.Leeway)) {
-		return 0, false
+// oneOf: RFC 9110 §13.1.2: a list of tags, or *, which are compared weakly (§8.8.3.2):
+// what compresses on the way makes strong tags weak. Ours hold no comma.
+func oneOf(fields []string, etag string) bool {
+	for _, field := range fields {
+		for tag := range strings.SplitSeq(field, ",") {
+			tag = strings.Trim(tag, " \t")
+			if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
 	}
-	return hour, now.Before(s.listEnds(hour))
+	return false
 }
 
 // list gives the list of an hour. One is made at a time, so that nobody can make
 // the store be read by asking.
 func (l *statuses) list(ctx context.Context, text string) (*madeList, error) {
 	unknown := &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound, Description: "there is no such status list"}
-	hour, ok := l.s.parseHour(text)
+	id, ok := l.s.parseListID(text)
 	if !ok {
 		return nil, unknown
 	}
 	l.building.Lock()
 	defer l.building.Unlock()
-	have := l.lists[hour]
+	have := l.lists[id]
 	if have != nil && l.s.since(have.checked) < max(listAge, listCost*have.took) {
 		return have, nil
 	}
 	if l.failure != nil && l.s.since(l.failed) < listAge { // those who waited do not wait in turn
 		return nil, l.failure
 	}
-	fresh, err := l.make(context.WithoutCancel(ctx), hour, have)
+	fresh, err := l.make(context.WithoutCancel(ctx), id, have)
 	if err != nil {
 		l.failed, l.failure = l.s.cfg.Now(), l.s.unavailable("status list", err)
 		return nil, l.failure
@@ -93,7 +97,7 @@ func (l *statuses) list(ctx context.Context, text string) (*madeList, error) {
 	if fresh == nil {
 		return nil, unknown
 	}
-	l.keep(hour, fresh)
+	l.keep(id, fresh)
 	return fresh, nil
 }
 
@@ -106,22 +110,22 @@ func (s *Server) since(t time.Time) time.Duration {
 }
 
 // keep remembers a list and forgets those that have ended.
-func (l *statuses) keep(hour int64, list *madeList) {
+func (l *statuses) keep(id listID, list *madeList) {
 	for old := range l.lists {
-		if !l.s.cfg.Now().Before(l.s.listEnds(old)) {
+		if !l.s.cfg.Now().Before(old.ends()) {
 			delete(l.lists, old)
 		}
 	}
-	l.lists[hour] = list
+	l.lists[id] = list
 }
 
-// make gives the list as it is now, or nil for an hour without RPTs. A list that did
+// make gives the list as it is now, or nil for one without RPTs. A list that did
 // not change stays the same token, signed once.
-func (l *statuses) make(ctx context.Context, hour int64, have *madeList) (*madeList, error) {
+func (l *statuses) make(ctx context.Context, id listID, have *madeList) (*madeList, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	began := l.s.cfg.Now()
-	places, doc, err := l.places(ctx, hour)
+	places, doc, err := l.places(ctx, id)
 	if err != nil || doc.Rev == 0 {
 		return nil, err
 	}
@@ -129,7 +133,7 @@ func (l *statuses) make(ctx context.Context, hour int64, have *madeList) (*madeL
 	if err != nil {
 		return nil, err
 	}
-	sequence, err := l.read(ctx, hour, list)
+	sequence, err := l.read(ctx, id, list)
 	if err != nil {
 		return nil, err
 	}
@@ -142,16 +146,17 @@ func (l *statuses) make(ctx context.Context, hour int64, have *madeList) (*madeL
 		fresh.token = have.token
 		return fresh, nil
 	}
-	fresh.token, err = l.sign(ctx, hour, list, sequence)
+	fresh.token, err = l.sign(ctx, id, list, sequence)
 	return fresh, err
 }
 
 // read marks what was taken back, and counts it: what is on a list stays there, so
-// that the number is the sequence of the list on every node.
-func (l *statuses) read(ctx context.Context, hour int64, list *statuslist.List) (sequence int64, err error) {
+// that one more than the number is the sequence of the list on every node.
+func (l *statuses) read(ctx context.Context, id listID, list *statuslist.List) (sequence int64, err error) {
 	const page = 1000
+	sequence = 1
 	for after := ""; ; {
-		docs, err := l.s.cfg.Store.List(ctx, l.s.tenant, kindRevoked, strconv.FormatInt(hour, 10), after, page)
+		docs, err := l.s.cfg.Store.List(ctx, l.s.tenant, kindRevoked, id.String(), after, page)
 		if err != nil {
 			return 0, err
 		}
@@ -172,14 +177,14 @@ func (l *statuses) read(ctx context.Context, hour int64, list *statuslist.List) 
 	}
 }
 
-func (l *statuses) sign(ctx context.Context, hour int64, list *statuslist.List, sequence int64) (string, error) {
+func (l *statuses) sign(ctx context.Context, id listID, list *statuslist.List, sequence int64) (string, error) {
 	encoded, err := list.Encode()
 	if err != nil {
 		return "", err
 	}
 	return l.s.cfg.StatusKeys.Sign(ctx, statuslist.Type, statuslist.Claims{
-		Issuer: l.s.cfg.Issuer, Subject: l.s.statusURI(hour), IssuedAt: l.s.cfg.Now().Unix(),
-		Expires: l.s.listEnds(hour).Unix(), TTL: int64(listTTL / time.Second),
+		Issuer: l.s.cfg.Issuer, Subject: l.s.statusURI(id), IssuedAt: l.s.cfg.Now().Unix(),
+		Expires: id.ends().Unix(), TTL: int64(listTTL / time.Second),
 		Sequence: sequence, List: encoded,
 	})
 }

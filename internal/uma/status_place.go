@@ -3,8 +3,6 @@ package uma
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -20,7 +18,7 @@ import (
 
 // statusPlace is where the status of an RPT stands.
 type statusPlace struct {
-	Hour  int64 `json:"hour"` // since 1970
+	listID
 	Index int64 `json:"idx"`
 }
 
@@ -38,38 +36,36 @@ type statuses struct {
 	s *Server
 
 	mu        sync.Mutex
-	hour      int64
+	block     listID
 	next, end int64 // what is left of the block
 
 	building sync.Mutex
-	lists    map[int64]*madeList // by hour
-	failed   time.Time           // when the last list could not be made
+	lists    map[listID]*madeList
+	failed   time.Time // when the last list could not be made
 	failure  error
 }
-
-func hourOf(t time.Time) int64 { return t.Unix() / 3600 }
 
 // place gives a place that nobody else has.
 func (l *statuses) place(ctx context.Context) (*statusPlace, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	hour := hourOf(l.s.cfg.Now())
-	if hour != l.hour || l.next == l.end {
-		first, err := l.reserve(ctx, hour)
+	id := l.s.listOf(l.s.cfg.Now())
+	if id != l.block || l.next == l.end {
+		first, err := l.reserve(ctx, id)
 		if err != nil {
 			return nil, l.s.unavailable("places of status lists", err)
 		}
-		l.hour, l.next, l.end = hour, first, first+placeBlock
+		l.block, l.next, l.end = id, first, first+placeBlock
 	}
-	p := &statusPlace{Hour: hour, Index: l.next}
+	p := &statusPlace{listID: id, Index: l.next}
 	l.next++
 	return p, nil
 }
 
-// reserve takes the next block of an hour; another process may do so, too.
-func (l *statuses) reserve(ctx context.Context, hour int64) (first int64, err error) {
+// reserve takes the next block of a list; another process may do so, too.
+func (l *statuses) reserve(ctx context.Context, id listID) (first int64, err error) {
 	for range maxRaces {
-		rec, doc, err := l.places(ctx, hour)
+		rec, doc, err := l.places(ctx, id)
 		if err != nil {
 			return 0, err
 		}
@@ -77,7 +73,7 @@ func (l *statuses) reserve(ctx context.Context, hour int64) (first int64, err er
 		if rec.Next > statuslist.MaxSize {
 			return 0, errors.New("too many RPTs were issued in this hour")
 		}
-		op, err := l.write(doc, hour, rec)
+		op, err := l.write(doc, id, rec)
 		if err != nil {
 			return 0, err
 		}
@@ -92,18 +88,18 @@ func (l *statuses) reserve(ctx context.Context, hour int64) (first int64, err er
 	return 0, store.ErrConflict
 }
 
-// places reads how many places of an hour are reserved; the document of an hour
-// without any has revision 0.
-func (l *statuses) places(ctx context.Context, hour int64) (placesRecord, store.Doc, error) {
-	rec, doc, err := load[placesRecord](ctx, l.s, kindPlaces, strconv.FormatInt(hour, 10))
+// places reads how many places of a list are reserved; the document of one without
+// any has revision 0.
+func (l *statuses) places(ctx context.Context, id listID) (placesRecord, store.Doc, error) {
+	rec, doc, err := load[placesRecord](ctx, l.s, kindPlaces, id.String())
 	if absent(err) {
 		return placesRecord{version: version{currentVersion}}, store.Doc{}, nil
 	}
 	return rec, doc, err
 }
 
-func (l *statuses) write(was store.Doc, hour int64, rec placesRecord) (store.Op, error) {
-	doc, err := l.s.doc(kindPlaces, strconv.FormatInt(hour, 10), "", l.s.listEnds(hour), rec)
+func (l *statuses) write(was store.Doc, id listID, rec placesRecord) (store.Op, error) {
+	doc, err := l.s.doc(kindPlaces, id.String(), "", id.ends(), rec)
 	if was.Rev == 0 {
 		return store.Create(doc), err
 	}
@@ -111,20 +107,12 @@ func (l *statuses) write(was store.Doc, hour int64, rec placesRecord) (store.Op,
 	return store.Swap(doc), err
 }
 
-// listEnds is when the last RPT of an hour is dead for every clock. All that is
-// kept of a list ends then together: a list never shrinks.
-func (s *Server) listEnds(hour int64) time.Time {
-	return time.Unix((hour+1)*3600, 0).Add(max(24*time.Hour, s.cfg.RPTLifetime+2*s.cfg.Leeway))
-}
-
 // statusURI is the URI of a list.
-func (s *Server) statusURI(hour int64) string {
-	return s.endpoint("status/" + strconv.FormatInt(hour, 10))
-}
+func (s *Server) statusURI(id listID) string { return s.endpoint("status/" + id.String()) }
 
 // statusOf is the claim status of an RPT.
 func (s *Server) statusOf(rpt rptRecord) statuslist.Status {
-	return statuslist.Status{List: &statuslist.Reference{Index: rpt.Place.Index, URI: s.statusURI(rpt.Place.Hour)}}
+	return statuslist.Status{List: &statuslist.Reference{Index: rpt.Place.Index, URI: s.statusURI(rpt.Place.listID)}}
 }
 
 // revokedRecord is an RPT that was taken back, on the list of its hour.
@@ -133,19 +121,17 @@ type revokedRecord struct {
 	Index int64 `json:"idx"`
 }
 
-// takeBack gives the ops that put RPTs on their lists.
-func (s *Server) takeBack(dropped []rptRecord) ([]store.Op, error) {
+// takeBack gives the ops that put the dropped RPTs of a grant on their lists. The
+// documents bear the names of the RPTs and not of the places: should two RPTs have
+// one place after all, because a clock went wrong, both can be taken back.
+func (s *Server) takeBack(g *grant) ([]store.Op, error) {
 	var ops []store.Op
-	for _, rpt := range dropped {
+	for _, rpt := range g.dropped {
 		if rpt.Place == nil {
 			continue
 		}
-		hour := strconv.FormatInt(rpt.Place.Hour, 10)
-		ends := s.listEnds(rpt.Place.Hour)
-		if dead := time.Unix(rpt.Expires, 0).Add(2 * s.cfg.Leeway); dead.After(ends) { // the lifetime was longer once
-			ends = dead
-		}
-		doc, err := s.doc(kindRevoked, fmt.Sprintf("%s.%d", hour, rpt.Place.Index), hour, ends, revokedRecord{
+		id := rpt.Place.listID
+		doc, err := s.doc(kindRevoked, g.jti(rpt), id.String(), id.ends(), revokedRecord{
 			version: version{currentVersion}, Index: rpt.Place.Index,
 		})
 		if err != nil {

@@ -69,7 +69,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.authenticators(); err != nil {
 		return nil, err
 	}
-	s.statuses = statuses{s: s, lists: map[int64]*madeList{}}
+	s.statuses = statuses{s: s, lists: map[listID]*madeList{}}
 	s.mount()
 	return s, s.verifyProofs()
 }

@@ -2,12 +2,15 @@ package uma
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
-// eachGrant walks all grants that live, as they stood when the walk came to them.
+// eachGrant walks all grants that live, as they stood when the walk came to them. One
+// that cannot be read does not save those behind it; the error says that there was one.
 func (s *Server) eachGrant(ctx context.Context, f func(id string, rec grantRecord) error) error {
 	const page = 1000
+	var unread error
 	for after := ""; ; {
 		docs, err := s.cfg.Store.List(ctx, s.tenant, kindGrant, "", after, page)
 		if err != nil {
@@ -17,7 +20,8 @@ func (s *Server) eachGrant(ctx context.Context, f func(id string, rec grantRecor
 			after = doc.ID
 			rec, err := decodeRecord[grantRecord](doc)
 			if err != nil {
-				return s.unavailable("grants", err)
+				unread = s.unavailable("grants", err)
+				continue
 			}
 			if !s.lives(rec) {
 				continue
@@ -27,7 +31,7 @@ func (s *Server) eachGrant(ctx context.Context, f func(id string, rec grantRecor
 			}
 		}
 		if len(docs) < page {
-			return ctx.Err()
+			return errors.Join(unread, ctx.Err())
 		}
 	}
 }

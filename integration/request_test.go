@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 // answer is a response that was read whole.
@@ -25,7 +26,7 @@ func (a answer) get(name string) string {
 
 func (w *world) do(r *http.Request) answer {
 	w.t.Helper()
-	w.seen.request(r)
+	w.note(func() { w.seen.request(r) })
 	res, err := w.client.Do(r)
 	if err != nil {
 		w.t.Fatal(err)
@@ -37,8 +38,18 @@ func (w *world) do(r *http.Request) answer {
 	}
 	a := answer{status: res.StatusCode, header: res.Header, text: string(data)}
 	_ = json.Unmarshal(data, &a.body)
-	w.seen.answer(a)
+	w.note(func() { w.seen.answer(a) })
 	return a
+}
+
+// noting is held while a credential is noted: nodes share what was seen, and some
+// tests send several requests at once.
+var noting sync.Mutex
+
+func (*world) note(what func()) {
+	noting.Lock()
+	defer noting.Unlock()
+	what()
 }
 
 func (w *world) request(method, target, body string, header http.Header) answer {

@@ -117,11 +117,7 @@ func (s *Server) writeBlock(ctx context.Context, b blockable, view blockView) er
 	if err != nil {
 		return err
 	}
-	op := store.Create(doc)
-	if doc.Rev = was.Rev; was.Rev > 0 {
-		op = store.Swap(doc)
-	}
-	return s.blockChanged(s.commit(ctx, op))
+	return s.blockChanged(s.commit(ctx, over(was.Rev, doc)))
 }
 
 // blockChanged makes a lost race one that again repeats.

@@ -177,11 +177,7 @@ func (s *Server) takeDown(ctx context.Context, e *ledgerEntry, kind event.Contin
 // read.
 func (s *Server) inPlace(was store.Doc, index string, rec record) (store.Op, error) {
 	doc, err := s.doc(was.Kind, was.ID, index, time.Time{}, rec)
-	if was.Rev == 0 {
-		return store.Create(doc), err
-	}
-	doc.Rev = was.Rev
-	return store.Swap(doc), err
+	return over(was.Rev, doc), err
 }
 
 // doubted tells about a doubt and says what follows.

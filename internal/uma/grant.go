@@ -107,13 +107,8 @@ func (s *Server) ops(g *grant) ([]store.Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	op := store.Create(doc)
-	if g.rev != 0 {
-		doc.Rev = g.rev
-		op = store.Swap(doc)
-	}
 	more, err := s.takeBack(g)
-	return append([]store.Op{op}, more...), err
+	return append([]store.Op{over(g.rev, doc)}, more...), err
 }
 
 // saveGrant writes a changed grant together with other ops. The error wraps

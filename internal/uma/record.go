@@ -74,6 +74,16 @@ func (s *Server) doc(kind, id, index string, expires time.Time, rec record) (sto
 	return store.Doc{Key: s.key(kind, id), Index: index, Expires: expires, Body: body}, err
 }
 
+// over gives the op that writes a document in the place of the revision that was
+// read; 0 = there was none.
+func over(rev int64, doc store.Doc) store.Op {
+	if rev == 0 {
+		return store.Create(doc)
+	}
+	doc.Rev = rev
+	return store.Swap(doc)
+}
+
 // commit writes durably even if the client has gone: a ticket that was spent
 // must get its outcome.
 func (s *Server) commit(ctx context.Context, ops ...store.Op) error {

@@ -100,11 +100,7 @@ func (l *statuses) places(ctx context.Context, id listID) (placesRecord, store.D
 
 func (l *statuses) write(was store.Doc, id listID, rec placesRecord) (store.Op, error) {
 	doc, err := l.s.doc(kindPlaces, id.String(), "", id.ends(), rec)
-	if was.Rev == 0 {
-		return store.Create(doc), err
-	}
-	doc.Rev = was.Rev
-	return store.Swap(doc), err
+	return over(was.Rev, doc), err
 }
 
 // statusURI is the URI of a list.

@@ -127,8 +127,8 @@ func TestSEC_09_KnownIssuerIsNotPushedOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := w.finder.Refutes(t.Context(), address(t, "x@bob.example"), token); got != confirmed {
-			t.Errorf("confirmed %v: Refutes = %v", confirmed, got)
+		if got, _ := w.finder.Try(t.Context(), address(t, "x@bob.example"), token); got != confirmed {
+			t.Errorf("confirmed %v: forged = %v", confirmed, got)
 		}
 	}
 }
@@ -146,7 +146,8 @@ func TestSEC_09_KnownIssuerFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return w.finder.Refutes(t.Context(), address(t, who), token)
+		forged, _ := w.finder.Try(t.Context(), address(t, who), token)
+		return forged
 	}
 	good, forged := op.Sign(body, discovery.DefaultTyp), op.Forge(body, discovery.DefaultTyp)
 	if refutes(bob, forged) {
@@ -182,7 +183,7 @@ func TestSEC_09_KnownIssuerFirst(t *testing.T) {
 		"domain and iss cannot be mixed": {"x@bob.example", op.Forge(map[string]any{"iss": bobsIssuer + " "}, discovery.DefaultTyp), false},
 	} {
 		if got := refutes(tc.who, tc.token); got != tc.want {
-			t.Errorf("SEC-09 %s: Refutes = %v, want %v", name, got, tc.want)
+			t.Errorf("SEC-09 %s: forged = %v, want %v", name, got, tc.want)
 		}
 	}
 	w.pass(15 * time.Minute) // the kid may belong to another key now

@@ -43,15 +43,6 @@ func (f *Finder) Confirm(a oauth.Address, found Found) {
 	}
 }
 
-// Refutes tells that a token for this address is forged, without any request:
-// its iss is known for the address's domain, the keys of that issuer are in the
-// cache, and the one that the token names did not sign it. Whatever else a
-// look-up would find, it could not accept the token. false says nothing.
-func (f *Finder) Refutes(ctx context.Context, a oauth.Address, token *jose.Token) bool {
-	forged, _ := f.Try(ctx, a, token)
-	return forged
-}
-
 // Signed is a signature that was found to be good: the key that made it, and the
 // payload. It does not say whose key that is.
 type Signed struct {
@@ -59,8 +50,11 @@ type Signed struct {
 	Payload json.RawMessage
 }
 
-// Try is Refutes; a signature that it found to be good instead need not be checked
-// a second time with the same key.
+// Try tells that a token for this address is forged, without any request: its iss
+// is known for the address's domain, the keys of that issuer are in the cache, and
+// the one that the token names did not sign it. Whatever else a look-up would find,
+// it could not accept the token. false says nothing. A signature that it found to be
+// good instead need not be checked a second time with the same key.
 func (f *Finder) Try(ctx context.Context, a oauth.Address, token *jose.Token) (forged bool, good *Signed) {
 	var claims struct {
 		Issuer string `json:"iss"`

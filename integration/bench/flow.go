@@ -52,19 +52,23 @@ func newLimitedParty(v *server, access string, source func() string) *party {
 
 // nineSteps is the whole diagram: four requests.
 func (p *party) nineSteps() error {
+	_, _, err := p.walk()
+	return err
+}
+
+// walk does the nine steps and gives the tokens that led through.
+func (p *party) walk() (claims, rpt string, err error) {
 	ticket, err := p.challenged()
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	claims, err := p.exchange(challengeOf(ticket))
-	if err != nil {
-		return err
+	if claims, err = p.exchange(challengeOf(ticket)); err != nil {
+		return "", "", err
 	}
-	rpt, err := p.redeem(ticket, claims)
-	if err != nil {
-		return err
+	if rpt, err = p.redeem(ticket, claims); err != nil {
+		return "", "", err
 	}
-	return p.use(rpt)
+	return claims, rpt, p.use(rpt)
 }
 
 // challenged does steps 1 and 2: a request without a token, the 401.

@@ -100,20 +100,8 @@ func (w *world) firstFlow(v *server) (err error) {
 }
 
 func (w *world) flow(v *server) error {
-	p := newParty(v, w.access[v])
-	ticket, err := p.challenged()
-	if err != nil {
-		return err
-	}
-	claims, err := p.exchange(challengeOf(ticket))
-	if err != nil {
-		return err
-	}
-	rpt, err := p.redeem(ticket, claims)
-	if err != nil {
-		return err
-	}
-	if err := p.use(rpt); err != nil || v != w.main {
+	claims, rpt, err := newParty(v, w.access[v]).walk()
+	if err != nil || v != w.main {
 		return err
 	}
 	tls := v.settings.Ports.TLS

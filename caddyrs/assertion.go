@@ -19,10 +19,6 @@ type Assertion struct {
 	Audience string `json:"audience"`
 }
 
-// keyPath is the place of the keys of assertions below which resources with a
-// path have theirs.
-const keyPath = "/.well-known/uma-protect-jwks"
-
 func checkAssertion(a *Assertion, up []HeaderField) error {
 	if a == nil {
 		return nil

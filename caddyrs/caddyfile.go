@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/rs"
 )
 
 func init() {
@@ -128,7 +129,7 @@ func (h *Handler) documents() (caddyhttp.MatchPath, Handler) {
 		handler.Metadata = metadataOnly
 	}
 	if h.Assertion != nil {
-		paths = append(paths, keyPath, keyPath+"/*")
+		paths = append(paths, rs.WellKnownKeys, rs.WellKnownKeys+"/*")
 	}
 	return paths, handler
 }

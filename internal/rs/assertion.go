@@ -21,9 +21,9 @@ import (
 // one request.
 const AssertionLife = time.Minute
 
-// wellKnownKeys is where the backend finds the keys of assertions. No
+// WellKnownKeys is where the backend finds the keys of assertions. No
 // specification has a place for them; the RFC 9728 document names it as jwks_uri.
-const wellKnownKeys = "/.well-known/uma-protect-jwks"
+const WellKnownKeys = "/.well-known/uma-protect-jwks"
 
 // AssertionKeys signs; a jose.Ring does.
 type AssertionKeys interface {
@@ -102,11 +102,11 @@ func (s *Server) keysURL(resource string) string {
 	return uri.Scheme + "://" + uri.Host + keysPath(uri.Path)
 }
 
-func keysPath(path string) string { return wellKnownKeys + strings.TrimSuffix(path, "/") }
+func keysPath(path string) string { return WellKnownKeys + strings.TrimSuffix(path, "/") }
 
 // IsKeysPath tells paths at which the keys of assertions could stand.
 func IsKeysPath(path string) bool {
-	return path == wellKnownKeys || strings.HasPrefix(path, wellKnownKeys+"/")
+	return path == WellKnownKeys || strings.HasPrefix(path, WellKnownKeys+"/")
 }
 
 // ServeKeys serves the keys of assertions if the path is their place, and says

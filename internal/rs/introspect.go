@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 )
 
 const (
@@ -24,9 +25,6 @@ const (
 	// inactiveTime bounds how long that is remembered, whatever Revocation is: a grant
 	// may be new at one node of the authorization server and unknown at another.
 	inactiveTime = 10 * time.Second
-	// staleFactor: while the authorization server cannot be asked, its last answer
-	// counts for this many Revocations.
-	staleFactor = 3
 )
 
 // asker asks the authorization server about RPTs (UMA Fed §5.1, RFC 7662). Its answer
@@ -119,7 +117,7 @@ func (a *asker) goesOn(t *verified, err error) bool {
 	switch {
 	case t == nil || errors.As(err, &verdict) || !now.Before(t.claims.Expires.Time()):
 		return false
-	case t.fresh(now, staleFactor*a.s.cfg.Revocation):
+	case t.fresh(now, statuslist.StaleFactor*a.s.cfg.Revocation):
 		return true
 	case !a.s.cfg.FailOpen:
 		return false

@@ -112,6 +112,7 @@ func (w *world) load(input string) {
 	w.t.Helper()
 	w.adapt(input)
 	w.t.Cleanup(w.searchLog) // when Caddy has stopped
+	lendCertificates(w.t, filepath.Join(w.dir, "storage"))
 	w.reload()
 	w.t.Cleanup(w.stop)
 	w.client = w.newClient()
@@ -157,6 +158,7 @@ func (w *world) adapt(input string) {
 		"writer": map[string]any{"output": "file", "filename": filepath.Join(w.dir, "log")},
 	}}}
 	apps, _ := w.config["apps"].(map[string]any)
+	automate(apps)
 	uma, _ := apps["uma"].(map[string]any)
 	if uma == nil {
 		uma = map[string]any{}

@@ -75,11 +75,21 @@ type row struct {
 // post sends a body and gives status and answer.
 func (a *liveAdmin) post(path, body string) (int, string) {
 	a.t.Helper()
-	r, err := http.NewRequestWithContext(a.t.Context(), http.MethodPost, "http://127.0.0.1"+path, strings.NewReader(body))
-	if err != nil {
-		a.t.Fatal(err)
+	send := func() (*http.Response, error) {
+		r, err := http.NewRequestWithContext(a.t.Context(), http.MethodPost, "http://127.0.0.1"+path, strings.NewReader(body))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		return a.client.Do(r)
 	}
-	res, err := a.client.Do(r)
+	res, err := send()
+	for range 50 { // the endpoint of the configuration before may be closing
+		if err == nil {
+			break
+		}
+		a.client.CloseIdleConnections()
+		res, err = send()
+	}
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // configuration share. It holds the store, the signing and sealing keys, the
 // settings of the outbound clients, the registry by which a resource server
 // finds an authorization server in the same process, and the observer that
-// turns events into log lines.
+// turns events into log lines, counters, Caddy events and spans.
 //
 // The three adapters (caddyuma, caddysts, caddyrs) fetch it with Get in their
 // Provision. Provision of the app itself only checks settings: the store is
@@ -82,6 +82,8 @@ type App struct {
 	store    *lazyStore
 	sweeper  sweeper
 	registry registry
+	metrics  *metrics
+	events   *emitter
 
 	keks *keystore.Secrets
 
@@ -132,6 +134,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	if err := a.provisionMetrics(); err != nil {
+		return err
+	}
+	if err := a.provisionEvents(); err != nil {
+		return err
+	}
 	if err := a.provisionStore(); err != nil {
 		return err
 	}
@@ -172,6 +180,7 @@ func (a *App) Start() error {
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	a.sweeper.stop()
+	a.events.stop()
 	return nil
 }
 
@@ -193,7 +202,7 @@ func (a *App) Store() store.Store { return a.store }
 // Outbound gives the settings of the clients (connect_to, CAs). The caller may
 // add Exceptions to its copy.
 func (a *App) Outbound() outbound.Config {
-	return outbound.Config{ConnectTo: maps.Clone(a.ConnectTo), Roots: a.roots, Log: a.log}
+	return outbound.Config{ConnectTo: maps.Clone(a.ConnectTo), Roots: a.roots, Log: a.log, Begin: fetchSpan}
 }
 
 // Cache gives the global options `cache` (issuers kept, their greatest age) and
@@ -215,6 +224,7 @@ func (a *App) provisionStore() error {
 		return fmt.Errorf("uma: store: %T is no store", mod)
 	}
 	a.store = newLazyStore(backend)
+	a.store.meter = a.metrics.store
 	return nil
 }
 

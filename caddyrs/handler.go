@@ -137,6 +137,7 @@ type Handler struct {
 	// byCase: a matcher may tell a from A. named: the guard's name what they match.
 	byCase, named bool
 	engine        *rs.Server
+	plain         *umaapp.Plain
 	taken         []any // keys of the pool
 	log           *zap.Logger
 }
@@ -213,6 +214,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if len(h.guard) > 0 {
 		return h.serveGuard(w, r, next)
+	}
+	if h.plain.Refuses(r) {
+		return h.refusePlain(w, r, next)
 	}
 	if h.Metadata != metadataOff && h.engine.ServeMetadata(w, r) {
 		return nil

@@ -31,6 +31,7 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Bolt{})
 	caddy.RegisterModule(adminAPI{})
+	caddy.RegisterModule(Health{})
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are
@@ -82,6 +83,9 @@ type App struct {
 	store    *lazyStore
 	sweeper  sweeper
 	registry registry
+	health   health
+	nodes    nodes
+	now      func() time.Time
 
 	keks *keystore.Secrets
 
@@ -127,6 +131,7 @@ func Get(ctx caddy.Context) (*App, error) {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.log = ctx.Logger()
+	a.now = time.Now
 	a.rings = make(map[ringKey]ringEntry)
 	a.fillDefaults()
 	if err := a.check(); err != nil {
@@ -136,6 +141,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionKeys(); err != nil {
+		return err
+	}
+	if err := a.provisionNodes(); err != nil {
 		return err
 	}
 	return a.provisionRoots()
@@ -166,12 +174,14 @@ func orDefault[T comparable](v, def T) T {
 func (a *App) Start() error {
 	a.warnConnectTo()
 	a.sweeper.start(a.store, a.log, sweepEvery)
+	a.startBeating()
 	return nil
 }
 
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	a.sweeper.stop()
+	a.stopBeating()
 	return nil
 }
 
@@ -179,6 +189,7 @@ func (a *App) Stop() error {
 // that failed.
 func (a *App) Cleanup() error {
 	a.sweeper.stop()
+	a.stopBeating()
 	err := a.forget()
 	if a.store != nil {
 		err = errors.Join(err, a.store.release())
@@ -188,7 +199,10 @@ func (a *App) Cleanup() error {
 
 // Store is opened at first use, never in Provision, and shared over reloads by
 // a UsagePool. Its Close does nothing: the app closes it.
-func (a *App) Store() store.Store { return a.store }
+func (a *App) Store() store.Store {
+	a.nodes.storeWanted.Store(true)
+	return a.store
+}
 
 // Outbound gives the settings of the clients (connect_to, CAs). The caller may
 // add Exceptions to its copy.

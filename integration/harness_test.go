@@ -62,7 +62,8 @@ type world struct {
 	asked  int           // how often rqp wanted the user's access token
 	seen   credentials   // what must not be in the log
 
-	names map[string]string // hosts that are not called NAME.localhost
+	names    map[string]string // hosts that are not called NAME.localhost
+	nodeDirs []string          // of further processes
 }
 
 // example reads Caddyfile.example, with a port of this test and, instead of its

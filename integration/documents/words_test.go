@@ -43,6 +43,7 @@ func places() map[string]place {
 		"caddysts.Handler.parseRateLimit":               {block: "uma_sts", line: "rate_limit"},
 		"caddyrs.parser.words":                          {block: "uma_protect"},
 		"caddyrs.parser.resourceWord":                   {block: "uma_protect/resource"},
+		"internal/umaapp.Health.Unmarshal":              {block: "uma_health"},
 	}
 }
 
@@ -148,8 +149,21 @@ func isWordTable(lit *ast.CompositeLit) bool {
 	if value, ok := m.Value.(*ast.Ident); ok {
 		return value.Name == "read"
 	}
-	_, ok = m.Value.(*ast.FuncType)
-	return ok
+	fn, ok := m.Value.(*ast.FuncType)
+	return ok && readsWords(fn)
+}
+
+// readsWords: func() error, or one that gets the dispenser.
+func readsWords(fn *ast.FuncType) bool {
+	if fn.Params.NumFields() == 0 {
+		return fn.Results.NumFields() == 1
+	}
+	star, ok := fn.Params.List[0].Type.(*ast.StarExpr)
+	if !ok {
+		return false
+	}
+	of, ok := star.X.(*ast.SelectorExpr)
+	return ok && of.Sel.Name == "Dispenser"
 }
 
 func receiver(fn *ast.FuncDecl) string {

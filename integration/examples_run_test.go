@@ -307,3 +307,16 @@ func TestExample_Home(t *testing.T) {
 		t.Errorf("the web site: %d %s", a.status, a.text)
 	}
 }
+
+// TestExample_Docker: the image's own Caddyfile answers its health check.
+func TestExample_Docker(t *testing.T) {
+	text := readText(t, "../examples/docker/Caddyfile")
+	if !bytes.Equal(caddyfile.Format([]byte(text)), []byte(text)) {
+		t.Error("it is not formatted")
+	}
+	w := newWorld(t)
+	w.adapt(strings.ReplaceAll(text, ":8081", ":"+w.port))
+	w.reload()
+	t.Cleanup(w.stop)
+	awaitHealth(t, "http://127.0.0.1:"+w.port+"/")
+}

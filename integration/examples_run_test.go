@@ -320,3 +320,38 @@ func TestExample_Docker(t *testing.T) {
 	t.Cleanup(w.stop)
 	awaitHealth(t, "http://127.0.0.1:"+w.port+"/")
 }
+
+// snippet finds Caddyfiles in documents.
+var snippet = regexp.MustCompile("(?ms)^```caddyfile\n(.*?)^```$")
+
+// TestSnippets: what stands in a document as a Caddyfile is one, and is formatted.
+func TestSnippets(t *testing.T) {
+	seen := 0
+	for _, file := range slices.Concat(glob(t, "../*.md"), glob(t, "../docs/*.md"), glob(t, "../examples/*.md"), glob(t, "../examples/*/*.md")) {
+		for _, m := range snippet.FindAllStringSubmatch(readText(t, file), -1) {
+			seen++
+			text := []byte(m[1])
+			if !strings.HasPrefix(m[1], "\t") && !bytes.Equal(caddyfile.Format(text), text) {
+				t.Errorf("%s: not formatted:\n%s", file, text)
+			}
+			adaptSnippet(t, file, m[1])
+		}
+	}
+	if seen < 4 {
+		t.Errorf("only %d snippets found", seen)
+	}
+}
+
+// adaptSnippet: some are lines of a site, or of a uma_sts.
+func adaptSnippet(t *testing.T, file, text string) {
+	t.Helper()
+	switch {
+	case strings.HasPrefix(text, "\t\t"):
+		text = "x.example {\n\tuma_sts https://x.example {\n\t\temail_domain x.example\n" + text + "\t}\n}\n"
+	case strings.HasPrefix(text, "uma_"):
+		text = "x.example {\n" + text + "}\n"
+	}
+	if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": file}); err != nil {
+		t.Errorf("%s: %v\n%s", file, err, text)
+	}
+}

@@ -154,6 +154,8 @@ type Server struct {
 	pat        lazy[pat]
 	registered lazy[registration]
 	learned    learnedBox
+	heard      heard
+	probe      lazy[struct{}]
 	current    atomic.Pointer[state]
 	troubled   pause
 	verifier   *verifier

@@ -31,6 +31,7 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Bolt{})
 	caddy.RegisterModule(adminAPI{})
+	caddy.RegisterModule(Health{})
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are
@@ -82,6 +83,9 @@ type App struct {
 	store    *lazyStore
 	sweeper  sweeper
 	registry registry
+	health   health
+	nodes    nodes
+	now      func() time.Time
 	metrics  *metrics
 	events   *emitter
 
@@ -129,6 +133,7 @@ func Get(ctx caddy.Context) (*App, error) {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.log = ctx.Logger()
+	a.now = time.Now
 	a.rings = make(map[ringKey]ringEntry)
 	a.fillDefaults()
 	if err := a.check(); err != nil {
@@ -144,6 +149,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionKeys(); err != nil {
+		return err
+	}
+	if err := a.provisionNodes(); err != nil {
 		return err
 	}
 	return a.provisionRoots()
@@ -174,12 +182,14 @@ func orDefault[T comparable](v, def T) T {
 func (a *App) Start() error {
 	a.warnConnectTo()
 	a.sweeper.start(a.store, a.log, sweepEvery)
+	a.startBeating()
 	return nil
 }
 
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	a.sweeper.stop()
+	a.stopBeating()
 	a.events.stop()
 	return nil
 }
@@ -188,6 +198,7 @@ func (a *App) Stop() error {
 // that failed.
 func (a *App) Cleanup() error {
 	a.sweeper.stop()
+	a.stopBeating()
 	err := a.forget()
 	if a.store != nil {
 		err = errors.Join(err, a.store.release())
@@ -197,7 +208,10 @@ func (a *App) Cleanup() error {
 
 // Store is opened at first use, never in Provision, and shared over reloads by
 // a UsagePool. Its Close does nothing: the app closes it.
-func (a *App) Store() store.Store { return a.store }
+func (a *App) Store() store.Store {
+	a.nodes.storeWanted.Store(true)
+	return a.store
+}
 
 // Outbound gives the settings of the clients (connect_to, CAs). The caller may
 // add Exceptions to its copy.

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -68,8 +69,45 @@ func (s *Server) Stop(t testing.TB) { s.end(t, syscall.SIGQUIT) }
 // and connections are told.
 func (s *Server) StopFast(t testing.TB) { s.end(t, syscall.SIGINT) }
 
-// Kill is the end of a server that nobody asked (kill -9).
-func (s *Server) Kill(t testing.TB) { s.end(t, syscall.SIGKILL) }
+// Kill is the end of a server that nobody asked (kill -9), and of its children: each
+// answers its client until it finds out.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	children := s.children()
+	s.end(t, syscall.SIGKILL)
+	for end := time.Now().Add(patience); slices.ContainsFunc(children, lives); time.Sleep(5 * time.Millisecond) { // polling real processes
+		if time.Now().After(end) {
+			t.Fatalf("children of postgres still run after %v", patience)
+		}
+	}
+}
+
+// children are the processes of the server besides the first one, where the system
+// tells.
+func (s *Server) children() (pids []string) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range stats {
+		if _, parent := status(stat); s.running != nil && parent == strconv.Itoa(s.running.cmd.Process.Pid) {
+			pids = append(pids, filepath.Dir(stat))
+		}
+	}
+	return pids
+}
+
+func lives(dir string) bool {
+	state, _ := status(filepath.Join(dir, "stat"))
+	return state != "" && state != "Z"
+}
+
+// status reads /proc/PID/stat, where the name stands in parentheses.
+func status(file string) (state, parent string) {
+	text, _ := os.ReadFile(file)
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 2 {
+		return "", ""
+	}
+	return fields[0], fields[1]
+}
 
 func (s *Server) end(t testing.TB, signal syscall.Signal) {
 	t.Helper()

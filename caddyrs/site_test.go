@@ -55,10 +55,15 @@ func newSite(t *testing.T, body string) *site {
 	return s
 }
 
+// plainRequest is a header field of the tests: the request did not come by TLS.
+const plainRequest = "X-Test-Plain"
+
 // behindTLS makes requests look as if our own connection were one of TLS.
 func behindTLS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.TLS = new(tls.ConnectionState)
+		if r.Header.Get(plainRequest) == "" {
+			r.TLS = new(tls.ConnectionState)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

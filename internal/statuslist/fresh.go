@@ -1,8 +1,6 @@
 package statuslist
 
-import (
-	"errors"
-)
+import "errors"
 
 // ErrStale: a list that is in use could not be read again in time, and the last one
 // is used for a while.
@@ -25,14 +23,15 @@ func (c *Cache) Fresh() error {
 }
 
 func (l *cached) fresh(c *Cache) error {
-	age := c.age(l.held.Load())
+	have := l.held.Load()
+	age := c.age(have)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	idle := c.cfg.Now().Sub(l.tried)
 	switch {
 	case l.failed == nil || age < c.cfg.MaxAge, idle < 0 || idle >= StaleFactor*c.cfg.MaxAge:
 		return nil
-	case age < StaleFactor*c.cfg.MaxAge:
+	case age < StaleFactor*c.cfg.MaxAge, have != nil && c.cfg.FailOpen:
 		return errors.Join(ErrStale, l.failed)
 	}
 	return errors.Join(ErrLost, l.failed)

@@ -63,8 +63,8 @@ func serveNodes(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// nodeRows is this process and the others that live. It writes nothing: who has not
-// used the store yet stands in no other's list.
+// nodeRows is this process and the others that live. It writes no heartbeat: who has
+// not used the store yet stands in no other's list.
 func (a *App) nodeRows(ctx context.Context) ([]nodeRow, error) {
 	me := a.record(ctx)
 	rows := []nodeRow{me.seenBy(me)}

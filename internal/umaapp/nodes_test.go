@@ -327,3 +327,40 @@ type revised string
 func (r revised) PolicyRevision() string  { return string(r) }
 func (revised) Local(string) http.Handler { return http.NotFoundHandler() }
 func (revised) Admin() http.Handler       { return http.NotFoundHandler() }
+
+// The gauge counts the issuers, and goes back.
+func TestPolicyRevisionBehind(t *testing.T) {
+	shared := t.TempDir()
+	c := newCluster(t, shared, shared)
+	for i, a := range c.apps {
+		a.registry.as = map[string]entry[LocalAS]{alice: {value: revised([]string{"r1", "r2"}[i])}}
+		a.nodes.process.begin(a)
+		c.now = c.now.Add(time.Minute)
+	}
+	behind := func(i int, want int64, check string) {
+		t.Helper()
+		status, checks := c.health(t, i)
+		if got := c.apps[i].nodes.behind.Load(); got != want || checks["policies"] != check || status != 200 {
+			t.Errorf("node %d is behind in %d, want %d; %d %v", i, got, want, status, checks)
+		}
+	}
+	behind(0, 0, "pass")
+	behind(1, 0, "pass")
+	behind(0, 1, "warn another node runs newer policies")
+	lines := c.logs.FilterMessageSnippet("policy_revision behind").All()
+	if len(lines) != 1 || lines[0].ContextMap()["issuer"] != alice {
+		t.Errorf("%v", lines)
+	}
+	rows, err := c.apps[0].nodeRows(t.Context())
+	if err != nil || len(rows) != 2 || rows[0].Policies != "same" || rows[1].Policies != "newer" || rows[1].Issuers[0].Revision != "r2" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	rows, err = c.apps[1].nodeRows(t.Context())
+	if err != nil || len(rows) != 2 || rows[1].Policies != "older" || rows[1].Keys != "same" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	c.apps[0].registry.as = map[string]entry[LocalAS]{alice: {value: revised("r2")}}
+	c.apps[0].nodes.process.end(c.apps[0])
+	c.apps[0].nodes.process.begin(c.apps[0]) // with the new policies
+	behind(0, 0, "pass")
+}

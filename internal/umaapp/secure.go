@@ -34,13 +34,14 @@ var plainTexts = [whys]string{ //nolint:gochecknoglobals // a table of constants
 // connection only, and a header that is read without asking who sent it would
 // let anybody claim TLS.
 func transport(r *http.Request) why {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	if r.TLS != nil {
+		return byTLS
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
+		return byStranger
+	}
 	proto := r.Header.Values("X-Forwarded-Proto")
 	switch {
-	case r.TLS != nil:
-		return byTLS
-	case !trusted:
-		return byStranger
 	case len(proto) == 0:
 		return withoutHeader
 	case len(proto) > 1 || !strings.EqualFold(proto[0], "https"):

@@ -63,7 +63,7 @@ func (f form) wants(args []string) string {
 		if !slices.Equal(args, []string{"off"}) {
 			return "off"
 		}
-	case "List":
+	case "List", "targets", "releases":
 		if !several {
 			return "several values"
 		}

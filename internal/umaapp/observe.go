@@ -13,16 +13,14 @@ import (
 // concerned, one of `uma.audit`. The person's address stands in the latter
 // alone.
 func (a *App) Observe() event.Observe {
-	audit := a.log.Named("audit")
+	audit := a.auditor()
 	return func(ctx context.Context, e event.Event) {
+		audit(ctx, e)
 		if !a.log.Core().Enabled(zapcore.DebugLevel) && everyRequest(e) {
 			return // without making a line that nobody writes
 		}
 		if l, ok := describe(e); ok {
 			write(a.log, l)
-		}
-		if l, ok := a.auditLine(ctx, e); ok {
-			write(audit, l)
 		}
 	}
 }

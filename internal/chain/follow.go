@@ -1,8 +1,8 @@
 package chain
 
 import (
+	"container/heap"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -27,6 +27,7 @@ func (v *Verifier) pass(e entry) {
 		v.catchUp(c)
 	default:
 		c.waiting[e.Seq] = now
+		heap.Push(&c.turns, e.Seq)
 		if v.waiting++; v.waiting > maxWaiting || len(c.waiting) > maxAhead {
 			v.giveUp(c)
 		}
@@ -90,11 +91,9 @@ func (c *seen) has(hash string) bool {
 
 // catchUp takes the lines that have waited for this one.
 func (v *Verifier) catchUp(c *seen) {
-	for {
-		e, there := c.waiting[c.head.Seq+1]
-		if !there {
-			return
-		}
+	for len(c.turns) > 0 && c.turns[0] == c.head.Seq+1 {
+		heap.Pop(&c.turns)
+		e := c.waiting[c.head.Seq+1]
 		delete(c.waiting, e.Seq)
 		v.waiting--
 		v.follow(c, e)
@@ -106,7 +105,7 @@ func (v *Verifier) giveUp(c *seen) {
 	if len(c.waiting) == 0 {
 		return
 	}
-	e := c.waiting[slices.Min(slices.Collect(maps.Keys(c.waiting)))]
+	e := c.waiting[c.turns[0]]
 	switch from, to := c.head.Seq+1, e.Seq-1; {
 	case c.first == 0:
 		v.note("%s:%d: chain %s is here from line %d on", e.file, e.number, e.Chain, e.Seq)
@@ -117,6 +116,27 @@ func (v *Verifier) giveUp(c *seen) {
 	}
 	c.head.Seq, c.head.Hash = e.Seq-1, "" // so that this one is next
 	v.catchUp(c)
+}
+
+// turns are the numbers of the lines that wait, a heap.
+type turns []uint64
+
+func (t turns) Len() int           { return len(t) }
+func (t turns) Less(i, j int) bool { return t[i] < t[j] }
+func (t turns) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
+
+// Push implements heap.Interface.
+func (t *turns) Push(x any) {
+	if seq, ok := x.(uint64); ok {
+		*t = append(*t, seq)
+	}
+}
+
+// Pop implements heap.Interface.
+func (t *turns) Pop() any {
+	last := (*t)[len(*t)-1]
+	*t = (*t)[:len(*t)-1]
+	return last
 }
 
 // Report ends the verification.

@@ -9,10 +9,10 @@ import (
 // Bounds of what a verifier remembers, whatever it reads.
 const (
 	maxChains   = 1024
-	maxWaiting  = 8192 // lines that came before their turn, of all chains
-	maxAhead    = 1024 // and of one chain
-	maxRecent   = 64   // hashes of a chain that another one may begin behind
-	maxProblems = 20   // that are described; all are counted
+	maxWaiting  = 65536 // lines that came before their turn, of all chains
+	maxAhead    = 16384 // and of one chain
+	maxRecent   = 64    // hashes of a chain that another one may begin behind
+	maxProblems = 20    // that are described; all are counted
 )
 
 // Verifier reads logs and finds what is not as it was written. Lines may stand a
@@ -78,6 +78,7 @@ type seen struct {
 	lines   int
 	keyed   bool
 	waiting map[uint64]early
+	turns   turns
 	recent  []string
 }
 

@@ -95,7 +95,7 @@ func (e *ChainEncoder) probe() error {
 	}
 	defer buf.Free()
 	line, ok := cutEnd(buf.Bytes())
-	if !ok || !json.Valid(line) || line[0] != '{' {
+	if !ok || !json.Valid(line) || line[0] != '{' || line[len(line)-1] != '}' {
 		return errors.New("uma_chain: the lines of the wrapped encoder are no JSON objects; write: format uma_chain json")
 	}
 	return nil

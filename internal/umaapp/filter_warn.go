@@ -175,6 +175,8 @@ func (a *App) shows(logger string) bool {
 	if strings.HasPrefix(logger, accessLogger) {
 		fields = append(fields, zap.Object("resp_headers", header("Www-Authenticate")))
 	}
-	a.ctx.Logger(named(logger)).Core().With(fields)
+	// A module gets the logs of everything below its name, too; below this name
+	// there is nothing.
+	a.ctx.Logger(named(logger + ".-")).Core().With(fields)
 	return seen
 }

@@ -133,9 +133,10 @@ func (s *Strict) exchange(ctx context.Context, via route, u *url.URL, r Request,
 		via.lease = &lease{admit: r.Admit}
 		defer via.lease.end()
 	}
-	tr := via.transport()
-	tr.DisableKeepAlives = true
-	resp, err := tr.RoundTrip(req)
+	resp, err := once(via, req)
+	if Lost(err) && ctx.Err() == nil {
+		resp, err = once(via, req)
+	}
 	if err != nil {
 		return nil, "", classify(err, seen.connected())
 	}
@@ -150,6 +151,13 @@ func (s *Strict) exchange(ctx context.Context, via route, u *url.URL, r Request,
 		return nil, "", temporary(ctx.Err())
 	}
 	return answer, "", err
+}
+
+// once sends a request over a connection of its own.
+func once(via route, req *http.Request) (*http.Response, error) {
+	tr := via.transport()
+	tr.DisableKeepAlives = true
+	return tr.RoundTrip(req)
 }
 
 // newRequest sends nothing that would tell one server about another: no

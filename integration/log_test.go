@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -96,18 +98,80 @@ func (v *vault) useAssertions(key josetest.Key, id string) {
 	}
 }
 
-// The search itself finds what is there.
+// The search itself finds what is there, in any of its forms.
 func TestSearchLogFinds(t *testing.T) {
-	const secret = "a-secret-that-somebody-logged"
+	const secret, jwt = "a-secret that-somebody-logged", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJib2IifQ-long-enough.c2lnbmF0dXJlLW9mLWEtdG9rZW4"
 	seen := credentials{}
-	seen.answer(answer{body: map[string]any{"pct": secret, "ticket": "short"}})
+	seen.answer(answer{body: map[string]any{"pct": secret, "ticket": "short", "id_token": jwt}})
 	for line, want := range map[string]string{
-		`{"msg":"x","token":"` + secret + `"}`:       "pct",
-		`{"msg":"adjusted config","x":"` + secret:    "",
-		`{"msg":"x","token":"a-secret-that-nobody"}`: "",
+		`{"msg":"x","token":"` + secret + `"}`:                          "pct",
+		`{"msg":"x","uri":"/?a=a-secret+that-somebody-logged"}`:         "pct",
+		`{"msg":"x","uri":"/?a=a-secret%20that-somebody-logged"}`:       "pct",
+		`{"msg":"adjusted config","x":"` + secret:                       "pct",
+		`{"msg":"x","token":"a-secret that-nobody"}`:                    "",
+		`{"msg":"x","token":"short"}`:                                   "",
+		`{"msg":"x","header":"eyJhbGciOiJFUzI1NiJ9"}`:                   "",
+		`{"msg":"x","payload":"eyJzdWIiOiJib2IifQ-long-enough"}`:        "id_token",
+		`{"msg":"x","signature":"c2lnbmF0dXJlLW9mLWEtdG9rZW4"}`:         "id_token",
+		`{"msg":"x","twice":"YS1zZWNyZXQgdGhhdC1zb21lYm9keS1sb2dnZWQ"}`: "pct",
 	} {
 		if got := seen.in(line + "\n"); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// Without the filter the same requests do show credentials, and the search that
+// every test ends with finds them: tickets and proofs in the access log, proofs in
+// what reverse_proxy says at DEBUG. So it would find them behind the filter, too.
+func TestSEC_22_WithoutTheFilter(t *testing.T) {
+	for name, tc := range map[string]struct {
+		access, found bool
+		level         string
+	}{
+		"access log": {true, true, "INFO"},
+		"DEBUG":      {false, true, "DEBUG"},
+		"INFO":       {false, false, "INFO"},
+	} {
+		t.Run("SEC-22 "+name, func(t *testing.T) {
+			w := example(t, protectStart, "rewrite /old /new\n\t"+protectStart) // it tells of the request as it came
+			logs, _ := w.config["logging"].(map[string]any)["logs"].(map[string]any)
+			logs["default"] = map[string]any{
+				"level": tc.level, "writer": map[string]any{"output": "file", "filename": filepath.Join(w.dir, "plain")}, "encoder": map[string]any{"format": "json"},
+			}
+			if !tc.access {
+				w.withoutAccessLog()
+			}
+			w.reload()
+			w.await()
+			signer := w.prover()
+			rpt := w.boundRPT(w.login("bob@bob.localhost", "bob-demo"), signer)
+			if a := w.bound(signer, rpt)(http.MethodGet, "/"); a.status != http.StatusOK {
+				t.Fatalf("%d %s", a.status, a.text)
+			}
+			w.bound(signer, rpt)(http.MethodGet, "/old")
+			plain, err := os.ReadFile(filepath.Join(w.dir, "plain"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := w.seen.in(string(plain)); (found != "") != tc.found {
+				t.Errorf("found %q, want anything: %v", found, tc.found)
+			}
+			warned := strings.Contains(string(plain), "put the filter into the site's log directive")
+			if warned != tc.access {
+				t.Errorf("warned of the access log: %v", warned)
+			}
+		})
+	}
+}
+
+func (w *world) withoutAccessLog() {
+	apps, _ := w.config["apps"].(map[string]any)
+	web, _ := apps["http"].(map[string]any)
+	servers, _ := web["servers"].(map[string]any)
+	for _, server := range servers {
+		if server, ok := server.(map[string]any); ok {
+			delete(server, "logs")
 		}
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 )
 
-// auditor makes the lines of the log `uma.audit`. Where nobody writes them, events
+// auditLog makes the lines of the log `uma.audit`. Where nobody writes them, events
 // cost nothing.
-func (a *App) auditor() event.Observe {
+func (a *App) auditLog() event.Observe {
 	log := a.log.Named("audit")
 	if log.Check(zapcore.InfoLevel, "") == nil && log.Check(zapcore.ErrorLevel, "") == nil {
 		return event.None

@@ -144,7 +144,7 @@ func TestSeenSetIsBounded(t *testing.T) {
 // Where nobody writes uma.audit nothing is made, and nothing remembered.
 func TestAuditorOfNobody(t *testing.T) {
 	a := &App{log: zap.NewNop()}
-	audit := a.auditor()
+	audit := a.auditLog()
 	if n := testing.AllocsPerRun(100, func() {
 		audit(context.Background(), nil)
 	}); n > 0 {
@@ -153,7 +153,7 @@ func TestAuditorOfNobody(t *testing.T) {
 	core, logs := observer.New(zapcore.InfoLevel)
 	a = &App{log: zap.New(core).Named("uma")}
 	for range 3 {
-		a.auditor()(t.Context(), event.RPTCheck{DecisionID: "d", ResourceServer: "api", Scopes: []string{"get"}, Outcome: event.Granted})
+		a.auditLog()(t.Context(), event.RPTCheck{DecisionID: "d", ResourceServer: "api", Scopes: []string{"get"}, Outcome: event.Granted})
 	}
 	if names := slices.Collect(maps.Keys(logs.All()[0].ContextMap())); logs.Len() != 3 || !slices.Contains(names, "decision_id") || !slices.Contains(names, "scope") {
 		t.Errorf("%d lines, %v", logs.Len(), names) // three auditors, which are three configurations
@@ -162,7 +162,7 @@ func TestAuditorOfNobody(t *testing.T) {
 
 func BenchmarkAuditGranted(b *testing.B) {
 	core, _ := observer.New(zapcore.InfoLevel)
-	audit := (&App{log: zap.New(core).Named("uma")}).auditor()
+	audit := (&App{log: zap.New(core).Named("uma")}).auditLog()
 	var e event.Event = event.RPTCheck{DecisionID: "d", ResourceServer: "api", Issuer: "https://as.example", Resource: "r", Outcome: event.Granted}
 	for b.Loop() {
 		audit(context.Background(), e)

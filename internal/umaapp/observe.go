@@ -13,7 +13,7 @@ import (
 // concerned, one of `uma.audit`. The person's address stands in the latter
 // alone.
 func (a *App) Observe() event.Observe {
-	audit := a.auditor()
+	audit := a.auditLog()
 	return func(ctx context.Context, e event.Event) {
 		audit(ctx, e)
 		if !a.log.Core().Enabled(zapcore.DebugLevel) && everyRequest(e) {

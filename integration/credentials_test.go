@@ -28,8 +28,9 @@ var secretParams = []string{
 	"device_code", "user_code", "consent_uri", "id_token_hint", "request",
 }
 
-// openParams are parameters of queries that anybody may know.
-var openParams = []string{"client_id", "code_challenge", "post_logout_redirect_uri", "redirect_uri", "rel", "resource", "scope"}
+// openParams are parameters of queries that anybody may know, and addresses, which
+// are no credentials: the configuration, which Caddy prints at DEBUG, has some.
+var openParams = []string{"client_id", "code_challenge", "grant_type", "login_hint", "nonce", "post_logout_redirect_uri", "redirect_uri", "rel", "resource", "scope"}
 
 // add takes in what is long enough to be no word of a test's own. The code of a
 // device is short, and has a form without its hyphen.
@@ -78,7 +79,11 @@ func (c credentials) answer(a answer) {
 		c.add("code", to.Query().Get("code"))
 	}
 	for _, cookie := range (&http.Response{Header: a.header}).Cookies() {
-		c.add("cookie "+cookie.Name, cookie.Value)
+		// The foreign provider has the value of these in its paths; they are worth
+		// nothing without the cookies that sign them.
+		if cookie.Name != "_interaction" && cookie.Name != "_interaction_resume" {
+			c.add("cookie "+cookie.Name, cookie.Value)
+		}
 	}
 	for _, name := range secretParams {
 		c.add(name, a.get(name))

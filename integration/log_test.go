@@ -1,7 +1,12 @@
 package integration_test
 
 import (
+	"context"
+	"io"
+	"maps"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +43,7 @@ func TestSEC_22_EveryKind(t *testing.T) {
 	v.revoke(pct, basic("web", webSecret))
 	v.revoke(next.get("refresh_token"), basic("web", webSecret))
 	v.revoke(v.pat, basic("vault", vaultSecret))
+	v.searchAdmin()
 
 	kinds := map[string]bool{}
 	for secret := range v.seen {
@@ -53,6 +59,45 @@ func TestSEC_22_EveryKind(t *testing.T) {
 	}
 	if !v.logged(`"level":"debug"`) || !v.logged("uma.audit") {
 		t.Error("the log is not that of DEBUG")
+	}
+}
+
+// searchAdmin looks for every credential in what the admin API shows. The secrets
+// of these tests come from the environment, as an administrator is told to do.
+func (v *vault) searchAdmin() {
+	v.t.Helper()
+	v.administer()
+	apps, _ := v.config["apps"].(map[string]any)
+	web, _ := apps["http"].(map[string]any)
+	web["metrics"] = map[string]any{}
+	v.reload()
+	v.await()
+	v.get(v.url("api", "/"), bearer("a-token-that-nobody-has-issued"))
+	listen, _ := v.config["admin"].(map[string]any)["listen"].(string)
+	admin := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(listen, "unix/"))
+	}}}
+	defer admin.CloseIdleConnections()
+	seen := maps.Clone(v.seen)
+	maps.DeleteFunc(seen, func(c credential, _ bool) bool { return c.value == apiSecret }) // literal in the example, which is warned of
+	issuer := "issuer=" + url.QueryEscape(v.url("as", ""))
+	for _, path := range []string{
+		"/config/", "/metrics", "/debug/vars", "/pki/ca/local", "/reverse_proxy/upstreams", "/uma/show/keys", "/uma/show/keys?" + issuer,
+		"/uma/show/as/domains?" + issuer, "/uma/show/as/domains/bob.localhost?" + issuer, "/uma/show/as/resources?resource_server=vault&" + issuer,
+		"/uma/show/as/blocks?" + issuer, "/uma/show/rs/resources/diff",
+	} {
+		res, err := admin.Get("http://127.0.0.1" + path)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || len(body) == 0 {
+			v.t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+		if found := seen.in(string(body)); found != "" {
+			v.t.Errorf("SEC-22: at %s: %s", path, found)
+		}
 	}
 }
 

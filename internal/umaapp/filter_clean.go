@@ -17,7 +17,7 @@ const redacted = "REDACTED"
 var secretParams = []string{ //nolint:gochecknoglobals // a table of constants
 	"access_token", "actor_token", "api_key", "apikey", "assertion", "auth_session", "authorization_code", "claim_token", "client_assertion",
 	"client_secret", "client_secrets", "code", "code_verifier", "consent_uri", "device_code", "id_token", "id_token_hint", "initial_access_token",
-	"initial_tokens", "key_encryption_keys", "login_hint", "logout_token", "passwd", "password", "pct", "private_key", "pushed_claims", "refresh_token",
+	"initial_tokens", "key_encryption_keys", "login_hint", "logout_token", "passwd", "password", "password_hash", "pct", "private_key", "pushed_claims", "refresh_token",
 	"registration_access_token", "request", "rpt", "secret", "secrets", "session", "sid", "state", "subject_token", "ticket", "token", "user_code",
 	"username", "verification_uri_complete",
 }

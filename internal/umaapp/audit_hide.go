@@ -56,9 +56,13 @@ func (a *App) addClaims(ctx context.Context, l *line, e event.Decision) {
 	if len(e.Claims) == 0 {
 		return
 	}
+	texts := make([]string, len(e.Claims))
+	for i, c := range e.Claims {
+		texts[i] = a.claimText(ctx, e, c)
+	}
 	l.fields = append(l.fields, zap.Object("claims", zapcore.ObjectMarshalerFunc(func(enc zapcore.ObjectEncoder) error {
-		for _, c := range e.Claims {
-			enc.AddString(cut(c.Name), a.claimText(ctx, e, c))
+		for i, c := range e.Claims {
+			enc.AddString(cut(c.Name), texts[i])
 		}
 		return nil
 	})))

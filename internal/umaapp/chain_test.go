@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -88,6 +89,50 @@ func TestSEC_22_ChainOfALog(t *testing.T) {
 	cutLines(t, file, int(r.Chains[1].Last.Seq))
 	if r = verified(t, file, chainKey); r.Count == 0 {
 		t.Error("the end of the first chain can be cut off")
+	}
+}
+
+// What the writer of Caddy rolls and packs is one log.
+func TestSEC_22_ChainOfRolledFiles(t *testing.T) {
+	dir := t.TempDir()
+	name, err := json.Marshal(filepath.Join(dir, "audit.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := `{"admin":{"disabled":true,"config":{"persist":false}},"logging":{"logs":{"default":{"encoder":{"format":"uma_chain"},` +
+		`"writer":{"output":"file","filename":` + string(name) + `,"roll_size_mb":1}}}}}`
+	if err := caddy.Load([]byte(config), true); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 800)
+	for range 2500 {
+		caddy.Log().Info(long)
+	}
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for range 500 {
+		files, err = filepath.Glob(filepath.Join(dir, "audit*"))
+		if packed, _ := filepath.Glob(filepath.Join(dir, "*.gz")); err == nil && len(packed) > 0 && len(packed) == len(files)-1 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond) // the writer packs on its own
+	}
+	if len(files) < 3 {
+		t.Fatalf("only %q", files)
+	}
+	v := chain.NewVerifier(nil, nil)
+	for _, name := range files {
+		f, err := os.Open(name) //nolint:gosec // a file of the test
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Read(name, f)
+		_ = f.Close()
+	}
+	if r := v.Report(); r.Count != 0 || len(r.Chains) != 1 || r.Lines < 2500 || r.Chains[0].First != 1 {
+		t.Errorf("%+v of %q", r, files)
 	}
 }
 

@@ -255,6 +255,18 @@ func TestSEC_22_AuditHash(t *testing.T) {
 	if foreign := hash("https://other.example", "bob@bob.example"); foreign == bob {
 		t.Error("two issuers share the key")
 	}
+	logs.TakeAll()
+	decision := withClaims
+	decision.Person.Subject = "bob@bob.example"
+	a.Observe()(t.Context(), decision)
+	fields := logs.FilterLoggerName("uma.audit").All()[0].ContextMap()
+	claims, _ := fields["claims"].(map[string]any)
+	if claims["email"] != "hash:"+bob || claims["boss"] != "…@carol.example" || claims["groups"] != `["staff","users"]` || len(claims["upn"].(string)) != 27 {
+		t.Errorf("claims = %v", claims)
+	}
+	if fields["sub_hash"] != bob || fields["sub"] != "…@bob.example" {
+		t.Errorf("sub = %v, %v", fields["sub"], fields["sub_hash"])
+	}
 }
 
 // What is left out without a look is what would be written at debug alone.

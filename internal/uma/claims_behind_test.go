@@ -79,7 +79,7 @@ func TestSEC_22_ClaimsBehindADecision(t *testing.T) {
 }
 
 // looker is a guest that tells what it looks at.
-type looker struct{ when }
+type looker struct{}
 
 func (looker) Evaluate(context.Context, *policy.Input) (bool, error) { return true, nil }
 

@@ -31,6 +31,8 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Bolt{})
 	caddy.RegisterModule(adminAPI{})
+	caddy.RegisterModule(new(ChainEncoder))
+	caddy.RegisterModule(new(FilterEncoder))
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are

@@ -17,10 +17,6 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/chain"
 )
 
-func init() {
-	caddy.RegisterModule(new(ChainEncoder))
-}
-
 // ChainEncoder is a log encoder that links the lines of another one, so that
 // `caddy uma audit verify` notices lines that were changed, left out or put in. It
 // is meant for the log `uma.audit`; docs/audit.md says what it proves.

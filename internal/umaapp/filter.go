@@ -11,10 +11,6 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-func init() {
-	caddy.RegisterModule(new(FilterEncoder))
-}
-
 // FilterEncoder is a log encoder that takes credentials out of everything that
 // another one writes: header fields, parameters in addresses, tokens in sentences,
 // wherever they stand in a line. It is meant for access logs and the default log:

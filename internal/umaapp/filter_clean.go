@@ -74,6 +74,9 @@ func plainly(text string) string {
 	if strings.Contains(text, "eyJ") {
 		text = jwt.ReplaceAllString(text, redacted)
 	}
+	if len(text) >= minLong {
+		text = cleanLong(text)
+	}
 	if strings.Contains(text, "@") || strings.Contains(text, "%40") {
 		text = account.ReplaceAllString(text, "acct${1}"+redacted+"${2}")
 	}

@@ -44,6 +44,10 @@ func TestSEC_22_Clean(t *testing.T) {
 		{"acct:bob@bob.example", "acct:REDACTED@bob.example"},
 		{`{"access_token":"` + liveTicket + `","token_type":"Bearer"}`, `{"access_token":"REDACTED","token_type":"Bearer"}`},
 		{`err: {\"pct\": \"` + liveTicket + `\"}`, `err: {\"pct\": \"REDACTED\"}`},
+		{"/?t=" + strings.Repeat("aB3-", 30) + "&x=1", "/?t=REDACTED&x=1"},
+		{"/x/" + strings.Repeat("aB3_", 25) + "/y", "/x/REDACTED/y"},
+		{"/x/" + strings.Repeat("aB3_", 24) + "/y", "/x/" + strings.Repeat("aB3_", 24) + "/y"},
+		{"/blog/" + strings.Repeat("a-long-title-17-", 10), "/blog/" + strings.Repeat("a-long-title-17-", 10)},
 		{"/sts/device?user_code=ABCD-EFGH", "/sts/device?user_code=REDACTED"},
 		{"/sts/consent?request=" + liveTicket, "/sts/consent?request=REDACTED"},
 	} {

@@ -100,3 +100,34 @@ func wordBefore(text string) string {
 	}
 	return text[start:]
 }
+
+// minLong is how long a word is that no person wrote: tickets, codes and other
+// sealed boxes are longer, whatever parameter or path they stand in.
+const minLong = 100
+
+// cleanLong takes out long words of small and capital letters and digits.
+func cleanLong(text string) string {
+	var b strings.Builder
+	done := 0
+	for i := 0; i < len(text); {
+		end := i
+		for end < len(text) && isWord(text[end]) {
+			end++
+		}
+		if word := text[i:end]; len(word) >= minLong && isRandom(word) {
+			b.WriteString(text[done:i])
+			b.WriteString(redacted)
+			done = end
+		}
+		i = end + 1
+	}
+	if done == 0 {
+		return text
+	}
+	b.WriteString(text[done:])
+	return b.String()
+}
+
+func isRandom(word string) bool {
+	return strings.ContainsAny(word, "0123456789") && strings.ToLower(word) != word && strings.ToUpper(word) != word
+}

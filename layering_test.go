@@ -44,7 +44,7 @@ var (
 	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "caddyuma/policy"}
 	tools      = []string{
 		"internal/seal", "internal/limit", "internal/jose", "internal/outbound", "internal/store", "internal/cel",
-		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery", "internal/keystore",
+		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery", "internal/keystore", "internal/chain",
 	}
 	low = slices.Concat(vocabulary, tools)
 )
@@ -62,6 +62,7 @@ var packages = map[string]pkg{
 	"internal/oauth":   {foreign: []string{goJose}},
 	"internal/event":   {},
 	"internal/suggest": {},
+	"internal/chain":   {},
 	"caddyuma/policy":  {},
 
 	"internal/seal":            {foreign: []string{"golang.org/x/crypto"}},

@@ -2,11 +2,13 @@ package integration_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -25,6 +27,10 @@ var secretParams = []string{
 	"token", "client_secret", "client_assertion", "registration_access_token", "password", "code", "authorization_code", "code_verifier",
 	"device_code", "user_code", "consent_uri", "id_token_hint", "request",
 }
+
+// openParams are parameters of queries that anybody may know, and addresses, which
+// are no credentials: the configuration, which Caddy prints at DEBUG, has some.
+var openParams = []string{"client_id", "code_challenge", "grant_type", "login_hint", "nonce", "post_logout_redirect_uri", "redirect_uri", "rel", "resource", "scope"}
 
 // add takes in what is long enough to be no word of a test's own. The code of a
 // device is short, and has a form without its hyphen.
@@ -47,7 +53,9 @@ func (c credentials) request(r *http.Request) {
 	}
 	c.add(oauth.HeaderDPoP, r.Header.Get(oauth.HeaderDPoP))
 	for name, values := range r.URL.Query() { // a hint of logout, a consent link
-		c.add("query "+name, values[0])
+		if !slices.Contains(openParams, name) {
+			c.add("query "+name, values[0])
+		}
 	}
 	if r.GetBody == nil {
 		return
@@ -71,7 +79,11 @@ func (c credentials) answer(a answer) {
 		c.add("code", to.Query().Get("code"))
 	}
 	for _, cookie := range (&http.Response{Header: a.header}).Cookies() {
-		c.add("cookie "+cookie.Name, cookie.Value)
+		// The foreign provider has the value of these in its paths; they are worth
+		// nothing without the cookies that sign them.
+		if cookie.Name != "_interaction" && cookie.Name != "_interaction_resume" {
+			c.add("cookie "+cookie.Name, cookie.Value)
+		}
 	}
 	for _, name := range secretParams {
 		c.add(name, a.get(name))
@@ -97,19 +109,33 @@ func (w *world) searchLog() {
 	}
 }
 
-// in says where a credential stands in a log; "" = nowhere. Caddy itself prints the
-// configuration there, literal secrets included.
-func (c credentials) in(log string) string {
-	var text strings.Builder
-	for line := range strings.SplitSeq(log, "\n") {
-		if !strings.Contains(line, `"msg":"adjusted config"`) {
-			text.WriteString(line + "\n")
-		}
-	}
+// in says where a credential stands in a log or another text; "" = nowhere.
+func (c credentials) in(text string) string {
 	for secret := range c {
-		if i := strings.Index(text.String(), secret.value); i >= 0 {
-			return secret.name + ": …" + text.String()[max(0, i-200):min(text.Len(), i+300)]
+		for _, form := range secret.forms() {
+			if i := strings.Index(text, form); i >= 0 {
+				return secret.name + ": …" + text[max(0, i-200):min(len(text), i+300)]
+			}
 		}
 	}
 	return ""
+}
+
+// forms are what gives a credential away: a part of it that is long enough to be
+// used, as it is or escaped. The header of a JWT says nothing.
+func (c credential) forms() []string {
+	parts := []string{c.value}
+	if strings.HasPrefix(c.value, "eyJ") {
+		parts = slices.DeleteFunc(strings.Split(c.value, ".")[1:], func(part string) bool { return len(part) < 16 })
+	}
+	var all []string
+	for _, part := range parts {
+		quoted, _ := json.Marshal(part)
+		for _, form := range []string{part, url.QueryEscape(part), url.PathEscape(part), strings.Trim(string(quoted), `"`), base64.RawURLEncoding.EncodeToString([]byte(part))} {
+			if !slices.Contains(all, form) {
+				all = append(all, form)
+			}
+		}
+	}
+	return all
 }

@@ -157,10 +157,12 @@ func (w *world) adapt(input string) {
 	w.config["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
 	w.config["storage"] = map[string]any{"module": "file_system", "root": filepath.Join(w.dir, "storage")}
 	w.config["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{
-		"level":  "DEBUG",
-		"writer": map[string]any{"output": "file", "filename": filepath.Join(w.dir, "log")},
+		"level":   "DEBUG",
+		"writer":  map[string]any{"output": "file", "filename": filepath.Join(w.dir, "log")},
+		"encoder": map[string]any{"format": "uma_filter"},
 	}}}
 	apps, _ := w.config["apps"].(map[string]any)
+	logAccess(apps)
 	automate(apps)
 	uma, _ := apps["uma"].(map[string]any)
 	if uma == nil {
@@ -169,6 +171,17 @@ func (w *world) adapt(input string) {
 	}
 	if uma["store"] == nil {
 		uma["store"] = map[string]any{"module": "bolt", "path": filepath.Join(w.dir, "uma.db")}
+	}
+}
+
+// logAccess gives every site an access log.
+func logAccess(apps map[string]any) {
+	web, _ := apps["http"].(map[string]any)
+	servers, _ := web["servers"].(map[string]any)
+	for _, server := range servers {
+		if server, ok := server.(map[string]any); ok && server["logs"] == nil {
+			server["logs"] = map[string]any{}
+		}
 	}
 }
 

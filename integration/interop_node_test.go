@@ -178,7 +178,7 @@ func TestTX_09_UpstreamOpaque(t *testing.T) {
 		}
 	})
 	t.Run("TX-09 revoked at the provider", func(t *testing.T) {
-		if a := w.unseen(op+"/token/revocation", map[string]string{"token": token, "client_id": native.ID}); a.status != http.StatusOK {
+		if a := w.post(op+"/token/revocation", map[string]string{"token": token, "client_id": native.ID}); a.status != http.StatusOK {
 			t.Fatalf("revocation: %d %s", a.status, a.text)
 		}
 		w.eventually(t, "a revoked token", http.StatusBadRequest, func() answer { return w.tryExchange(token) })
@@ -219,7 +219,7 @@ func (w *world) service(op string, client oidcClient, extra map[string]string) a
 	w.t.Helper()
 	form := map[string]string{"grant_type": "client_credentials", "client_id": client.ID, "client_secret": client.Secret, "scope": "read"}
 	maps.Copy(form, extra)
-	return w.unseen(op+"/token", form)
+	return w.post(op+"/token", form)
 }
 
 // eventually waits for a status that a bound in seconds promises.

@@ -1,7 +1,14 @@
 package integration_test
 
 import (
+	"context"
+	"io"
+	"maps"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +43,7 @@ func TestSEC_22_EveryKind(t *testing.T) {
 	v.revoke(pct, basic("web", webSecret))
 	v.revoke(next.get("refresh_token"), basic("web", webSecret))
 	v.revoke(v.pat, basic("vault", vaultSecret))
+	v.searchAdmin()
 
 	kinds := map[string]bool{}
 	for secret := range v.seen {
@@ -51,6 +59,45 @@ func TestSEC_22_EveryKind(t *testing.T) {
 	}
 	if !v.logged(`"level":"debug"`) || !v.logged("uma.audit") {
 		t.Error("the log is not that of DEBUG")
+	}
+}
+
+// searchAdmin looks for every credential in what the admin API shows. The secrets
+// of these tests come from the environment, as an administrator is told to do.
+func (v *vault) searchAdmin() {
+	v.t.Helper()
+	v.administer()
+	apps, _ := v.config["apps"].(map[string]any)
+	web, _ := apps["http"].(map[string]any)
+	web["metrics"] = map[string]any{}
+	v.reload()
+	v.await()
+	v.get(v.url("api", "/"), bearer("a-token-that-nobody-has-issued"))
+	listen, _ := v.config["admin"].(map[string]any)["listen"].(string)
+	admin := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(listen, "unix/"))
+	}}}
+	defer admin.CloseIdleConnections()
+	seen := maps.Clone(v.seen)
+	maps.DeleteFunc(seen, func(c credential, _ bool) bool { return c.value == apiSecret }) // literal in the example, which is warned of
+	issuer := "issuer=" + url.QueryEscape(v.url("as", ""))
+	for _, path := range []string{
+		"/config/", "/metrics", "/debug/vars", "/pki/ca/local", "/reverse_proxy/upstreams", "/uma/show/keys", "/uma/show/keys?" + issuer,
+		"/uma/show/as/domains?" + issuer, "/uma/show/as/domains/bob.localhost?" + issuer, "/uma/show/as/resources?resource_server=vault&" + issuer,
+		"/uma/show/as/blocks?" + issuer, "/uma/show/rs/resources/diff",
+	} {
+		res, err := admin.Get("http://127.0.0.1" + path)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || len(body) == 0 {
+			v.t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+		if found := seen.in(string(body)); found != "" {
+			v.t.Errorf("SEC-22: at %s: %s", path, found)
+		}
 	}
 }
 
@@ -96,18 +143,80 @@ func (v *vault) useAssertions(key josetest.Key, id string) {
 	}
 }
 
-// The search itself finds what is there.
+// The search itself finds what is there, in any of its forms.
 func TestSearchLogFinds(t *testing.T) {
-	const secret = "a-secret-that-somebody-logged"
+	const secret, jwt = "a-secret that-somebody-logged", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJib2IifQ-long-enough.c2lnbmF0dXJlLW9mLWEtdG9rZW4"
 	seen := credentials{}
-	seen.answer(answer{body: map[string]any{"pct": secret, "ticket": "short"}})
+	seen.answer(answer{body: map[string]any{"pct": secret, "ticket": "short", "id_token": jwt}})
 	for line, want := range map[string]string{
-		`{"msg":"x","token":"` + secret + `"}`:       "pct",
-		`{"msg":"adjusted config","x":"` + secret:    "",
-		`{"msg":"x","token":"a-secret-that-nobody"}`: "",
+		`{"msg":"x","token":"` + secret + `"}`:                          "pct",
+		`{"msg":"x","uri":"/?a=a-secret+that-somebody-logged"}`:         "pct",
+		`{"msg":"x","uri":"/?a=a-secret%20that-somebody-logged"}`:       "pct",
+		`{"msg":"adjusted config","x":"` + secret:                       "pct",
+		`{"msg":"x","token":"a-secret that-nobody"}`:                    "",
+		`{"msg":"x","token":"short"}`:                                   "",
+		`{"msg":"x","header":"eyJhbGciOiJFUzI1NiJ9"}`:                   "",
+		`{"msg":"x","payload":"eyJzdWIiOiJib2IifQ-long-enough"}`:        "id_token",
+		`{"msg":"x","signature":"c2lnbmF0dXJlLW9mLWEtdG9rZW4"}`:         "id_token",
+		`{"msg":"x","twice":"YS1zZWNyZXQgdGhhdC1zb21lYm9keS1sb2dnZWQ"}`: "pct",
 	} {
 		if got := seen.in(line + "\n"); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// Without the filter the same requests do show credentials, and the search that
+// every test ends with finds them: tickets and proofs in the access log, proofs in
+// what reverse_proxy says at DEBUG. So it would find them behind the filter, too.
+func TestSEC_22_WithoutTheFilter(t *testing.T) {
+	for name, tc := range map[string]struct {
+		access, found bool
+		level         string
+	}{
+		"access log": {true, true, "INFO"},
+		"DEBUG":      {false, true, "DEBUG"},
+		"INFO":       {false, false, "INFO"},
+	} {
+		t.Run("SEC-22 "+name, func(t *testing.T) {
+			w := example(t, protectStart, "rewrite /old /new\n\t"+protectStart) // it tells of the request as it came
+			logs, _ := w.config["logging"].(map[string]any)["logs"].(map[string]any)
+			logs["default"] = map[string]any{
+				"level": tc.level, "writer": map[string]any{"output": "file", "filename": filepath.Join(w.dir, "plain")}, "encoder": map[string]any{"format": "json"},
+			}
+			if !tc.access {
+				w.withoutAccessLog()
+			}
+			w.reload()
+			w.await()
+			signer := w.prover()
+			rpt := w.boundRPT(w.login("bob@bob.localhost", "bob-demo"), signer)
+			if a := w.bound(signer, rpt)(http.MethodGet, "/"); a.status != http.StatusOK {
+				t.Fatalf("%d %s", a.status, a.text)
+			}
+			w.bound(signer, rpt)(http.MethodGet, "/old")
+			plain, err := os.ReadFile(filepath.Join(w.dir, "plain"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := w.seen.in(string(plain)); (found != "") != tc.found {
+				t.Errorf("found %q, want anything: %v", found, tc.found)
+			}
+			warned := strings.Contains(string(plain), "put the filter into the site's log directive")
+			if warned != tc.access {
+				t.Errorf("warned of the access log: %v", warned)
+			}
+		})
+	}
+}
+
+func (w *world) withoutAccessLog() {
+	apps, _ := w.config["apps"].(map[string]any)
+	web, _ := apps["http"].(map[string]any)
+	servers, _ := web["servers"].(map[string]any)
+	for _, server := range servers {
+		if server, ok := server.(map[string]any); ok {
+			delete(server, "logs")
 		}
 	}
 }

@@ -62,11 +62,13 @@ func (w *world) followLogin(address string) {
 	w.t.Helper()
 	browser := *w.client
 	browser.Jar, _ = cookiejar.New(nil)
-	res, err := browser.Do(w.pageRequest(address, nil))
+	start := w.pageRequest(address, nil)
+	res, err := browser.Do(start)
 	if err != nil {
 		w.t.Error(err)
 		return
 	}
+	w.saw(start, res)
 	body, _ := io.ReadAll(res.Body)
 	_ = res.Body.Close()
 	fields := url.Values{"username": {"bob@bob.localhost"}, "password": {"bob-demo"}}
@@ -86,6 +88,7 @@ func (w *world) followLogin(address string) {
 		w.t.Error(err)
 		return
 	}
+	w.saw(post, res)
 	_ = res.Body.Close()
 	loopback := &http.Client{Transport: new(http.Transport)}
 	back, err := loopback.Do(w.pageRequest(res.Header.Get("Location"), nil))

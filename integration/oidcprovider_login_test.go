@@ -41,17 +41,7 @@ func (w *world) oidcLogin(issuer, user string, client oidcClient, extra map[stri
 	if client.Secret != "" {
 		form["client_secret"] = client.Secret
 	}
-	return w.unseen(issuer+"/token", form, edits...)
-}
-
-// unseen posts a form whose secrets are the foreign provider's affair: Caddy's
-// reverse_proxy logs its headers, codes in a Location included, at DEBUG.
-func (w *world) unseen(target string, form map[string]string, edits ...func(*http.Request)) answer {
-	w.t.Helper()
-	seen := w.seen
-	defer func() { w.seen = seen }()
-	w.seen = credentials{}
-	return w.post(target, form, edits...)
+	return w.post(issuer+"/token", form, edits...)
 }
 
 // oidcCode walks through the pages and gives the code.
@@ -72,12 +62,14 @@ func (w *world) oidcPages(page, user, end string) string {
 	browser.Jar, _ = cookiejar.New(nil)
 	fields := url.Values(nil)
 	for range 12 {
-		res, err := browser.Do(w.pageRequest(page, fields))
+		request := w.pageRequest(page, fields)
+		res, err := browser.Do(request)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
+		w.saw(request, res)
 		at, _ := url.Parse(page)
 		switch {
 		case res.StatusCode == http.StatusSeeOther || res.StatusCode == http.StatusFound:
@@ -104,6 +96,14 @@ func (w *world) oidcPages(page, user, end string) string {
 	}
 	w.t.Fatal("the provider's pages do not end")
 	return ""
+}
+
+// saw notes what a browser sent and got.
+func (w *world) saw(r *http.Request, res *http.Response) {
+	w.note(func() {
+		w.seen.request(r)
+		w.seen.answer(answer{header: res.Header})
+	})
 }
 
 func (w *world) pageRequest(page string, fields url.Values) *http.Request {

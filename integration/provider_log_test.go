@@ -57,35 +57,68 @@ func TestSEC_22_ProviderEndpoints(t *testing.T) {
 	}
 }
 
-// TestAuditJoin: what the security token service and the authorization server did
-// for one ticket is found by its challenge, one line of each.
-func TestAuditJoin(t *testing.T) {
-	w := example(t)
+// TestSEC_22_AuditJoin: what the security token service and the authorization
+// server did for one ticket is found by its challenge, and what the resource server
+// did with the RPT by the id of the decision; one line of each, with the policy,
+// its revision, the claims that decided, and how the provider was found.
+func TestSEC_22_AuditJoin(t *testing.T) {
+	w := example(t, "from bob@bob.localhost", "from bob@bob.localhost\n\t\t\twhen `\"staff\" in claims.groups`")
 	access := w.login("bob@bob.localhost", "bob-demo")
 	ticket, _ := w.challenged(http.MethodGet, "/")
 	other, _ := w.challenged(http.MethodGet, "/")
 	w.claimsToken(access, w.url("api", ""), other)
 	w.exchange(access, "https://unlisted.localhost", ticket, nil)
-	w.redeem(ticket, w.claimsToken(access, w.url("api", ""), ticket), nil)
-	var got []string
-	log, err := os.ReadFile(filepath.Join(w.dir, "log"))
-	if err != nil {
-		t.Fatal(err)
+	granted := w.redeem(ticket, w.claimsToken(access, w.url("api", ""), ticket), nil)
+	w.redeem(ticket, "", map[string]string{"claim_token_format": ""})
+	for range 3 {
+		w.get(w.url("api", "/"), bearer(granted.get("access_token")))
 	}
-	for text := range strings.Lines(string(log)) {
-		var line struct {
-			Logger, Msg, Outcome, Sub, Email string
-			Challenge                        string `json:"ticket_challenge"`
-		}
-		if json.Unmarshal([]byte(text), &line) != nil || line.Logger != "uma.audit" || line.Challenge != s256(ticket) {
+	w.request(http.MethodPost, w.url("api", "/"), "", bearer(granted.get("access_token")))
+	var got []string
+	for _, line := range w.auditLines() {
+		if line.Challenge != s256(ticket) && line.Decision != granted.get("decision_id") {
 			continue
 		}
 		got = append(got, line.Msg+" "+line.Outcome)
-		if line.Sub == "" || line.Email != "bob@bob.localhost" {
-			t.Errorf("the line does not name the person: %s", text)
+		switch {
+		case line.Msg == "exchange" && (line.Sub == "" || line.Email != "bob@bob.localhost"):
+			t.Errorf("the line does not name the person: %+v", line)
+		case line.Msg == "decision" && line.Outcome == "granted" && (line.Sub == "" || line.Email != "bob@bob.localhost" || line.Policy != "readers" || line.Revision == "" ||
+			line.Claims["groups"] != `["staff"]` || line.Evidence == "" || line.Key == ""):
+			t.Errorf("the line does not say why: %+v", line)
+		case line.Msg == "rpt_check" && (line.Decision != granted.get("decision_id") || line.ResourceServer != "api"):
+			t.Errorf("the line does not say by what: %+v", line)
 		}
 	}
-	if want := []string{"exchange denied", "exchange granted", "decision granted"}; !slices.Equal(got, want) {
+	want := []string{"exchange denied", "exchange granted", "decision granted", "replay ", "decision refused", "rpt_check granted", "rpt_check denied"}
+	if !slices.Equal(got, want) {
 		t.Errorf("lines %q, want %q", got, want)
 	}
+}
+
+// auditLine is a line of uma.audit.
+type auditLine struct {
+	Logger, Msg, Outcome, Sub, Email, Policy, Evidence string
+
+	Challenge      string `json:"ticket_challenge"`
+	Decision       string `json:"decision_id"`
+	Revision       string `json:"policy_revision"`
+	ResourceServer string `json:"resource_server"`
+	Key            string `json:"key_thumbprint"`
+	Claims         map[string]string
+}
+
+func (w *world) auditLines() (lines []auditLine) {
+	w.t.Helper()
+	log, err := os.ReadFile(filepath.Join(w.dir, "log"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for text := range strings.Lines(string(log)) {
+		var line auditLine
+		if json.Unmarshal([]byte(text), &line) == nil && line.Logger == "uma.audit" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }

@@ -81,6 +81,17 @@ func (g *guard) Explain(ctx context.Context, in *Input, how Detail) Explanation 
 	})
 }
 
+// LooksAt asks the guest, whose answer does not depend on a request. One that
+// panics is silent.
+func (g *guard) LooksAt() (names []string, whole bool) {
+	looker, ok := g.guest.(Looker)
+	if !ok {
+		return nil, false
+	}
+	defer func() { _ = recover() }()
+	return looker.LooksAt()
+}
+
 // call runs ask in a goroutine and waits for it as long as it may take. An
 // error is never accompanied by a result.
 func (g *guard) call(ctx context.Context, in *Input, ask func(context.Context, *Input) Explanation) Explanation {
@@ -149,4 +160,7 @@ func wait(ctx context.Context, answer <-chan Explanation) Explanation {
 	return e
 }
 
-var _ Explainer = (*guard)(nil)
+var (
+	_ Explainer = (*guard)(nil)
+	_ Looker    = (*guard)(nil)
+)

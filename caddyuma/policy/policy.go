@@ -51,7 +51,8 @@
 //   - It returns when its context ends. Guard gives up on a guest that does not,
 //     but it cannot end its goroutine, and refuses further calls when too many
 //     are stuck.
-//   - A guest that can tell why it decided implements Explainer, too.
+//   - A guest that can tell why it decided implements Explainer, too, and one whose
+//     claims shall stand in the audit log Looker.
 package policy
 
 import (

@@ -104,3 +104,7 @@ func (c *condition) failure(ctx context.Context, err error) error {
 const noSuchKey = "no such key: "
 
 var _ policy.Explainer = (*condition)(nil)
+
+// LooksAt gives the claims that the expression names, and whether it looks at the
+// claims as such.
+func (c *condition) LooksAt() (names []string, whole bool) { return c.facts.named, c.facts.whole }

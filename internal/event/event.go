@@ -3,7 +3,8 @@
 // counter, the Caddy event, the span and the audit line of it.
 //
 // An event never holds a credential: no ticket, no token, no secret. The
-// person's address stands in Person alone, which only the audit log may show.
+// person's address stands in Person and Decision.Claims alone, which only the
+// audit log may show.
 package event
 
 import (
@@ -79,6 +80,18 @@ type Decision struct {
 	// have changed.
 	Revision string
 	Shadow   []string
+	// Key is the thumbprint of the provider's key that signed the claims.
+	Key string
+	// Claims are what the deciding policies looked at. They are the person's, and as
+	// the address for the audit log alone.
+	Claims []Claim
+}
+
+// Claim is a claim that a policy looked at; a nil Value says that it is not there.
+// The name * stands for all claims, which a condition looked at as a whole.
+type Claim struct {
+	Name  string
+	Value any
 }
 
 // Name implements Event.
@@ -150,7 +163,8 @@ func (Continuity) Name() string { return "continuity" }
 // RPTCheck: a resource server let a request with an RPT through or refused it.
 type RPTCheck struct {
 	Issuer, ResourceServer, Resource, ClientID, Subject, DecisionID string
-	Source                                                          string // local, introspection, cache
+	Scopes                                                          []string // that the request needed
+	Source                                                          string   // local, introspection, cache
 	Outcome                                                         Outcome
 	Reason                                                          string
 }

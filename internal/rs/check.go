@@ -170,7 +170,7 @@ func safe(value string) string {
 func (s *Server) observe(ctx context.Context, wants []want, c *rptClaims, source string, err error) {
 	e := event.RPTCheck{
 		Issuer: s.cfg.Issuer, ResourceServer: s.cfg.ClientID, Resource: s.resources[wants[0].index].Name,
-		Source: source, Outcome: event.Granted,
+		Scopes: wants[0].scopes, Source: source, Outcome: event.Granted,
 	}
 	if c != nil {
 		e.ClientID, e.Subject, e.DecisionID = c.ClientID, c.Subject, c.DecisionID

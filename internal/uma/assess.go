@@ -20,6 +20,7 @@ func (s *Server) assess(ctx context.Context, p *process) ([]oauth.Permission, er
 		v.add(r, s.rule(ctx, q))
 	}
 	p.decision.Policy, p.decision.Shadow, p.deciding = v.policy, v.shadow, v.deciding
+	p.decision.Claims = s.claimsBehind(p.party, v)
 	return v.answer(s.cfg.PartialGrant)
 }
 
@@ -42,6 +43,7 @@ type verdict struct {
 	unbound  bool
 	policy   string
 	deciding []string // the policies that allowed something
+	failing  []string // those whose condition kept them from it
 	shadow   []string
 }
 
@@ -80,6 +82,7 @@ func (v *verdict) note(r ruling) {
 		}
 		return
 	}
+	v.failing = append(v.failing, r.failing...)
 	v.stale, v.unbound = v.stale || r.stale, v.unbound || r.unbound
 	v.hopeless = v.hopeless || !r.stale && !r.unbound && len(r.lacks) == 0
 	for _, name := range r.lacks {

@@ -29,7 +29,7 @@ func (s *Server) identify(ctx context.Context, p *process) error {
 	if err := s.claimsOf(ctx, p); err != nil {
 		return err
 	}
-	p.decision.Person, p.decision.Evidence = p.party.person(), p.party.evidence
+	p.decision.Person, p.decision.Evidence, p.decision.Key = p.party.person(), p.party.evidence, p.party.key
 	// CONFORMANCE A3, CA-49: one requesting party per process.
 	if p.ticket.Party != "" && p.ticket.Party != p.party.identity() {
 		return denied("the claims are of another requesting party than those before")

@@ -54,6 +54,9 @@ type ruling struct {
 	scope   string
 	allowed bool
 	policy  string // the policy that decided; "" = none
+	// failing are the policies that would have allowed the scope if their condition
+	// held.
+	failing []string
 	// What would help, if the scope is not allowed.
 	lacks          []string
 	stale, unbound bool
@@ -173,6 +176,9 @@ func (s *Server) decide(scope string, stances []stance, withShadow bool) ruling 
 				return ruling{scope: scope, allowed: !deny, policy: p.Name}
 			}
 			r.help(stances[i])
+			if st := stances[i].standing; !deny && (st == unmet || st == unknowable || st == lacksClaims) {
+				r.failing = append(r.failing, p.Name)
+			}
 		}
 	}
 	return r

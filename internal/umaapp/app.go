@@ -32,6 +32,8 @@ func init() {
 	caddy.RegisterModule(Bolt{})
 	caddy.RegisterModule(adminAPI{})
 	caddy.RegisterModule(Health{})
+	caddy.RegisterModule(new(ChainEncoder))
+	caddy.RegisterModule(new(FilterEncoder))
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are
@@ -76,6 +78,11 @@ type App struct {
 	// the e-mail address, `hash` its keyed hash, `off` neither; issuer and
 	// subject stand there always. Default: plain.
 	AuditSubject string `json:"audit_subject,omitempty"`
+	// AuditRequests says which requests that a resource server lets through have a
+	// line in the log `uma.audit`: `first` is the first one of each RPT at each
+	// resource, `all` every one. Those that are refused have one always. Default:
+	// first.
+	AuditRequests string `json:"audit_requests,omitempty"`
 
 	ctx      caddy.Context
 	log      *zap.Logger
@@ -161,6 +168,7 @@ func (a *App) fillDefaults() {
 	a.Keys = orDefault(a.Keys, keysStorage)
 	a.Algorithm = orDefault(a.Algorithm, "ES256")
 	a.AuditSubject = orDefault(a.AuditSubject, auditPlain)
+	a.AuditRequests = orDefault(a.AuditRequests, auditFirst)
 	a.KeyRotation = orDefault(a.KeyRotation, caddy.Duration(defaultRotation))
 	a.RefetchPause = orDefault(a.RefetchPause, caddy.Duration(defaultPause))
 	if a.CacheOptions == nil {
@@ -181,6 +189,7 @@ func orDefault[T comparable](v, def T) T {
 // Start implements caddy.App: it names leftover exceptions and starts sweeping.
 func (a *App) Start() error {
 	a.warnConnectTo()
+	a.warnLogs()
 	a.sweeper.start(a.store, a.log, sweepEvery)
 	a.startBeating()
 	return nil

@@ -6,12 +6,41 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/limit"
 )
+
+// auditLog makes the lines of the log `uma.audit`. Where nobody writes them, events
+// cost nothing.
+func (a *App) auditLog() event.Observe {
+	log := a.log.Named("audit")
+	if log.Check(zapcore.InfoLevel, "") == nil && log.Check(zapcore.ErrorLevel, "") == nil {
+		return event.None
+	}
+	checks := newAuditChecks(a.AuditRequests == auditAll, time.Now)
+	return func(ctx context.Context, e event.Event) {
+		var dropped int64
+		if check, ok := e.(event.RPTCheck); ok {
+			if ok, dropped = checks.wanted(check); !ok {
+				return
+			}
+		}
+		l, ok := a.auditLine(ctx, e)
+		if !ok {
+			return
+		}
+		if dropped > 0 {
+			l.fields = append(l.fields, zap.Int64("dropped", dropped))
+		}
+		write(log, l)
+	}
+}
 
 // auditLine makes the line of the log `uma.audit`: who asked for what, and what
 // came of it (CONFORMANCE SEC-22).
@@ -20,8 +49,11 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 	switch e := e.(type) {
 	case event.Decision:
 		l.decision(e)
-		l.add("outcome", string(e.Outcome), "policy", e.Policy, "policy_revision", e.Revision, "evidence", e.Evidence, "reason", e.Reason)
+		l.add("outcome", string(e.Outcome), "policy", e.Policy, "policy_revision", e.Revision,
+			"evidence", e.Evidence, "key_thumbprint", e.Key, "reason", e.Reason)
+		l.list("shadow", e.Shadow)
 		a.addPerson(ctx, &l, "as", e.Issuer, e.Person)
+		a.addClaims(ctx, &l, e)
 	case event.Continuity:
 		l.level = zapcore.WarnLevel
 		l.continuity(e)
@@ -30,6 +62,15 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 		l.block(e)
 		l.add("reason", e.Reason)
 		a.addPerson(ctx, &l, "as", e.Issuer, e.Person)
+	case event.Replay:
+		l.level = zapcore.WarnLevel
+		l.add("issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "ticket_challenge", e.TicketChallenge)
+	case event.Revocation:
+		l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "client_id", e.ClientID, "resource_server", e.ResourceServer, "reason", e.Reason)
+	case event.RPTCheck:
+		l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "resource_server", e.ResourceServer, "resource", e.Resource,
+			"client_id", e.ClientID, "sub", e.Subject, "outcome", string(e.Outcome), "source", e.Source, "reason", e.Reason)
+		l.list("scope", e.Scopes)
 	case event.Exchange:
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "issued_to", e.IssuedTo, "target", e.Target, "ticket_challenge", e.TicketChallenge, "outcome", string(e.Outcome), "reason", e.Reason)
 		a.addPerson(ctx, &l, "sts", e.Issuer, e.Person)
@@ -42,6 +83,7 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 	default:
 		return l, false
 	}
+	a.hide(&l)
 	return l, true
 }
 
@@ -50,9 +92,14 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 func (a *App) addPerson(ctx context.Context, l *line, role, issuer string, p event.Person) {
 	l.add("iss", p.Issuer, "sub", p.Subject)
 	switch {
-	case p.Email == "" || a.AuditSubject == auditOff:
 	case a.AuditSubject == auditHash:
-		l.add("email_hash", a.hashEmail(ctx, role, issuer, p.Email))
+		if p.Email != "" {
+			l.add("email_hash", a.hashEmail(ctx, role, issuer, p.Email))
+		}
+		if strings.Contains(p.Subject, "@") { // hide takes it out of sub
+			l.add("sub_hash", a.hashEmail(ctx, role, issuer, p.Subject))
+		}
+	case a.AuditSubject == auditOff:
 	default:
 		l.add("email", p.Email)
 	}
@@ -83,4 +130,42 @@ func (a *App) hashEmail(ctx context.Context, role, issuer, email string) string 
 	}
 	a.log.Error("the audit key cannot be used", zap.Error(err))
 	return ""
+}
+
+// auditChecks chooses among the checks of RPTs, of which every request makes one.
+type auditChecks struct {
+	all     bool
+	first   seenSet
+	refused *limit.Limiter
+	dropped atomic.Int64
+}
+
+// Bounds of what a stranger who sends tokens can make us write and remember. An
+// audit log that rolls is no help if a flood rolls it over.
+const (
+	auditedRefusals = 10 // in a second, of each resource server and kind
+	auditedFirsts   = 50_000
+)
+
+func newAuditChecks(all bool, now func() time.Time) *auditChecks {
+	return &auditChecks{all: all, first: seenSet{size: auditedFirsts / 2}, refused: limit.New(auditedRefusals, time.Second, 1000, now)}
+}
+
+// wanted tells whether a check has a line, and how many had none since the last
+// line because there were too many.
+func (c *auditChecks) wanted(e event.RPTCheck) (ok bool, dropped int64) {
+	if e.Outcome == event.Granted {
+		return c.all || c.first.add(e.DecisionID+"\x00"+e.ResourceServer+"\x00"+e.Issuer+"\x00"+e.Resource), 0
+	}
+	// A flood of tokens that nobody issued does not take the place of refusals of
+	// real ones.
+	kind := "\x00"
+	if e.DecisionID != "" {
+		kind = "\x01"
+	}
+	if ok, _ := c.refused.Allow(kind + e.ResourceServer + "\x00" + e.Issuer); !ok {
+		c.dropped.Add(1)
+		return false, 0
+	}
+	return true, c.dropped.Swap(0)
 }

@@ -31,6 +31,7 @@ func init() {
 //		cache             <n> [<max_age>]
 //		refetch_pause     <duration>
 //		audit_subject     plain|hash|off
+//		audit_requests    first|all
 //	}
 //
 // A second block adds to the first.
@@ -69,6 +70,7 @@ func (a *App) words() map[string]func(*caddyfile.Dispenser) error {
 		"cache":             a.parseCache,
 		"refetch_pause":     Duration("uma", &a.RefetchPause),
 		"audit_subject":     oneOf(&a.AuditSubject, checkAuditSubject),
+		"audit_requests":    oneOf(&a.AuditRequests, checkAuditRequests),
 	}
 }
 

@@ -46,7 +46,7 @@ func TestOption(t *testing.T) {
 			`{"connect_to":{"bob.localhost:443":"127.0.0.1:8443","bob.localhost:8443":"[::1]:8443"}}`,
 		},
 		{"cache", "uma {\ncache 500 5m\nrefetch_pause 30s\n}", `{"cache":{"issuers":500,"max_age":300000000000},"refetch_pause":30000000000}`},
-		{"audit", "uma {\naudit_subject hash\n}", `{"audit_subject":"hash"}`},
+		{"audit", "uma {\naudit_subject hash\naudit_requests all\n}", `{"audit_subject":"hash","audit_requests":"all"}`},
 		{"two blocks", "uma {\ncache 5\n}\numa {\naudit_subject off\n}", `{"cache":{"issuers":5},"audit_subject":"off"}`},
 	}
 	for _, tt := range tests {
@@ -65,7 +65,7 @@ func TestOption(t *testing.T) {
 func TestOptionRefused(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"typo", "uma {\nconect_to a:1 127.0.0.1:1\n}", "uma: unknown subdirective 'conect_to', did you mean 'connect_to'?, at Caddyfile:3"},
-		{"unknown", "uma {\nfrobnicate\n}", "uma: unknown subdirective 'frobnicate'; known: algorithm, audit_subject,"},
+		{"unknown", "uma {\nfrobnicate\n}", "uma: unknown subdirective 'frobnicate'; known: algorithm, audit_requests, audit_subject,"},
 		{"network_proxy", "uma {\nnetwork_proxy none\n}", "uma: 'network_proxy' is not supported yet, at Caddyfile:3"},
 		{"store postgres", "uma {\nstore postgres {env.DSN}\n}", "uma: this binary has no store postgres; build it with github.com/caddy-uma/caddy-uma/caddyuma/postgres, at Caddyfile:3"},
 		{"keys store", "uma {\nkeys store\n}", "uma: keys store needs the secret that keys are sealed with: keys store {env.NAME}, made with: openssl rand -base64 32, at Caddyfile:3"},

@@ -16,12 +16,14 @@ const (
 	auditPlain  = "plain"
 	auditHash   = "hash"
 	auditOff    = "off"
+	auditFirst  = "first"
+	auditAll    = "all"
 )
 
 // check holds the settings of a JSON configuration to what the Caddyfile parser
 // would have let through.
 func (a *App) check() error {
-	errs := []error{checkKeys(a.Keys, a.KeyEncryptionKeys), checkAlgorithm(a.Algorithm), checkAuditSubject(a.AuditSubject)}
+	errs := []error{checkKeys(a.Keys, a.KeyEncryptionKeys), checkAlgorithm(a.Algorithm), checkAuditSubject(a.AuditSubject), checkAuditRequests(a.AuditRequests)}
 	if a.TrustPoolRaw != nil && a.TrustInternalCA != "" {
 		errs = append(errs, errTwoTrusts)
 	}
@@ -60,6 +62,13 @@ func checkAuditSubject(s string) error {
 	known := []string{auditPlain, auditHash, auditOff}
 	if !slices.Contains(known, s) {
 		return fmt.Errorf("uma: audit_subject '%s' is not one of %s", s, strings.Join(known, ", "))
+	}
+	return nil
+}
+
+func checkAuditRequests(s string) error {
+	if s != auditFirst && s != auditAll {
+		return fmt.Errorf("uma: audit_requests '%s' is not one of %s, %s", s, auditFirst, auditAll)
 	}
 	return nil
 }

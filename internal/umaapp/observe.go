@@ -33,17 +33,6 @@ func (a *App) logLine() event.Observe {
 	}
 }
 
-// auditLog writes, where a person is concerned, a line of `uma.audit`. The person's
-// address stands there alone.
-func (a *App) auditLog() event.Observe {
-	audit := a.log.Named("audit")
-	return func(ctx context.Context, e event.Event) {
-		if l, ok := a.auditLine(ctx, e); ok {
-			write(audit, l)
-		}
-	}
-}
-
 // everyRequest tells the events whose only line is at debug (describe).
 func everyRequest(e event.Event) bool {
 	switch e := e.(type) {

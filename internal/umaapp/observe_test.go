@@ -72,8 +72,8 @@ func TestObserve(t *testing.T) {
 			true,
 		},
 		{"ticket", event.TicketIssued{Issuer: "i", ResourceIDs: []string{"r"}}, zapcore.DebugLevel, map[string]any{"issuer": "i", "resource_id": []any{"r"}}, false},
-		{"replay", event.Replay{Issuer: "i", ClientID: "c"}, zapcore.WarnLevel, map[string]any{"issuer": "i", "client_id": "c"}, false},
-		{"revocation", event.Revocation{Issuer: "i", ClientID: "c", ResourceServer: "api", DecisionID: "d", Reason: "why"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "client_id": "c", "resource_server": "api", "decision_id": "d", "reason": "why"}, false},
+		{"replay", event.Replay{Issuer: "i", ClientID: "c"}, zapcore.WarnLevel, map[string]any{"issuer": "i", "client_id": "c"}, true},
+		{"revocation", event.Revocation{Issuer: "i", ClientID: "c", ResourceServer: "api", DecisionID: "d", Reason: "why"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "client_id": "c", "resource_server": "api", "decision_id": "d", "reason": "why"}, true},
 		{
 			"continuity",
 			event.Continuity{
@@ -108,8 +108,8 @@ func TestObserve(t *testing.T) {
 			map[string]any{"issuer": "i", "kind": "domain", "domain": "bob.example"},
 			true,
 		},
-		{"RPT let through", event.RPTCheck{Issuer: "i", Outcome: event.Granted, Source: "cache"}, zapcore.DebugLevel, map[string]any{"issuer": "i", "outcome": "granted", "source": "cache"}, false},
-		{"RPT refused", event.RPTCheck{Issuer: "i", Outcome: event.Refused, Reason: "expired"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "outcome": "refused", "reason": "expired"}, false},
+		{"RPT let through", event.RPTCheck{Issuer: "i", Outcome: event.Granted, Source: "cache"}, zapcore.DebugLevel, map[string]any{"issuer": "i", "outcome": "granted", "source": "cache"}, true},
+		{"RPT refused", event.RPTCheck{Issuer: "i", Outcome: event.Refused, Reason: "expired"}, zapcore.InfoLevel, map[string]any{"issuer": "i", "outcome": "refused", "reason": "expired"}, true},
 		{"discovery", event.Discovery{Domain: "bob.example", IssuerFound: "i", Outcome: event.Granted}, zapcore.InfoLevel, map[string]any{"domain": "bob.example", "iss": "i", "outcome": "granted"}, false},
 	}
 	for _, tt := range tests {
@@ -255,6 +255,18 @@ func TestSEC_22_AuditHash(t *testing.T) {
 	if foreign := hash("https://other.example", "bob@bob.example"); foreign == bob {
 		t.Error("two issuers share the key")
 	}
+	logs.TakeAll()
+	decision := withClaims
+	decision.Person.Subject = "bob@bob.example"
+	a.Observe()(t.Context(), decision)
+	fields := logs.FilterLoggerName("uma.audit").All()[0].ContextMap()
+	claims, _ := fields["claims"].(map[string]any)
+	if claims["email"] != "hash:"+bob || claims["boss"] != "…@carol.example" || claims["groups"] != `["staff","users"]` || len(claims["upn"].(string)) != 27 {
+		t.Errorf("claims = %v", claims)
+	}
+	if fields["sub_hash"] != bob || fields["sub"] != "…@bob.example" {
+		t.Errorf("sub = %v, %v", fields["sub"], fields["sub_hash"])
+	}
 }
 
 // What is left out without a look is what would be written at debug alone.
@@ -264,11 +276,11 @@ func TestObserveLeavesOutWhatNobodyReads(t *testing.T) {
 		lines int // at info
 	}{
 		{event.TicketIssued{Issuer: "https://as.example"}, 0},
-		{event.RPTCheck{Outcome: event.Granted}, 0},
-		{event.RPTCheck{Outcome: event.Denied}, 1},
-		{event.RPTCheck{Outcome: event.Failed}, 1},
+		{event.RPTCheck{Outcome: event.Granted}, 1}, // the first one has a line in uma.audit
+		{event.RPTCheck{Outcome: event.Denied}, 2},
+		{event.RPTCheck{Outcome: event.Failed}, 2},
 		{event.Exchange{Outcome: event.Granted}, 2},
-		{event.Revocation{Reason: "x"}, 1},
+		{event.Revocation{Reason: "x"}, 2},
 	} {
 		core, logs := observer.New(zapcore.InfoLevel)
 		a := &App{log: zap.New(core).Named("uma")}
@@ -276,11 +288,11 @@ func TestObserveLeavesOutWhatNobodyReads(t *testing.T) {
 		if logs.Len() != tc.lines {
 			t.Errorf("%T %+v: %d lines at info, want %d", tc.event, tc.event, logs.Len(), tc.lines)
 		}
-		uma, audit := observed(t, "", tc.event)
+		uma, _ := observed(t, "", tc.event)
 		if len(uma) != 1 {
 			t.Errorf("%T: %d lines at debug, want one", tc.event, len(uma))
 		}
-		if everyRequest(tc.event) && (uma[0].Level != zapcore.DebugLevel || len(audit) > 0) {
+		if everyRequest(tc.event) && (uma[0].Level != zapcore.DebugLevel) {
 			t.Errorf("%T is left out, but has a line that counts", tc.event)
 		}
 	}

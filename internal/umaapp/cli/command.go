@@ -38,7 +38,7 @@ const (
 )
 
 func addCommands(cmd *cobra.Command, tty prompter) {
-	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand(), nodesCommand(), storeCommand())
+	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand(), nodesCommand(), storeCommand(), auditCommand())
 	prepare(cmd.Commands())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

@@ -1,0 +1,59 @@
+package umaapp
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap/zapcore"
+)
+
+// parseEncoder reads the lines of an encoder that wraps another one:
+//
+//	<name> [<encoder>] {
+//		wrap <encoder> ...
+//		...
+//	}
+//
+// A block belongs to the outer encoder; who has something to say about the inner
+// one writes `wrap`.
+func parseEncoder(d *caddyfile.Dispenser, wrap *json.RawMessage, words map[string]func(*caddyfile.Dispenser) error) error {
+	d.Next()
+	name := d.Val()
+	if d.NextArg() {
+		inner := d.Val()
+		if _, err := caddy.GetModule(encoders + inner); err != nil {
+			return d.Errf("%s: there is no log encoder '%s'; write: format %s json", name, inner, name)
+		}
+		*wrap = caddyconfig.JSON(map[string]string{"format": inner}, nil)
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+	}
+	words["wrap"] = func(d *caddyfile.Dispenser) error { return parseWrap(d, name, wrap) }
+	return Words{Directive: name, Known: words, Order: slices.Sorted(maps.Keys(words))}.Read(d)
+}
+
+const encoders = "caddy.logging.encoders."
+
+func parseWrap(d *caddyfile.Dispenser, directive string, wrap *json.RawMessage) error {
+	if *wrap != nil {
+		return d.Errf("%s: wrap is set twice", directive)
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	inner := d.Val()
+	mod, err := caddyfile.UnmarshalModule(d, encoders+inner)
+	if err != nil {
+		return err
+	}
+	if _, ok := mod.(zapcore.Encoder); !ok {
+		return d.Errf("%s: %s is no log encoder", directive, inner)
+	}
+	*wrap = caddyconfig.JSONModuleObject(mod, "format", inner, nil)
+	return nil
+}

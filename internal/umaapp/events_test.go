@@ -99,10 +99,15 @@ func TestSEC_22_EventsOfCaddy(t *testing.T) {
 	a.events.begin()
 	for _, e := range []event.Event{
 		full,
-		event.Exchange{Issuer: "i", Person: person, Outcome: event.Granted}, event.Revocation{DecisionID: "d"}, event.Replay{ClientID: "c"},
+		event.Exchange{Issuer: "i", Person: person, Outcome: event.Granted},
+		event.Revocation{DecisionID: "d"},
+		event.Replay{ClientID: "c"},
 		event.Continuity{Person: person, Domain: "bob.example", Outcome: event.Warned},
-		event.Block{Kind: "address", Person: person, Reason: "Bob left", Ended: 2, Until: time.Unix(60, 0).UTC()}, event.Block{Kind: "address", Person: person, Lifted: true},
-		event.RPTCheck{Outcome: event.Denied}, event.TicketIssued{}, event.Login{Person: person}, // no events of Caddy
+		event.Block{Kind: "address", Person: person, Reason: "Bob left", Ended: 2, Until: time.Unix(60, 0).UTC()},
+		event.Block{Kind: "address", Person: person, Lifted: true},
+		event.RPTCheck{Outcome: event.Denied},
+		event.TicketIssued{},
+		event.Login{Person: person}, // no events of Caddy
 	} {
 		a.Observe()(t.Context(), e)
 	}

@@ -2,6 +2,8 @@ package umaapp
 
 import (
 	"context"
+	"regexp"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -64,15 +66,19 @@ func attributesOf(fields []zap.Field) []attribute.KeyValue {
 	return all
 }
 
-// plain gives the fields of a line as values of Go.
+// plain gives the fields of a line as values of Go. They leave the log, which an
+// administrator keeps together, for whoever collects spans and events.
 func plain(fields []zap.Field) map[string]any {
 	enc := zapcore.NewMapObjectEncoder()
 	for _, f := range fields {
 		f.AddTo(enc)
 	}
 	for name, v := range enc.Fields {
-		if list, ok := v.([]any); ok {
-			enc.Fields[name] = stringsOf(list)
+		switch v := v.(type) {
+		case string:
+			enc.Fields[name] = impersonal(v)
+		case []any:
+			enc.Fields[name] = stringsOf(v)
 		}
 	}
 	return enc.Fields
@@ -82,10 +88,22 @@ func stringsOf(list []any) []string {
 	all := make([]string, 0, len(list))
 	for _, v := range list {
 		if s, ok := v.(string); ok {
-			all = append(all, s)
+			all = append(all, impersonal(s))
 		}
 	}
 	return all
+}
+
+// beforeAt is what stands before the @ of an address, in clear or as in a URL.
+var beforeAt = regexp.MustCompile(`(?i)[^\s<>"'(),;:=/?&]+(@|%40)`) //nolint:gochecknoglobals // a constant
+
+// impersonal takes the person out of an address that somebody wrote where none is
+// meant to be: a client_id of his own, a sub of another authorization server.
+func impersonal(text string) string {
+	if !strings.ContainsAny(text, "@%") {
+		return text
+	}
+	return beforeAt.ReplaceAllString(text, "…$1")
 }
 
 // storeSpan begins a span for one operation of the store; nil without one above it.

@@ -69,6 +69,21 @@ func TestSEC_22_SpanOfADecision(t *testing.T) {
 	}
 }
 
+// An address in a place of others does not get into spans and events either.
+func TestSEC_22_NoAddressInOtherFields(t *testing.T) {
+	l, _ := describe(event.Decision{
+		ClientID: "bob@bob.example", Owner: "https://as.example/~alice%40home.example", ResourceIDs: []string{"r1", "bob@bob.example"},
+		Reason: "no policy matches bob@bob.example (100% sure)", Policy: "readers",
+	})
+	want := map[string]any{
+		"client_id": "…@bob.example", "owner": "https://as.example/…%40home.example", "resource_id": []string{"r1", "…@bob.example"},
+		"reason": "no policy matches …@bob.example (100% sure)", "policy": "readers",
+	}
+	if diff := cmp.Diff(want, plain(l.fields)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A span that is not recorded costs nothing.
 func TestSpanThatIsNotRecorded(t *testing.T) {
 	var e event.Event = full

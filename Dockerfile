@@ -11,14 +11,15 @@ RUN go mod download
 COPY . .
 RUN go build -ldflags="-s -w" -o /out/caddy ./integration/caddy
 RUN /out/caddy list-modules | grep -x http.handlers.uma_server
-# Folders of the user that it runs as: volumes take their owner from them.
-RUN mkdir -p /out/root/data /out/root/config && chown -R 10001:10001 /out/root
+RUN mkdir -p /out/empty
 
 # busybox brings wget, for the health check.
 FROM busybox:stable
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/caddy /usr/bin/caddy
-COPY --from=build --chown=10001:10001 /out/root/ /
+# Folders of the user that it runs as: volumes take their owner from them.
+COPY --from=build --chown=10001:10001 /out/empty /data
+COPY --from=build --chown=10001:10001 /out/empty /config
 COPY examples/docker/Caddyfile /etc/caddy/Caddyfile
 
 # Caddy's storage (keys, certificates) and uma.db are below /data: keep it.

@@ -3,7 +3,6 @@ package integration_test
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,15 +16,15 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/pgtest"
 )
 
-// balancer ends TLS, so to speak, and gives each request to the next node. proto is
+// roundRobin ends TLS, so to speak, and gives each request to the next node. proto is
 // what it says of the request.
-type balancer struct {
+type roundRobin struct {
 	nodes []string
 	next  atomic.Int64
 	proto string
 }
 
-func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b *roundRobin) RoundTrip(r *http.Request) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.Host, out.URL.Scheme = r.URL.Host, "http"
 	out.URL.Host = b.nodes[int(b.next.Add(1))%len(b.nodes)]
@@ -79,7 +78,7 @@ func TestExample_Cluster(t *testing.T) {
 	w.names = map[string]string{"as": "as.alice.example", "api": "api.alice.example"}
 	w.withFiles(readText(t, "../examples/cluster.Caddyfile"))
 	backend := w.backend()
-	var b balancer
+	var b roundRobin
 	var private []string
 	for range 2 {
 		sites, health := w.clusterNode(bob, backend)
@@ -113,6 +112,11 @@ func TestExample_Cluster(t *testing.T) {
 	if a := w.get(w.url("as", "/uma/jwks"), nil); a.status != http.StatusForbidden {
 		t.Errorf("what came without TLS: %d %s", a.status, a.text)
 	}
+	for _, health := range private {
+		if text := plainGet(t, "http://"+health+"/metrics"); !strings.Contains(text, "\ncaddy_uma_tickets_total ") {
+			t.Errorf("the metrics of a node have no tickets:\n%s", text)
+		}
+	}
 	for _, dir := range w.nodeDirs {
 		if log := readText(t, filepath.Join(dir, "uma-audit.log")); !strings.Contains(log, `"decision_id"`) {
 			t.Errorf("the log uma.audit has no decision:\n%s", log)
@@ -123,20 +127,27 @@ func TestExample_Cluster(t *testing.T) {
 // awaitHealth waits until a node says that it is well.
 func awaitHealth(t *testing.T, url string) {
 	t.Helper()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{}).DialContext}}
 	last := ""
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) { // a real process
-		res, err := client.Get(url)
-		if err != nil {
-			last = err.Error()
-			continue
-		}
-		body, _ := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if res.StatusCode == http.StatusOK {
+		if last = plainGet(t, url); strings.Contains(last, `"status":"pass"`) {
 			return
 		}
-		last = string(body)
 	}
 	t.Fatalf("%s: %s", url, last)
+}
+
+// plainGet asks a port that has no TLS; an error is its text.
+func plainGet(t *testing.T, url string) string {
+	t.Helper()
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

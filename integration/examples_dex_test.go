@@ -37,7 +37,7 @@ func newDex(t *testing.T, issuer string) *dex {
 	})
 	mux.HandleFunc("GET /dex/keys", func(rw http.ResponseWriter, _ *http.Request) {
 		set, _ := jose.MarshalJWKS(d.key.Public())
-		answerJSON(rw, json.RawMessage(set))
+		answerJSON(rw, set)
 	})
 	mux.HandleFunc("POST /dex/token/introspect", d.introspect)
 	mux.HandleFunc("GET /dex/userinfo", func(rw http.ResponseWriter, r *http.Request) {

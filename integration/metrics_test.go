@@ -287,7 +287,7 @@ func TestSEC_22_SpansOfTheNineSteps(t *testing.T) {
 func attributesOf(attributes []attribute.KeyValue) map[string]string {
 	all := map[string]string{}
 	for _, a := range attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	return all
 }

@@ -66,7 +66,8 @@ func standards() []standard {
 		{"uma_sts", "rate_limit exchange", []value{
 			{"caddysts/build.go", `\{"exchange", h\.RateLimit\.Exchange, (\d+),`},
 			{"caddysts/build.go", `return l\.set\.Limiter\(l\.n, (.+)\) \}\)`},
-			{"caddysts/provider.go", login + `(\d+),`}, {"caddysts/provider.go", login + `\d+, (.+)\)\n`},
+			{"caddysts/provider.go", login + `(\d+),`},
+			{"caddysts/provider.go", login + `\d+, (.+)\)\n`},
 		}},
 	}
 }

@@ -111,6 +111,16 @@ func anchors(text string) map[string]bool {
 	return names
 }
 
+// TestREADMENamesAll: no document is there that nobody finds.
+func TestREADMENamesAll(t *testing.T) {
+	text := read(t, "README.md")
+	for _, name := range markdown(t) {
+		if name != "README.md" && !strings.Contains(text, "]("+name+")") && !strings.HasPrefix(name, "integration") {
+			t.Errorf("README.md does not lead to %s", name)
+		}
+	}
+}
+
 // TestLinksCatch plants a good and a bad link of each kind.
 func TestLinksCatch(t *testing.T) {
 	for target, want := range map[string]string{

@@ -227,7 +227,7 @@ func (a *App) Cache() (n int, maxAge, pause time.Duration) {
 
 func (a *App) provisionStore() error {
 	if a.StoreRaw == nil {
-		a.StoreRaw = json.RawMessage(`{"module":"bolt"}`)
+		a.StoreRaw = json.RawMessage(DefaultStore)
 	}
 	mod, err := a.ctx.LoadModule(a, "StoreRaw")
 	if err != nil {

@@ -98,7 +98,8 @@ func TestSEC_22_EventsOfCaddy(t *testing.T) {
 	a := listened(t, l, "uma_decision", "uma_exchange", "uma_revocation", "uma_replay", "uma_continuity", "uma_block", "uma_unblock")
 	a.events.begin()
 	for _, e := range []event.Event{
-		full, event.Exchange{Issuer: "i", Person: person, Outcome: event.Granted}, event.Revocation{DecisionID: "d"}, event.Replay{ClientID: "c"},
+		full,
+		event.Exchange{Issuer: "i", Person: person, Outcome: event.Granted}, event.Revocation{DecisionID: "d"}, event.Replay{ClientID: "c"},
 		event.Continuity{Person: person, Domain: "bob.example", Outcome: event.Warned},
 		event.Block{Kind: "address", Person: person, Reason: "Bob left", Ended: 2, Until: time.Unix(60, 0).UTC()}, event.Block{Kind: "address", Person: person, Lifted: true},
 		event.RPTCheck{Outcome: event.Denied}, event.TicketIssued{}, event.Login{Person: person}, // no events of Caddy

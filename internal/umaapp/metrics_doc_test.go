@@ -122,29 +122,26 @@ func every() []event.Event {
 	for i, e := range all {
 		v := reflect.ValueOf(e).Elem()
 		fill(v)
-		all[i], _ = v.Interface().(event.Event)
+		all[i], _ = reflect.TypeAssert[event.Event](v)
 	}
 	return append(all, event.Block{Issuer: "x", Kind: "x", Domain: "x", Person: person, Lifted: true})
 }
 
 func fill(v reflect.Value) {
 	for _, f := range v.Fields() {
-		switch f.Kind() {
-		case reflect.String:
-			f.SetString("x")
-		case reflect.Int:
+		switch f.Interface().(type) {
+		case int:
 			f.SetInt(1)
-		case reflect.Slice:
-			if f.Type().Elem().Kind() == reflect.String {
-				f.Set(reflect.MakeSlice(f.Type(), 1, 1))
-				f.Index(0).SetString("x")
-			}
-		case reflect.Struct:
-			if f.Type() == reflect.TypeFor[time.Time]() {
-				f.Set(reflect.ValueOf(time.Unix(60, 0)))
-				continue
-			}
+		case []string:
+			f.Set(reflect.ValueOf([]string{"x"}))
+		case time.Time:
+			f.Set(reflect.ValueOf(time.Unix(60, 0)))
+		case event.Person:
 			fill(f)
+		default:
+			if f.Kind() == reflect.String {
+				f.SetString("x")
+			}
 		}
 	}
 }

@@ -43,7 +43,8 @@ func newFront(t *testing.T, body string) *front {
 	writeCertificate(t, dir)
 	f := &front{as: newAS(t), address: freeAddress(t), backend: newRecorder1(t)}
 	_, port, _ := net.SplitHostPort(f.address)
-	text := "{\n\tadmin off\n\tpersist_config off\n\tgrace_period 1ms\n\tskip_install_trust\n\tauto_https off\n\tstorage file_system " + dir +
+	// The app is there also where no directive asks for it: it cannot come later.
+	text := "{\n\tuma {\n\t}\n\tadmin off\n\tpersist_config off\n\tgrace_period 1ms\n\tskip_install_trust\n\tauto_https off\n\tstorage file_system " + dir +
 		"\n\tlog {\n\t\toutput discard\n\t}\n}\nhttps://:" + port + " {\n\tbind 127.0.0.1\n\ttls " + filepath.Join(dir, "cert.pem") + " " + filepath.Join(dir, "key.pem") + "\n" +
 		strings.ReplaceAll(body, "BACKEND", f.backend.address) + "\n}\n"
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)

@@ -39,7 +39,8 @@
 //	GRANT SELECT ON uma.meta, uma.goose_db_version TO caddy;
 //	GRANT SELECT, INSERT, UPDATE, DELETE ON uma.doc TO caddy;
 //
-// so that it can neither change the layout nor empty the store unnoticed. Nobody
+// so that it can neither change the layout nor empty the store unnoticed. (To move
+// the store, Fill and Renew, takes the owner.) Nobody
 // else needs to read: bodies are what an authorization server knows of people.
 //
 // # Several nodes

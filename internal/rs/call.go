@@ -101,6 +101,7 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 		return nil, fmt.Errorf("calling the authorization server: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	s.hear(resp.StatusCode)
 	return readAnswer(resp, max(r.limit, maxAnswer))
 }
 

@@ -128,7 +128,7 @@ func TestSEC_22_AuditedChecks(t *testing.T) {
 }
 
 func TestSeenSetIsBounded(t *testing.T) {
-	s := seenSet{size: 10}
+	s := seenSet[string]{size: 10}
 	for i := range 1000 {
 		if !s.add(string(rune('a' + i))) {
 			t.Errorf("%d is not new", i)

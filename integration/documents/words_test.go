@@ -44,6 +44,9 @@ func places() map[string]place {
 		"caddyrs.parser.words":                          {block: "uma_protect"},
 		"caddyrs.parser.resourceWord":                   {block: "uma_protect/resource"},
 		"internal/umaapp.Health.Unmarshal":              {block: "uma_health"},
+
+		"internal/umaapp.ChainEncoder.UnmarshalCaddyfile":  {block: "uma_chain"},
+		"internal/umaapp.FilterEncoder.UnmarshalCaddyfile": {block: "uma_filter"},
 	}
 }
 

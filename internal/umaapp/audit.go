@@ -135,35 +135,35 @@ func (a *App) hashEmail(ctx context.Context, role, issuer, email string) string 
 // auditChecks chooses among the checks of RPTs, of which every request makes one.
 type auditChecks struct {
 	all     bool
-	first   seenSet
+	first   seenSet[firstUse]
 	refused *limit.Limiter
 	dropped atomic.Int64
 }
 
+// firstUse is what has one line.
+type firstUse struct{ decision, server, issuer, resource string }
+
 // Bounds of what a stranger who sends tokens can make us write and remember. An
 // audit log that rolls is no help if a flood rolls it over.
 const (
-	auditedRefusals = 10 // in a second, of each resource server and kind
+	auditedRefusals = 60 // in a minute, of each RPT, and of all that nobody knows
+	auditedRPTs     = 10_000
 	auditedFirsts   = 50_000
 )
 
 func newAuditChecks(all bool, now func() time.Time) *auditChecks {
-	return &auditChecks{all: all, first: seenSet{size: auditedFirsts / 2}, refused: limit.New(auditedRefusals, time.Second, 1000, now)}
+	return &auditChecks{all: all, first: seenSet[firstUse]{size: auditedFirsts / 2}, refused: limit.New(auditedRefusals, time.Minute, auditedRPTs, now)}
 }
 
 // wanted tells whether a check has a line, and how many had none since the last
 // line because there were too many.
 func (c *auditChecks) wanted(e event.RPTCheck) (ok bool, dropped int64) {
 	if e.Outcome == event.Granted {
-		return c.all || c.first.add(e.DecisionID+"\x00"+e.ResourceServer+"\x00"+e.Issuer+"\x00"+e.Resource), 0
+		return c.all || c.first.add(firstUse{e.DecisionID, e.ResourceServer, e.Issuer, e.Resource}), 0
 	}
 	// A flood of tokens that nobody issued does not take the place of refusals of
 	// real ones.
-	kind := "\x00"
-	if e.DecisionID != "" {
-		kind = "\x01"
-	}
-	if ok, _ := c.refused.Allow(kind + e.ResourceServer + "\x00" + e.Issuer); !ok {
+	if ok, _ := c.refused.Allow(e.DecisionID + "\x00" + e.ResourceServer + "\x00" + e.Issuer); !ok {
 		c.dropped.Add(1)
 		return false, 0
 	}

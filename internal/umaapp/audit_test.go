@@ -121,13 +121,14 @@ func TestSEC_22_AuditedChecks(t *testing.T) {
 	want("of a known RPT", known, true, 2)
 	now = now.Add(time.Second)
 	want("a second later", foreign, true, 0)
+	want("and no more", foreign, false, 0)
 	c = newAuditChecks(true, func() time.Time { return now })
 	want("all", granted, true, 0)
 	want("all again", granted, true, 0)
 }
 
 func TestSeenSetIsBounded(t *testing.T) {
-	s := seenSet{size: 10}
+	s := seenSet[string]{size: 10}
 	for i := range 1000 {
 		if !s.add(string(rune('a' + i))) {
 			t.Errorf("%d is not new", i)

@@ -193,7 +193,10 @@ func (e *ChainEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) 
 //		wrap <encoder> ...
 //	}
 func (e *ChainEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return parseEncoder(d, &e.WrappedRaw, map[string]func(*caddyfile.Dispenser) error{"key": Text("uma_chain", &e.Key)})
+	return parseEncoder(d, &e.WrappedRaw, map[string]func(*caddyfile.Dispenser) error{
+		"key":  Text("uma_chain", &e.Key),
+		"wrap": wrapping("uma_chain", &e.WrappedRaw),
+	})
 }
 
 // Interface guards.

@@ -86,7 +86,7 @@ func TestSEC_22_ChainOfALog(t *testing.T) {
 	if r.Count != 0 || len(r.Chains) != 2 || len(r.Notes) != 0 {
 		t.Fatalf("%+v", r)
 	}
-	cutLines(t, file, int(r.Chains[1].Last.Seq))
+	cutBefore(t, file, r.Chains[1].Last.Chain)
 	if r = verified(t, file, chainKey); r.Count == 0 {
 		t.Error("the end of the first chain can be cut off")
 	}
@@ -136,17 +136,28 @@ func TestSEC_22_ChainOfRolledFiles(t *testing.T) {
 	}
 }
 
-// cutLines removes the line before the last n.
-func cutLines(t *testing.T, file string, n int) {
+// cutBefore removes the line that a chain begins behind.
+func cutBefore(t *testing.T, file, id string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
-	at := len(lines) - n
-	lines = append(lines[:at-1:at-1], lines[at:]...)
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "")+"\n"), 0o600); err != nil {
+	_, rest, found := strings.Cut(string(text), `"chain":{"id":"`+id+`","seq":1,"prev":"`)
+	if !found {
+		t.Fatal("the chain has no first line")
+	}
+	before, _, _ := strings.Cut(rest, `"`)
+	var kept strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasSuffix(line, `"mac":"`+before+"\"}}\n") {
+			kept.WriteString(line)
+		}
+	}
+	if kept.Len() == len(text) {
+		t.Fatal("the line is not there")
+	}
+	if err := os.WriteFile(file, []byte(kept.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -33,11 +33,15 @@ func parseEncoder(d *caddyfile.Dispenser, wrap *json.RawMessage, words map[strin
 			return d.ArgErr()
 		}
 	}
-	words["wrap"] = func(d *caddyfile.Dispenser) error { return parseWrap(d, name, wrap) }
 	return Words{Directive: name, Known: words, Order: slices.Sorted(maps.Keys(words))}.Read(d)
 }
 
 const encoders = "caddy.logging.encoders."
+
+// wrapping reads the line `wrap`.
+func wrapping(directive string, wrap *json.RawMessage) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error { return parseWrap(d, directive, wrap) }
+}
 
 func parseWrap(d *caddyfile.Dispenser, directive string, wrap *json.RawMessage) error {
 	if *wrap != nil {

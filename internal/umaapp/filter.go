@@ -58,7 +58,9 @@ func (f *FilterEncoder) ConfigureDefaultFormat(to caddy.WriterOpener) error {
 //		wrap <encoder> ...
 //	}
 func (f *FilterEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return parseEncoder(d, &f.WrappedRaw, map[string]func(*caddyfile.Dispenser) error{})
+	return parseEncoder(d, &f.WrappedRaw, map[string]func(*caddyfile.Dispenser) error{
+		"wrap": wrapping("uma_filter", &f.WrappedRaw),
+	})
 }
 
 // cleaner is the encoder, around another one.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
@@ -78,7 +77,7 @@ func TestSEC_22_Warning(t *testing.T) {
 		{name: "of a wildcard", access: plain, others: filter, logs: m{"logger_names": m{"*.alice.example": []string{"log0"}}}, want: []string{site}},
 		{name: "of all hosts", access: plain, others: filter, logs: m{"default_logger_name": "log0"}, want: []string{site}},
 		{name: "of skipped hosts", access: plain, others: filter, logs: m{"default_logger_name": "log0", "skip_hosts": []string{"as.alice.example"}}},
-		{name: "without our directives", access: plain, others: plain, handler: "headers"},
+		{name: "without our directives", access: plain, others: plain, handler: "static_response"},
 	} {
 		t.Run("SEC-22 "+tc.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -106,7 +105,7 @@ func TestSEC_22_Warning(t *testing.T) {
 			}
 			server := m{
 				"listen": []string{"127.0.0.1:0"}, "automatic_https": m{"disable": true}, "logs": logs,
-				"routes": []any{siteRoute(host, handler), siteRoute("plain.example", "headers")},
+				"routes": []any{siteRoute(host, handler), siteRoute("plain.example", "static_response")},
 			}
 			if len(logs) == 0 {
 				delete(server, "logs")

@@ -30,6 +30,9 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 		l.block(e)
 		l.add("reason", e.Reason)
 		a.addPerson(ctx, &l, "as", e.Issuer, e.Person)
+	case event.Administration:
+		l.administration(e)
+		a.addPerson(ctx, &l, e.Role, e.Issuer, e.Person)
 	case event.Exchange:
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "issued_to", e.IssuedTo, "target", e.Target, "ticket_challenge", e.TicketChallenge, "outcome", string(e.Outcome), "reason", e.Reason)
 		a.addPerson(ctx, &l, "sts", e.Issuer, e.Person)

@@ -21,8 +21,8 @@ func init() {
 Commands of a requesting party: somebody who wants to use a resource of another
 organisation, and whose own provider vouches for his e-mail address (get,
 login, logout, ticket-challenge). Commands of an administrator of an authorization server, which
-ask the admin API of its Caddy (domains, explain, block, unblock, blocks, resources,
-keys).
+ask the admin API of its Caddy (domains, explain, block, unblock, blocks, clients,
+resource-servers, resources, grants, decisions, sessions, keys).
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },
@@ -38,13 +38,14 @@ const (
 )
 
 func addCommands(cmd *cobra.Command, tty prompter) {
-	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand())
+	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand(),
+		clientsCommand(), serversCommand(), grantsCommand(), decisionsCommand(), sessionsCommand())
 	prepare(cmd.Commands())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return finish(cmd, usagef("there is no command %q; see caddy uma --help", args[0]))
+		return finish(cmd, noCommand(cmd, args[0]))
 	}
 }
 

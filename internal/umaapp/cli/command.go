@@ -41,6 +41,8 @@ func addCommands(cmd *cobra.Command, tty prompter) {
 	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand(),
 		clientsCommand(), serversCommand(), grantsCommand(), decisionsCommand(), sessionsCommand())
 	prepare(cmd.Commands())
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
@@ -52,10 +54,19 @@ func addCommands(cmd *cobra.Command, tty prompter) {
 // prepare makes wrong flags errors in our words, also below subcommands.
 func prepare(list []*cobra.Command) {
 	for _, sub := range list {
-		sub.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
+		sub.SetFlagErrorFunc(flagError)
 		sub.DisableFlagsInUseLine = true
 		prepare(sub.Commands())
 	}
+}
+
+// flagError: a flag of a command that is spelt wrong is not known to the one above it;
+// then the word is what is wrong.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return finish(cmd, noCommand(cmd, words[0]))
+	}
+	return finish(cmd, usageError{err})
 }
 
 // usageError is a mistake on the command line.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +34,8 @@ func noCommand(cmd *cobra.Command, word string) error {
 	if near := suggest.Nearest(word, known); near != "" {
 		hint = fmt.Sprintf("did you mean '%s'? ", near)
 	}
-	return usagef("there is no command %q; %ssee %s --help", word, hint, cmd.CommandPath())
+	path := strings.TrimPrefix(cmd.CommandPath(), "caddy ")
+	return usagef("there is no command %q; %ssee caddy %s --help", word, hint, path)
 }
 
 // isWord tells whether a text can be an id that the servers choose: base64url, of one

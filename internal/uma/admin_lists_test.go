@@ -136,7 +136,7 @@ func TestAdminResource(t *testing.T) {
 	if res := b.change("resources/revoke", `{"resource_id":"`+id+`"}`); res.body["ended"] != 1.0 {
 		t.Errorf("%s", res.text)
 	}
-	if b.active(gone.get("access_token")) || !b.active(stays.get("access_token")) || b.show("resources/"+id).body["grants"] != 0.0 {
+	if b.active(gone.get("access_token")) || !b.active(stays.get("access_token")) || b.show("resources/" + id).body["grants"] != 0.0 {
 		t.Error("the wrong grants live")
 	}
 	want := []event.Administration{{Action: "resource_revoked", ID: id, ResourceServer: "api", Ended: 1}}

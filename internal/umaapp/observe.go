@@ -81,6 +81,7 @@ func describe(e event.Event) (line, bool) {
 		l.add("iss", e.Person.Issuer)
 	case event.Administration:
 		l.administration(e)
+		l.add("iss", e.Person.Issuer)
 	case event.Continuity:
 		l.level = zapcore.WarnLevel
 		l.continuity(e)

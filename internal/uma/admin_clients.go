@@ -229,7 +229,7 @@ func (s *Server) adminRevokeClient(ctx context.Context, r *http.Request) (any, e
 	if err := readExactly(r, &in); err != nil {
 		return nil, err
 	}
-	details, err := s.clientDetails(ctx, in.Client)
+	details, err := s.removable(ctx, in.Client)
 	if err != nil {
 		return nil, err
 	}
@@ -245,6 +245,23 @@ func (s *Server) adminRevokeClient(ctx context.Context, r *http.Request) (any, e
 	// What requests that are under way record is found by the passes of a review.
 	s.reviewAnew()
 	return s.revokeThose(ctx, grantFilter{Client: in.Client}, "", event.Administration{Action: "client_removed", ID: in.Client})
+}
+
+// removable is clientDetails, also for a registered client that is gone and has live
+// grants: a command that broke off is given again.
+func (s *Server) removable(ctx context.Context, id string) (clientDetails, error) {
+	details, err := s.clientDetails(ctx, id)
+	if err == nil || !isRegisteredID(id) || oauth.AsError(err).Code != oauth.CodeNotFound {
+		return details, err
+	}
+	left, failed := s.countGrants(ctx, grantFilter{Client: id})
+	switch {
+	case failed != nil:
+		return details, failed
+	case left.N > 0 || left.More:
+		return clientDetails{clientView: clientView{ID: id, Source: clientRegistered}}, nil
+	}
+	return details, err
 }
 
 // removeClient deletes the record first: nothing new can come, and whatever was

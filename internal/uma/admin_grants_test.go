@@ -401,6 +401,9 @@ func TestAdminGrants_Many(t *testing.T) {
 	if ended != 1 {
 		t.Errorf("%v ended", ended)
 	}
+	if res := b.change("grants/revoke", `{"client_id":"app"}`); res.body["ended"] != 250.0 || res.get("next") == "" {
+		t.Errorf("one call is not bounded: %s", res.text)
+	}
 }
 
 func hashOf(credential string) string {

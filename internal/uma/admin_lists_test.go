@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/store/storetest"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
 
@@ -78,6 +79,28 @@ func TestAdminClients(t *testing.T) {
 	want := []event.Administration{{Action: "client_removed", ID: own[0], ClientID: own[0], Ended: 1}}
 	if diff := cmp.Diff(want, b.administrations()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A removal that broke off is given again, although the client is gone already.
+func TestSEC_13_AdminClients(t *testing.T) {
+	b := registering(t)
+	id := b.signUp(members{"token_endpoint_auth_method": "none", "grant_types": umaGrant}).get("client_id")
+	rpt := b.ask2(id)
+	commits := 0
+	b.faulty.FailBefore(func(c storetest.Call) bool {
+		if c.Method == "Commit" {
+			commits++
+		}
+		return c.Method == "Commit" && commits == 2
+	})
+	for i, want := range []int{503, 200, 404} {
+		if res := b.change("clients/revoke", `{"client_id":"`+id+`"}`); res.status != want {
+			t.Fatalf("%d: %d %s", i, res.status, res.text)
+		}
+	}
+	if !b.listed(rpt) {
+		t.Error("its RPT is not on the list")
 	}
 }
 

@@ -20,6 +20,9 @@ type revoked struct {
 	Next  string `json:"next,omitempty"`
 }
 
+// maxEnded is how many grants one call ends: each is a write of its own.
+const maxEnded = 250
+
 // revokeAsk names one grant, or says which.
 type revokeAsk struct {
 	Grant string `json:"grant_id"`
@@ -80,14 +83,14 @@ func (s *Server) endByAdministrator(ctx context.Context, id string) (ended int, 
 	return ended, s.endGrant(ctx, id, reasonAdministrator, true)
 }
 
-// revokeThose ends the live grants that fit, as many as are looked at for one page.
+// revokeThose ends the live grants that fit, as many as one call may.
 // Whoever asked may go: what was begun is done, up to there. One that cannot be ended
 // does not save the others. Each call is one event.
 func (s *Server) revokeThose(ctx context.Context, f grantFilter, after string, e event.Administration) (any, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	page := ask{After: after, Limit: maxPage}
+	page := ask{After: after, Limit: maxEnded}
 	if err := page.checkPage(); err != nil {
 		return nil, err
 	}

@@ -238,6 +238,7 @@ func (s *Server) adminRevokeClient(ctx context.Context, r *http.Request) (any, e
 		return nil, conflict("this client stands in the configuration: write 'disabled' into its block, or take it out, and reload; its grants end with that")
 	case clientDocument:
 		return nil, conflict("nobody registered this client, so nothing can be removed: keep its domain out of 'client_metadata_documents', or end its grants with caddy uma grants revoke --client")
+	case clientRegistered:
 	}
 	if err := s.again(func() error { return s.removeClient(ctx, in.Client) }); err != nil {
 		return nil, err

@@ -163,7 +163,10 @@ func (s *Server) addMinute(ctx context.Context, page *decisionPage, f *decisionF
 
 func (s *Server) decisionFits(ctx context.Context, id string, rec decisionRecord, f *decisionFilter) (bool, error) {
 	for _, pair := range [][2]string{
-		{string(f.Outcome), string(rec.Outcome)}, {f.Client, rec.Client}, {f.ResourceServer, rec.ResourceServer}, {f.Owner, rec.Owner},
+		{string(f.Outcome), string(rec.Outcome)},
+		{f.Client, rec.Client},
+		{f.ResourceServer, rec.ResourceServer},
+		{f.Owner, rec.Owner},
 	} {
 		if pair[0] != "" && pair[0] != pair[1] {
 			return false, nil

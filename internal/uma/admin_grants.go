@@ -144,8 +144,11 @@ func (f *grantFilter) check() error {
 // itself is compared first; whose it is has to be unsealed.
 func (s *Server) fits(ctx context.Context, rec grantRecord, f *grantFilter) (bool, error) {
 	for _, pair := range [][2]string{
-		{f.Client, rec.Client}, {f.ResourceServer, rec.ResourceServer}, {f.Owner, rec.Owner},
-		{f.Subject, rec.Subject}, {f.DecisionID, rec.DecisionID},
+		{f.Client, rec.Client},
+		{f.ResourceServer, rec.ResourceServer},
+		{f.Owner, rec.Owner},
+		{f.Subject, rec.Subject},
+		{f.DecisionID, rec.DecisionID},
 	} {
 		if pair[0] != "" && pair[0] != pair[1] {
 			return false, nil

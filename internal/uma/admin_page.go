@@ -156,8 +156,6 @@ func isID(text string) bool {
 	return err == nil && len(raw) == grantIDBytes
 }
 
-func notFound(format string, args ...any) *oauth.Error {
-	e := oauth.Errorf(oauth.CodeNotFound, format, args...)
-	e.Status = http.StatusNotFound
-	return e
+func notFound(text string) error {
+	return &oauth.Error{Code: oauth.CodeNotFound, Status: http.StatusNotFound, Description: text}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,12 +48,7 @@ func isWord(text string, lengths ...int) bool {
 			return false
 		}
 	}
-	for _, n := range lengths {
-		if len(text) == n {
-			return true
-		}
-	}
-	return len(lengths) == 0 && text != ""
+	return slices.Contains(lengths, len(text)) || len(lengths) == 0 && text != ""
 }
 
 // Lengths of ids: of what is random, and of what is a hash.

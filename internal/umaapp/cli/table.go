@@ -54,12 +54,12 @@ func (t *table) printWidth(out io.Writer, width int) error {
 	}
 	var b strings.Builder
 	for _, row := range append([][]string{t.head}, t.rows...) {
-		line := ""
+		padded := make([]string, len(row))
 		for i, cell := range row {
 			cell = shortened(cell, widths[i])
-			line += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+columnGap)
+			padded[i] = cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(strings.TrimRight(strings.Join(padded, strings.Repeat(" ", columnGap)), " ") + "\n")
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

@@ -217,7 +217,7 @@ func TestAdminGrants(t *testing.T) {
 // it; the others live on.
 func TestAdminGrantsRevoke(t *testing.T) {
 	const reason = "revoked by the administrator"
-	b := newBench(t, refreshing, persisting, domainPolicy)
+	b := newBench(t, refreshing, domainPolicy, persisting)
 	pat := b.pat("api")
 	one, two := b.register(pat, "one", "", "get"), b.register(pat, "two", "", "get")
 	gone, stays := b.webGrant(b.ticket(pat, one, "get")), b.webGrant(b.ticket(pat, two, "get"))
@@ -244,6 +244,9 @@ func TestAdminGrantsRevoke(t *testing.T) {
 	}
 	if res := b.asWeb(map[string]string{"ticket": b.ticket(pat, one, "get"), "pct": gone.get("pct")}); res.status == 200 {
 		t.Error("its PCT lives on")
+	}
+	if res := b.asWeb(map[string]string{"ticket": b.ticket(b.pat("api"), two, "get"), "pct": stays.get("pct")}); res.status != 200 {
+		t.Errorf("another one's PCT is dead: %s", res.text)
 	}
 	if !b.active(stays.get("access_token")) || b.listed(stays.get("access_token")) {
 		t.Error("another grant ended")

@@ -249,6 +249,9 @@ func TestAdminDecisions(t *testing.T) {
 			t.Errorf("%q: %s", query, diff)
 		}
 	}
+	if res := b.show("decisions?client_id=other"); res.get("next") == "" {
+		t.Errorf("a page looks at more than a day: %s", res.text)
+	}
 	if got := b.pages("decisions/search", "decisions", "decision_id", map[string]any{"person": "eve@bob.example"}); !slices.Equal(got, sorted(ids[1], ids[3])) {
 		t.Errorf("%v", got)
 	}

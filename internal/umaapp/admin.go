@@ -24,6 +24,7 @@ import (
 //	/uma/show/sts/…     sessions, sessions/ID, sessions/search
 //	/uma/change/sts/…   sessions/revoke
 //	/uma/show/rs/…      resources/diff: what resource servers declare, and what is registered
+//	/uma/show/nodes     the processes that share the store
 //	/uma/show/keys      the keys of authorization servers and token services
 //	/uma/change/keys/…  rotate, retire, import
 //
@@ -37,7 +38,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	routes := append(keyRoutes(), resourceRoutes()...)
+	routes := slices.Concat(keyRoutes(), resourceRoutes(), nodeRoutes())
 	for role, find := range map[string]func(issuer string) (http.Handler, error){"as/": adminOfAS, "sts/": adminOfSTS} {
 		for _, what := range []string{"/show/", "/change/"} {
 			prefix := "/uma" + what + role

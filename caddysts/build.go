@@ -35,6 +35,8 @@ type source struct {
 	consent   func(context.Context, oauth.Consent) (agreed bool, uri string, err error)
 	// refresh is called before each request: it looks whether users have changed.
 	refresh func()
+	// admin is for administrators.
+	admin http.Handler
 }
 
 // source makes the one placement of the configuration.
@@ -68,6 +70,16 @@ type service struct {
 	more    umaapp.Endpoints // nil = none
 	front   *wrap.Front      // nil = there is no provider behind
 	refresh func()           // nil = nothing to do
+	admin   http.Handler     // nil = users log in somewhere else
+}
+
+// Admin gives the handler for administrators, with the users of now; nil = there is
+// nothing for them.
+func (s *service) Admin() http.Handler {
+	if s.refresh != nil {
+		s.refresh()
+	}
+	return s.admin
 }
 
 // Handles implements umaapp.Endpoints. What is merged with a provider behind is at
@@ -120,7 +132,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &service{engine: engine, more: from.endpoints, front: front, refresh: from.refresh}
+	made := &service{engine: engine, more: from.endpoints, front: front, refresh: from.refresh, admin: from.admin}
 	first, err := app.RegisterSTS(h.Issuer, fingerprint, made)
 	if err != nil {
 		return nil, err

@@ -239,7 +239,7 @@ func (h *Handler) provider(app *umaapp.App, authenticate authenticate) (source, 
 	users.set = p.SetUsers
 	return source{
 		resolve: p.Resolve, endpoints: p, other: p, keys: p.Keys, extend: p.Extend,
-		consent: p.Consented, refresh: users.refresh,
+		consent: p.Consented, refresh: users.refresh, admin: p.Admin(),
 	}, nil
 }
 

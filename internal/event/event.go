@@ -137,6 +137,22 @@ func (b Block) Name() string {
 	return "block"
 }
 
+// Administration: an administrator changed something by hand that is no block.
+type Administration struct {
+	// Role (as, sts) and Issuer are those of the server that was changed.
+	Role, Issuer string
+	// Action says what was done, such as client_removed; ID is what it was done to: the
+	// id of a client, a grant, a resource or a session.
+	Action, ID string
+	// The rest says whose were ended, where several were.
+	ClientID, ResourceServer, Owner, DecisionID, Subject, Domain string
+	Person                                                       Person
+	Ended                                                        int
+}
+
+// Name implements Event.
+func (Administration) Name() string { return "administration" }
+
 // ContinuityKind is what is not as it was.
 type ContinuityKind string
 

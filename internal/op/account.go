@@ -178,7 +178,7 @@ func (p *Provider) endAll(w http.ResponseWriter, r *http.Request, s *session) {
 		p.errorPage(w, http.StatusServiceUnavailable, textFailed)
 		return
 	}
-	if err := p.dropSessions(r.Context(), s.user); err != nil {
+	if _, err := p.dropSessions(r.Context(), s.user.name); err != nil {
 		p.sorry(w, "session", err)
 		return
 	}
@@ -186,19 +186,21 @@ func (p *Provider) endAll(w http.ResponseWriter, r *http.Request, s *session) {
 	p.note(w, "You are logged out everywhere", textByeAll)
 }
 
-// dropSessions ends the sessions of a user. The number of rounds is bounded, and
-// so is the number of sessions, by the limit on logins.
-func (p *Provider) dropSessions(ctx context.Context, u *user) error {
+// dropSessions ends the sessions of a user, by his name, and says how many. The
+// number of rounds is bounded, and so is the number of sessions, by the limit on
+// logins.
+func (p *Provider) dropSessions(ctx context.Context, name string) (dropped int, err error) {
 	for range 100 {
-		docs, err := p.cfg.Store.List(ctx, p.tenant, kindSession, u.name, "", store.MaxOps)
+		docs, err := p.cfg.Store.List(ctx, p.tenant, kindSession, name, "", store.MaxOps)
 		if err != nil || len(docs) == 0 {
-			return err
+			return dropped, err
 		}
 		for _, doc := range docs {
 			if err := p.dropSession(ctx, doc.Key); err != nil {
-				return err
+				return dropped, err
 			}
+			dropped++
 		}
 	}
-	return nil
+	return dropped, nil
 }

@@ -51,6 +51,8 @@ type bench struct {
 	now      time.Time
 	events   []event.Login
 	consents []event.Consent
+	byHand   []event.Administration
+	ended    []event.Revocation
 	compared []string // hashes
 	ip       string
 }
@@ -80,6 +82,13 @@ func (s *faultyStore) Get(ctx context.Context, key store.Key) (store.Doc, error)
 		return store.Doc{}, err
 	}
 	return s.Store.Get(ctx, key)
+}
+
+func (s *faultyStore) List(ctx context.Context, tenant, kind, index, after string, n int) ([]store.Doc, error) {
+	if err, _ := s.errs(); err != nil {
+		return nil, err
+	}
+	return s.Store.List(ctx, tenant, kind, index, after, n)
 }
 
 func (s *faultyStore) Commit(ctx context.Context, ops ...store.Op) error {
@@ -186,6 +195,10 @@ func (b *bench) observe(_ context.Context, e event.Event) {
 		b.events = append(b.events, e)
 	case event.Consent:
 		b.consents = append(b.consents, e)
+	case event.Administration:
+		b.byHand = append(b.byHand, e)
+	case event.Revocation:
+		b.ended = append(b.ended, e)
 	}
 }
 

@@ -12,20 +12,28 @@ import (
 // A redemption deletes the one and makes the other in one commit, so whatever it
 // wins against the first step the second one finds.
 func (p *Provider) endAccess(ctx context.Context, u *user, client, reason string) error {
-	for _, kind := range []string{kindCode, kindDevice} {
-		if err := p.endWaiting(ctx, kind, u, client); err != nil {
-			return p.unavailable("grant", err)
-		}
+	if err := p.endWaiting(ctx, u.name, client); err != nil {
+		return err
 	}
 	return p.endGrants(ctx, u.name, client, reason)
 }
 
-// endWaiting deletes the documents of one kind. Their number is bounded by their
+// endWaiting ends what of a user's waits to be redeemed.
+func (p *Provider) endWaiting(ctx context.Context, user, client string) error {
+	for _, kind := range []string{kindCode, kindDevice} {
+		if err := p.endWaitingOf(ctx, kind, user, client); err != nil {
+			return p.unavailable("grant", err)
+		}
+	}
+	return nil
+}
+
+// endWaitingOf deletes the documents of one kind. Their number is bounded by their
 // short life and the limits on logins.
-func (p *Provider) endWaiting(ctx context.Context, kind string, u *user, client string) error {
+func (p *Provider) endWaitingOf(ctx context.Context, kind, user, client string) error {
 	after := ""
 	for {
-		docs, err := p.cfg.Store.List(ctx, p.tenant, kind, u.name, after, store.MaxOps)
+		docs, err := p.cfg.Store.List(ctx, p.tenant, kind, user, after, store.MaxOps)
 		if err != nil {
 			return err
 		}

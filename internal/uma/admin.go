@@ -3,7 +3,6 @@ package uma
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -22,12 +21,25 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"GET /show/domains/{domain}", s.adminDomain},
 		{"GET /show/decisions/{id}", s.adminDecision},
 		{"GET /show/blocks", s.adminBlocks},
+		{"GET /show/clients", s.adminClients},
+		{"GET /show/client", s.adminClient},
+		{"GET /show/resource-servers", s.adminServers},
+		{"GET /show/resource-server", s.adminServer},
 		{"GET /show/resources", s.adminResources},
+		{"GET /show/resources/{id}", s.adminResource},
+		{"GET /show/grants", s.adminGrants},
+		{"GET /show/grants/{id}", s.adminGrant},
+		{"POST /show/grants/search", s.adminGrantsOf},
+		{"GET /show/decisions", s.adminDecisions},
+		{"POST /show/decisions/search", s.adminDecisionsOf},
 		{"POST /show/explain", s.adminExplain},
 		{"POST /change/domains/accept", s.adminAccept},
 		{"POST /change/domains/forget", s.adminForget},
 		{"POST /change/block", s.adminBlock},
 		{"POST /change/unblock", s.adminUnblock},
+		{"POST /change/clients/revoke", s.adminRevokeClient},
+		{"POST /change/resources/revoke", s.adminRevokeResource},
+		{"POST /change/grants/revoke", s.adminRevokeGrants},
 	}
 }
 
@@ -38,12 +50,27 @@ func (s *Server) adminRoutes() []adminRoute {
 //	GET  /show/domains/DOMAIN
 //	GET  /show/decisions/ID                  why it was decided so
 //	GET  /show/blocks?after=NEXT&limit=N     who is blocked
-//	GET  /show/resources?resource_server=ID&after=NEXT&limit=N
+//	GET  /show/clients?after=NEXT&limit=N    configured, registered and known by their documents
+//	GET  /show/client?client_id=ID
+//	GET  /show/resource-servers?after=ID&limit=N
+//	GET  /show/resource-server?client_id=ID
+//	GET  /show/resources?resource_server=ID&owner=O&after=NEXT&limit=N
+//	GET  /show/resources/ID
+//	GET  /show/grants?…                      the members of a grantFilter; who lives, unless all=true
+//	POST /show/grants/search                 a grantFilter, also with a person
+//	GET  /show/grants/ID
+//	GET  /show/decisions?…                   the members of a decisionFilter; newest first
+//	POST /show/decisions/search              a decisionFilter, also with a person
 //	POST /show/explain                       a Question
 //	POST /change/domains/accept  {"domain": D, "issuer": I}
 //	POST /change/domains/forget  {"domain": D}
 //	POST /change/block           {"who": W, "for": SECONDS, "reason": T}
 //	POST /change/unblock         {"who": W}
+//	POST /change/clients/revoke    {"client_id": ID}
+//	POST /change/resources/revoke  {"resource_id": ID}
+//	POST /change/grants/revoke     {"grant_id": ID} or a grantFilter
+//
+// What names a person is in a body: URLs get into the log of the admin endpoint.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	for _, route := range s.adminRoutes() {
@@ -69,23 +96,4 @@ func readAdmin(r *http.Request, v any) error {
 		return oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON").Because(err)
 	}
 	return nil
-}
-
-// Bounds of a page.
-const (
-	defaultPage = 100
-	maxPage     = 1000
-)
-
-// pageSize reads the parameter limit.
-func pageSize(r *http.Request) (int, error) {
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return defaultPage, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxPage {
-		return 0, oauth.Errorf(oauth.CodeInvalidRequest, "limit must be a number from 1 to %d", maxPage)
-	}
-	return n, nil
 }

@@ -159,6 +159,7 @@ func (s *Server) adminAccept(ctx context.Context, r *http.Request) (any, error) 
 	if err := s.commit(ctx, op); err != nil {
 		return nil, s.changed(err)
 	}
+	s.administered(ctx, event.Administration{Action: "domain_accepted", Domain: doc.ID, Person: event.Person{Issuer: rec.Issuer}})
 	return s.viewDomain(ctx, op.Doc)
 }
 
@@ -226,6 +227,7 @@ func (s *Server) adminForget(ctx context.Context, r *http.Request) (any, error) 
 	if err := s.commit(ctx, store.Delete(doc.Key, doc.Rev)); err != nil {
 		return nil, s.changed(err)
 	}
+	s.administered(ctx, event.Administration{Action: "domain_forgotten", Domain: doc.ID})
 	return gone, nil
 }
 

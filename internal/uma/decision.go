@@ -2,6 +2,7 @@ package uma
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -62,7 +63,7 @@ func (s *Server) recordDecision(ctx context.Context, p *process, outcome event.O
 		return nil, s.unavailable("grant keys", err)
 	}
 	now := s.cfg.Now()
-	doc, err := s.doc(kindDecision, id, p.rs.ID, now.Add(s.cfg.DecisionRetention()), decisionRecord{
+	doc, err := s.doc(kindDecision, id, minuteOf(now), now.Add(s.cfg.DecisionRetention()), decisionRecord{
 		version: version{currentVersion}, At: now.Unix(), Outcome: outcome, Reason: p.decision.Reason,
 		Policy: p.decision.Policy, Revision: s.cfg.PolicyRevision, Client: p.req.client.ID,
 		ResourceServer: p.rs.ID, Owner: p.ticket.Owner, TicketChallenge: p.challenge,
@@ -111,5 +112,8 @@ func (s *Server) pastDecision(ctx context.Context, id string) (decisionRecord, *
 	}
 	return rec, who, kept, err
 }
+
+// minuteOf is what decisions are found by: the minute in which they were made.
+func minuteOf(t time.Time) string { return strconv.FormatInt(t.Unix()/60, 10) }
 
 func (r decisionRecord) at() time.Time { return time.Unix(r.At, 0) }

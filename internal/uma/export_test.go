@@ -138,3 +138,6 @@ func CheckSignature(ctx context.Context, token *jose.Token, keys jose.KeySet, tr
 	signed, err := checkSignature(ctx, token, keys, tried)
 	return string(signed.Payload), err
 }
+
+// MinuteOf is what the decisions of a time are found by.
+func MinuteOf(t time.Time) string { return minuteOf(t) }

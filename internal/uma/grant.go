@@ -26,6 +26,8 @@ type grantRecord struct {
 	DecisionID     string             `json:"decision_id"`
 	// Revision is that of the policies which allowed the permissions last.
 	Revision string `json:"policy_revision"`
+	// IssuedAt is when it was made; 0 = it is older than this member.
+	IssuedAt int64 `json:"iat,omitempty"`
 	// Expires is when the last of all that came of the grant ends.
 	Expires int64 `json:"exp"`
 	// Serial is the number of the newest RPT, RPTs are those that count.

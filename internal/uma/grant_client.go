@@ -14,6 +14,7 @@ type patRecord struct {
 	version
 	ResourceServer string `json:"resource_server"`
 	Owner          string `json:"owner"`
+	IssuedAt       int64  `json:"iat,omitempty"`
 	Expires        int64  `json:"exp"`
 }
 
@@ -43,9 +44,10 @@ func (s *Server) grantClientCredentials(ctx context.Context, req *tokenRequest) 
 
 func (s *Server) issuePAT(ctx context.Context, rs ResourceServer) (string, error) {
 	token := "pat_" + randomText(32)
-	expires := s.cfg.Now().Add(s.cfg.PATLifetime)
+	now := s.cfg.Now()
+	expires := now.Add(s.cfg.PATLifetime)
 	doc, err := s.doc(kindPAT, hashID(token), rs.ID, expires, patRecord{
-		version: version{currentVersion}, ResourceServer: rs.ID, Owner: rs.owner(), Expires: expires.Unix(),
+		version: version{currentVersion}, ResourceServer: rs.ID, Owner: rs.owner(), IssuedAt: now.Unix(), Expires: expires.Unix(),
 	})
 	if err != nil {
 		return "", err

@@ -41,6 +41,7 @@ func (s *Server) newGrant(ctx context.Context, p *process, sub string, granted [
 		version: version{currentVersion}, ResourceServer: p.rs.ID, Owner: p.ticket.Owner, Client: p.req.client.ID,
 		Subject: sub, Confirm: p.req.bound, Permissions: granted,
 		Policy: p.decision.Policy, DecisionID: p.decision.DecisionID, Revision: s.cfg.PolicyRevision,
+		IssuedAt: s.cfg.Now().Unix(),
 	}}
 	answer, ops, err := s.mint(ctx, g, granted, nil, released(p.rs, p.party))
 	if err != nil {

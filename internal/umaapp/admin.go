@@ -12,12 +12,17 @@ import (
 )
 
 // adminAPI is the module admin.api.uma: what administrators may ask of, and
-// change at, the authorization servers of the running configuration. Looking and
-// changing have a path of their own each, so that the permissions of Caddy's
-// remote administration can tell them apart:
+// change at, the servers of the running configuration. Looking and changing have a
+// path of their own each, so that the permissions of Caddy's remote administration can
+// tell them apart:
 //
-//	/uma/show/as/…      domains, domains/DOMAIN, decisions/ID, blocks, resources, explain
-//	/uma/change/as/…    domains/accept, domains/forget, block, unblock
+//	/uma/show/as/…      domains, domains/DOMAIN, blocks, clients, client, resource-servers,
+//	                    resource-server, resources, resources/ID, grants, grants/ID,
+//	                    grants/search, decisions, decisions/ID, decisions/search, explain
+//	/uma/change/as/…    domains/accept, domains/forget, block, unblock, clients/revoke,
+//	                    resources/revoke, grants/revoke
+//	/uma/show/sts/…     sessions, sessions/ID, sessions/search
+//	/uma/change/sts/…   sessions/revoke
 //	/uma/show/rs/…      resources/diff: what resource servers declare, and what is registered
 //	/uma/show/nodes     the processes that share the store
 //	/uma/show/keys      the keys of authorization servers and token services
@@ -34,30 +39,40 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
 	routes := slices.Concat(keyRoutes(), resourceRoutes(), nodeRoutes())
-	for _, what := range []string{"/show/", "/change/"} {
-		prefix := "/uma" + what + "as/"
-		routes = append(routes, caddy.AdminRoute{
-			Pattern: prefix,
-			Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-				return handOver(w, r, what+strings.TrimPrefix(r.URL.Path, prefix))
-			}),
-		})
+	for role, find := range map[string]func(issuer string) (http.Handler, error){"as/": adminOfAS, "sts/": adminOfSTS} {
+		for _, what := range []string{"/show/", "/change/"} {
+			prefix := "/uma" + what + role
+			routes = append(routes, caddy.AdminRoute{
+				Pattern: prefix,
+				Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					return handOver(w, r, what+strings.TrimPrefix(r.URL.Path, prefix), find)
+				}),
+			})
+		}
 	}
 	return routes
 }
 
-func handOver(w http.ResponseWriter, r *http.Request, to string) error {
+func handOver(w http.ResponseWriter, r *http.Request, to string, find func(issuer string) (http.Handler, error)) error {
 	if path.Clean(to) != to { // %2e%2e: who may look could change
 		return apiError(http.StatusNotFound, "there is no such path")
 	}
-	as, err := currentAS(r.URL.Query().Get("issuer"))
+	engine, err := find(r.URL.Query().Get("issuer"))
 	if err != nil {
 		return err
 	}
 	r = r.Clone(r.Context())
 	r.URL.Path, r.URL.RawPath = to, ""
-	as.Admin().ServeHTTP(w, r)
+	engine.ServeHTTP(w, r)
 	return nil
+}
+
+func adminOfAS(issuer string) (http.Handler, error) {
+	as, err := currentAS(issuer)
+	if err != nil {
+		return nil, err
+	}
+	return as.Admin(), nil
 }
 
 // currentApp is the app of the configuration that runs now. The admin endpoint is
@@ -87,20 +102,27 @@ func currentAS(issuer string) (LocalAS, error) {
 	if err != nil {
 		return nil, err
 	}
-	issuers := app.issuers()
+	issuer, err = chosenIssuer("uma_server", issuer, app.issuers())
+	if err != nil {
+		return nil, err
+	}
+	as, _ := app.AS(issuer)
+	return as, nil
+}
+
+// chosenIssuer is the one that is named, or the only one there is.
+func chosenIssuer(directive, issuer string, issuers []string) (string, error) {
 	switch {
 	case len(issuers) == 0:
-		return nil, noServer("uma_server")
+		return "", noServer(directive)
 	case issuer == "" && len(issuers) > 1:
-		return nil, apiError(http.StatusBadRequest, "several uma_server run here: say which with issuer=, one of "+strings.Join(issuers, ", "))
+		return "", apiError(http.StatusBadRequest, "several "+directive+" run here: say which with issuer=, one of "+strings.Join(issuers, ", "))
 	case issuer == "":
-		issuer = issuers[0]
+		return issuers[0], nil
+	case !slices.Contains(issuers, issuer):
+		return "", apiError(http.StatusNotFound, "no "+directive+" has this issuer; there is "+strings.Join(issuers, ", "))
 	}
-	as, ok := app.AS(issuer)
-	if !ok {
-		return nil, apiError(http.StatusNotFound, "no uma_server has this issuer; there is "+strings.Join(issuers, ", "))
-	}
-	return as, nil
+	return issuer, nil
 }
 
 func noServer(directive string) error {

@@ -24,6 +24,8 @@ import (
 type umaServers struct {
 	Issuers []string `json:"issuers"`
 	Label   string   `json:"label"`
+	// STS are security token services; one that ends with ! has no users of its own.
+	STS []string `json:"sts"`
 	// Clients are those of resource servers; one that ends with ! cannot compare.
 	Clients []string `json:"clients"`
 }
@@ -42,6 +44,11 @@ func (u *umaServers) Provision(ctx caddy.Context) error {
 	}
 	for _, issuer := range u.Issuers {
 		if _, err := app.RegisterAS(issuer, nil, echo(u.Label+" "+issuer)); err != nil {
+			return err
+		}
+	}
+	for _, issuer := range u.STS {
+		if _, err := app.RegisterSTS(issuer, nil, echoSTS(u.Label+" "+issuer)); err != nil {
 			return err
 		}
 	}
@@ -73,6 +80,18 @@ func (e echo) Admin() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, string(e)+" "+r.Method+" "+r.URL.Path)
 	})
+}
+
+// echoSTS is echo for a security token service.
+type echoSTS string
+
+func (echoSTS) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+func (e echoSTS) Admin() http.Handler {
+	if strings.HasSuffix(string(e), "!") {
+		return nil
+	}
+	return echo(e).Admin()
 }
 
 // liveAdmin is a Caddy with an admin endpoint on a socket.
@@ -191,6 +210,27 @@ func TestAdminAPI(t *testing.T) {
 	a.load(`{}`)
 	a.want("GET", "/uma/show/as/domains", 404, "the running configuration has no uma_server")
 	a.want("POST", "/uma/change/as/domains/forget?issuer="+alice, 404, "the running configuration has no uma_server")
+}
+
+// So do those of the security token services, which have paths of their own.
+func TestAdminSTS(t *testing.T) {
+	registerServers()
+	const bob, carol = "https://id.bob.example", "https://id.carol.example!"
+	a := startAdmin(t)
+	a.load(`{"uma_test_servers":{"label":"first","sts":["` + bob + `"],"issuers":["https://as.example"]}}`)
+	a.want("GET", "/uma/show/sts/sessions", 200, "first "+bob+" GET /show/sessions")
+	a.want("POST", "/uma/change/sts/sessions/revoke", 200, "first "+bob+" POST /change/sessions/revoke")
+	a.want("GET", "/uma/show/sts/sessions?issuer=https://as.example", 404, "no uma_sts has this issuer; there is "+bob)
+	a.want("GET", "/uma/show/as/grants?issuer="+bob, 404, "no uma_server has this issuer")
+	a.want("POST", "/uma/show/sts/%2e%2e/change/sessions/revoke", 404, "there is no such path")
+	a.want("POST", "/uma/show/sts/..%2f..%2fchange/sts/sessions/revoke", 404, "there is no such path")
+	a.want("POST", "/uma/show/sts/sessions/", 404, "there is no such path")
+	a.load(`{"uma_test_servers":{"label":"second","sts":["` + bob + `","` + carol + `"]}}`)
+	a.want("GET", "/uma/show/sts/sessions", 400, bob+", "+carol)
+	a.want("GET", "/uma/show/sts/sessions?issuer="+bob, 200, "second "+bob)
+	a.want("GET", "/uma/show/sts/sessions?issuer="+carol, 404, "log in at another provider")
+	a.load(`{"uma":{}}`)
+	a.want("GET", "/uma/show/sts/sessions", 404, "the running configuration has no uma_sts")
 }
 
 // What resource servers declare is compared for those of the configuration that

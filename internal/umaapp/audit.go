@@ -71,6 +71,9 @@ func (a *App) auditLine(ctx context.Context, e event.Event) (line, bool) {
 		l.add("decision_id", e.DecisionID, "issuer", e.Issuer, "resource_server", e.ResourceServer, "resource", e.Resource,
 			"client_id", e.ClientID, "sub", e.Subject, "outcome", string(e.Outcome), "source", e.Source, "reason", e.Reason)
 		l.list("scope", e.Scopes)
+	case event.Administration:
+		l.administration(e)
+		a.addPerson(ctx, &l, e.Role, e.Issuer, e.Person)
 	case event.Exchange:
 		l.add("issuer", e.Issuer, "client_id", e.ClientID, "issued_to", e.IssuedTo, "target", e.Target, "ticket_challenge", e.TicketChallenge, "outcome", string(e.Outcome), "reason", e.Reason)
 		a.addPerson(ctx, &l, "sts", e.Issuer, e.Person)

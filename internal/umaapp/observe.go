@@ -87,6 +87,9 @@ func describe(e event.Event) (line, bool) {
 	case event.Block:
 		l.block(e)
 		l.add("iss", e.Person.Issuer)
+	case event.Administration:
+		l.administration(e)
+		l.add("iss", e.Person.Issuer)
 	case event.Continuity:
 		l.level = zapcore.WarnLevel
 		l.continuity(e)
@@ -133,6 +136,12 @@ func (l *line) block(e event.Block) {
 	if !e.Lifted {
 		l.fields = append(l.fields, zap.Int("ended", e.Ended))
 	}
+}
+
+func (l *line) administration(e event.Administration) {
+	l.add("action", e.Action, "issuer", e.Issuer, "id", e.ID, "client_id", e.ClientID, "resource_server", e.ResourceServer,
+		"owner", e.Owner, "decision_id", e.DecisionID, "subject", e.Subject, "domain", e.Domain)
+	l.fields = append(l.fields, zap.Int("ended", e.Ended))
 }
 
 func (l *line) continuity(e event.Continuity) {

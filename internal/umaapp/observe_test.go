@@ -102,6 +102,19 @@ func TestObserve(t *testing.T) {
 			true,
 		},
 		{
+			"administration",
+			event.Administration{
+				Role: "as", Issuer: "i", Action: "grants_revoked", ID: "x", ClientID: "c", ResourceServer: "api", Owner: "o",
+				DecisionID: "d", Subject: "u-1", Domain: "bob.example", Person: person, Ended: 3,
+			},
+			zapcore.InfoLevel,
+			map[string]any{
+				"action": "grants_revoked", "issuer": "i", "id": "x", "client_id": "c", "resource_server": "api", "owner": "o",
+				"decision_id": "d", "subject": "u-1", "domain": "bob.example", "iss": "https://bob.example", "ended": int64(3),
+			},
+			true,
+		},
+		{
 			"unblock of a domain",
 			event.Block{Issuer: "i", Kind: "domain", Domain: "bob.example", Lifted: true},
 			zapcore.InfoLevel,

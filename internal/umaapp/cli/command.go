@@ -21,8 +21,9 @@ func init() {
 Commands of a requesting party: somebody who wants to use a resource of another
 organisation, and whose own provider vouches for his e-mail address (get,
 login, logout, ticket-challenge). Commands of an administrator of an authorization server, which
-ask the admin API of its Caddy (domains, explain, block, unblock, blocks, resources,
-keys, nodes), or work while it is stopped (store).
+ask the admin API of its Caddy (domains, explain, block, unblock, blocks, clients,
+resource-servers, resources, grants, decisions, sessions, keys, nodes), or work while
+it is stopped (store).
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },
@@ -38,23 +39,35 @@ const (
 )
 
 func addCommands(cmd *cobra.Command, tty prompter) {
-	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand(), nodesCommand(), storeCommand(), auditCommand())
+	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand(), nodesCommand(), storeCommand(), auditCommand(),
+		clientsCommand(), serversCommand(), grantsCommand(), decisionsCommand(), sessionsCommand())
 	prepare(cmd.Commands())
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return finish(cmd, usagef("there is no command %q; see caddy uma --help", args[0]))
+		return finish(cmd, noCommand(cmd, args[0]))
 	}
 }
 
 // prepare makes wrong flags errors in our words, also below subcommands.
 func prepare(list []*cobra.Command) {
 	for _, sub := range list {
-		sub.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
+		sub.SetFlagErrorFunc(flagError)
 		sub.DisableFlagsInUseLine = true
 		prepare(sub.Commands())
 	}
+}
+
+// flagError: a flag of a command that is spelt wrong is not known to the one above it;
+// then the word is what is wrong.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return finish(cmd, noCommand(cmd, words[0]))
+	}
+	return finish(cmd, usageError{err})
 }
 
 // usageError is a mistake on the command line.

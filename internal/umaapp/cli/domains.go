@@ -20,19 +20,8 @@ issuer or subject, or a new address of a known domain with another issuer, the
 line 'continuity' of the uma_server decides: deny refuses, warn lets in and logs.`
 
 func domainsCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "domains",
-		Short: "The ledger of known e-mail domains",
-		Long:  longDomains + "\n" + longAdmin,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return finish(cmd, usagef("there is no command %q; see caddy uma domains --help", args[0]))
-		},
-	}
-	cmd.AddCommand(domainsListCommand(), domainsAcceptCommand(), domainsForgetCommand())
-	return cmd
+	return group("domains", "The ledger of known e-mail domains", longDomains+"\n"+longAdmin,
+		domainsListCommand(), domainsAcceptCommand(), domainsForgetCommand())
 }
 
 func domainsListCommand() *cobra.Command {

@@ -84,6 +84,8 @@ func (e *explainOptions) ask(decision string) (json.RawMessage, error) {
 	switch {
 	case decision != "" && dry:
 		return nil, usagef("explain takes either the id of a decision, or --claims, --resource-server, --resource and --scope")
+	case decision != "" && !isWord(decision):
+		return nil, notAnID("decision", decision)
 	case decision != "":
 		return e.show("decisions/"+url.PathEscape(decision), nil, nil)
 	case !dry:

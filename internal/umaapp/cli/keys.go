@@ -27,19 +27,8 @@ Exit status: 0 done, 1 refused or not found, 2 wrong usage, 3 Caddy does not ans
 or cannot do it at the moment.`
 
 func keysCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "keys",
-		Short: "Signing and sealing keys",
-		Long:  longKeys + "\n" + longKeysAdmin,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return finish(cmd, usagef("there is no command %q; see caddy uma keys --help", args[0]))
-		},
-	}
-	cmd.AddCommand(keysListCommand(), keysRotateCommand(), keysRetireCommand(), keysImportCommand())
-	return cmd
+	return group("keys", "Signing and sealing keys", longKeys+"\n"+longKeysAdmin,
+		keysListCommand(), keysRotateCommand(), keysRetireCommand(), keysImportCommand())
 }
 
 // keyOptions are the flags of the commands about keys.

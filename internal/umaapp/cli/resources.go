@@ -7,124 +7,15 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
 
 func resourcesCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "resources",
-		Short: "Registered resources",
-		Long: `
+	return group("resources", "Registered resources", `
 What resource servers have registered at an authorization server, and whether that
 is what they declare.
-` + longAdmin,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return finish(cmd, usagef("there is no command %q; see caddy uma resources --help", args[0]))
-		},
-	}
-	cmd.AddCommand(resourcesListCommand(), resourcesDiffCommand())
-	return cmd
-}
-
-// resourceOptions are the flags of `resources list`.
-type resourceOptions struct {
-	adminOptions
-	server string
-}
-
-func resourcesListCommand() *cobra.Command {
-	o := new(resourceOptions)
-	cmd := &cobra.Command{
-		Use:   "list [flags]",
-		Short: "Show what is registered at an authorization server",
-		Long: `
-Shows the resources that are registered at the uma_server of the running Caddy, of
-all its resource servers or of one.
-` + longAdmin,
-		Args: between(0, 0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return finish(cmd, o.list(cmd)) },
-	}
-	o.flags(cmd)
-	cmd.Flags().StringVar(&o.server, "resource-server", "", "client_id of a resource server")
-	return cmd
-}
-
-// resource and resourcePage are answers of the admin API.
-type resource struct {
-	ID             string   `json:"resource_id"`
-	ResourceServer string   `json:"resource_server"`
-	Owner          string   `json:"owner"`
-	Name           string   `json:"name"`
-	Type           string   `json:"type"`
-	Scopes         []string `json:"scopes"`
-}
-
-type resourcePage struct {
-	Resources []json.RawMessage `json:"resources"`
-	Next      string            `json:"next,omitempty"`
-}
-
-func (o *resourceOptions) list(cmd *cobra.Command) error {
-	all, err := o.pages()
-	if err != nil {
-		return err
-	}
-	if o.json {
-		text, err := json.Marshal(map[string]any{"resources": all})
-		if err != nil {
-			return err
-		}
-		return printJSON(cmd.OutOrStdout(), text)
-	}
-	list := make([]resource, len(all))
-	for i, raw := range all {
-		if err := json.Unmarshal(raw, &list[i]); err != nil {
-			return unreadable(err)
-		}
-	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nothing is registered: a uma_protect registers its resources with the first request that it refuses.")
-		return err
-	}
-	return printResources(cmd.OutOrStdout(), list)
-}
-
-func (o *resourceOptions) pages() ([]json.RawMessage, error) {
-	all := []json.RawMessage{}
-	for after := ""; ; {
-		query := url.Values{"after": {after}}
-		if o.server != "" {
-			query.Set("resource_server", o.server)
-		}
-		answer, err := o.show("resources", query, nil)
-		if err != nil {
-			return nil, err
-		}
-		var page resourcePage
-		if err := json.Unmarshal(answer, &page); err != nil {
-			return nil, unreadable(err)
-		}
-		all = append(all, page.Resources...)
-		if page.Next == "" || page.Next == after {
-			return all, nil
-		}
-		after = page.Next
-	}
-}
-
-func printResources(out io.Writer, list []resource) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "RESOURCE SERVER\tOWNER\tNAME\tTYPE\tSCOPES\tID")
-	for _, r := range list {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.ResourceServer), printable(r.Owner), orNone(r.Name),
-			orNone(r.Type), orNone(strings.Join(r.Scopes, " ")), printable(r.ID))
-	}
-	return w.Flush()
+`+longAdmin, resourcesListCommand(), resourcesShowCommand(), resourcesRevokeCommand(), resourcesDiffCommand())
 }
 
 func orNone(s string) string {

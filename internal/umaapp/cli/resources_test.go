@@ -7,9 +7,9 @@ import (
 
 func TestResourcesList(t *testing.T) {
 	a := newAdmin(t, map[string]string{
-		"GET /uma/show/as/resources?after=":                                                   `{"resources":[{"resource_id":"r1","resource_server":"api","owner":"alice","name":"RS API","type":"urn:t","scopes":["get","post"]}],"next":"r1"}`,
-		"GET /uma/show/as/resources?after=r1":                                                 `{"resources":[{"resource_id":"r2","resource_server":"photos","owner":"photos","name":"\u001b[2J","scopes":[]}]}`,
-		"GET /uma/show/as/resources?after=&issuer=https%3A%2F%2Fas.carol&resource_server=api": `{"resources":[]}`,
+		"GET /uma/show/as/resources?limit=100":                                                   `{"resources":[{"resource_id":"r1","resource_server":"api","owner":"alice","name":"RS API","type":"urn:t","scopes":["get","post"]}],"next":"r1"}`,
+		"GET /uma/show/as/resources?after=r1&limit=99":                                           `{"resources":[{"resource_id":"r2","resource_server":"photos","owner":"photos","name":"\u001b[2J","scopes":[]}]}`,
+		"GET /uma/show/as/resources?issuer=https%3A%2F%2Fas.carol&limit=100&resource_server=api": `{"resources":[]}`,
 	})
 	code, stdout, stderr := caddyUMA(t, "", "", "resources", "list", "--address", a.address)
 	if code != 0 || stderr != "" {

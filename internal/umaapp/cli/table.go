@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// table is printed in columns. On a terminal the columns that may be cut are, so that
+// a line stays a line; elsewhere nothing is, because somebody may search in it.
+type table struct {
+	head []string
+	cut  []int // columns that may be shortened, by their number
+	rows [][]string
+}
+
+// add adds a row; what is in it was written by a stranger.
+func (t *table) add(cells ...string) {
+	for i := range cells {
+		cells[i] = orNone(cells[i])
+	}
+	t.rows = append(t.rows, cells)
+}
+
+func (t *table) print(out io.Writer) error { return t.printWidth(out, widthOf(out)) }
+
+// widthOf is the width of a terminal; 0 = it is none.
+func widthOf(out io.Writer) int {
+	f, ok := out.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+const (
+	columnGap = 2
+	leastCut  = 8 // what is left of a column at least
+)
+
+func (t *table) printWidth(out io.Writer, width int) error {
+	widths := t.widths()
+	if width > 0 {
+		t.shorten(widths, width)
+	}
+	var b strings.Builder
+	for _, row := range append([][]string{t.head}, t.rows...) {
+		padded := make([]string, len(row))
+		for i, cell := range row {
+			cell = shortened(cell, widths[i])
+			padded[i] = cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+		}
+		b.WriteString(strings.TrimRight(strings.Join(padded, strings.Repeat(" ", columnGap)), " ") + "\n")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func (t *table) widths() []int {
+	widths := make([]int, len(t.head))
+	for _, row := range append([][]string{t.head}, t.rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	return widths
+}
+
+// shorten takes from the widest column that may be cut until the line fits, or nothing
+// is left to take.
+func (t *table) shorten(widths []int, width int) {
+	total := -columnGap
+	for _, w := range widths {
+		total += w + columnGap
+	}
+	for ; total > width; total-- {
+		widest := -1
+		for _, i := range t.cut {
+			if widths[i] > leastCut && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		widths[widest]--
+	}
+}
+
+func shortened(cell string, width int) string {
+	runes := []rune(cell)
+	if len(runes) <= width {
+		return cell
+	}
+	return string(runes[:width-1]) + "…"
+}
+
+// fact is a line of what is said about one thing; one without a value is left out.
+type fact struct{ name, value string }
+
+func printFacts(out io.Writer, facts []fact) error {
+	var b strings.Builder
+	widest := 0
+	for _, f := range facts {
+		if f.value != "" {
+			widest = max(widest, len(f.name))
+		}
+	}
+	for _, f := range facts {
+		if f.value != "" {
+			_, _ = fmt.Fprintf(&b, "%-*s  %s\n", widest, f.name, printable(f.value))
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// at is a time where the administrator is; JSON has UTC.
+func at(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// countOf is a number, with a + if there may be more.
+func countOf(n int, more bool) string {
+	text := fmt.Sprint(n)
+	if more {
+		text += "+"
+	}
+	return text
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}

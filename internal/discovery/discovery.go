@@ -31,7 +31,7 @@ import (
 
 // Config is what New needs. Only Client and Now are required.
 type Config struct {
-	Client     *outbound.Strict
+	Client     Getter // *outbound.Strict
 	Domains    []Domain
 	NoDocument bool // no fallback to https://DOMAIN/.well-known/openid-configuration
 	Size       int  // 10000 addresses, issuers and key sets, and as many that led to a grant
@@ -47,6 +47,14 @@ type Config struct {
 	Observe      event.Observe
 	Log          *zap.Logger
 }
+
+// Getter asks the network under the rules for strangers. Only a simulation has
+// another one than *outbound.Strict.
+type Getter interface {
+	Get(ctx context.Context, r outbound.Request) (*outbound.Response, error)
+}
+
+var _ Getter = (*outbound.Strict)(nil)
 
 // Ledger knows the domains that were once seen with a delegation by WebFinger,
 // also before a restart and on other machines (CONFORMANCE A13, SEC-27). It is

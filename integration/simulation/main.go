@@ -4,7 +4,8 @@
 // and network are simulated, so hours pass in seconds.
 //
 //	go run ./integration/simulation                               # some minutes; tables in Markdown
-//	go run ./integration/simulation -markdown docs/internet.md    # puts them there, with the figures that follow from the benchmark's
+//	go run ./integration/simulation -markdown docs/internet.md    # puts them there
+//	go run ./integration/simulation -carries docs/internet.md     # at once: what follows from the benchmark's figures
 //
 // The clock is the one of testing/synctest, which works in tests alone: so the
 // program is one big test.
@@ -17,6 +18,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -30,18 +32,25 @@ type options struct {
 	short    bool
 	markdown string
 	figures  string
+	carries  string
 }
 
 func main() {
-	var err error
-	o, parseErr := parseFlags(os.Args[1:], os.Stderr)
-	if parseErr != nil {
+	o, err := parseFlags(os.Args[1:], os.Stderr)
+	if err != nil {
 		os.Exit(2)
+	}
+	if o.carries != "" {
+		if err := writeCapacity(o.carries, o.figures); err != nil {
+			fmt.Fprintln(os.Stderr, "simulation:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	os.Args = os.Args[:1] // the flags of package testing are not ours
 	all := func(string, string) (bool, error) { return true, nil }
 	testing.Main(all, []testing.InternalTest{{Name: "simulation", F: func(t *testing.T) {
-		if err = simulate(t, o, os.Stdout, os.Stderr); err != nil {
+		if err := simulate(t, o, os.Stdout, os.Stderr); err != nil {
 			t.Fatal(err)
 		}
 	}}}, nil, nil)
@@ -59,6 +68,7 @@ func parseFlags(args []string, help io.Writer) (options, error) {
 	f.BoolVar(&o.short, "short", false, "a tenth of the time")
 	f.StringVar(&o.markdown, "markdown", "", "write the tables between the marks of this `file`")
 	f.StringVar(&o.figures, "figures", "docs/performance.md", "the `file` with the benchmark's figures")
+	f.StringVar(&o.carries, "carries", "", "only compute what one node carries, and write it between the marks of this `file`")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -72,8 +82,10 @@ func parseFlags(args []string, help io.Writer) (options, error) {
 
 func simulate(t *testing.T, o options, out, log io.Writer) error {
 	w := newWorld(o.seed, o.domains, o.exponent)
+	var text strings.Builder
+	both := io.MultiWriter(out, &text)
 	for _, table := range tables() {
-		fmt.Fprintf(out, "\n### %s\n\n%s", table.title, header)
+		fmt.Fprintf(both, "### %s\n\n%s", table.title, header)
 		for _, s := range table.scenarios {
 			if !o.only.MatchString(s.name) {
 				continue
@@ -82,9 +94,14 @@ func simulate(t *testing.T, o options, out, log io.Writer) error {
 				s.warmUp, s.length = s.warmUp/10, s.length/10
 			}
 			r := s.run(t, w)
-			fmt.Fprint(out, r.row())
-			fmt.Fprintf(log, "%s: %s; %v; worst %s\n", s.name, r.real.Round(time.Millisecond), r.why, r.worstHost)
+			fmt.Fprint(both, r.row())
+			fmt.Fprintf(log, "%s: %s; %d of %d flows waited for keys; errors %v; busiest domain %s; %d of people, %d at known domains, %d others; %d tokens of the attacker\n",
+				s.name, r.real.Round(time.Millisecond), r.forKeys, r.tally.all, r.why, r.worstHost, r.known.all, r.place.all, r.stranger.all, r.tally.attacks)
 		}
+		fmt.Fprintln(both)
 	}
-	return nil
+	if o.markdown == "" {
+		return nil
+	}
+	return write(o.markdown, "simulation", text.String())
 }

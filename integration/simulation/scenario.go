@@ -56,7 +56,8 @@ func (s scenario) inside(t *testing.T, w *world) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{w: w, finder: finder, tally: r.tally, number: s.count(), rate: s.rate, clients: s.clients, until: w.start.Add(s.warmUp + s.length)}
+	c := &crowd{w: w, finder: finder, tally: r.tally, number: s.count(), rate: s.rate, clients: s.clients,
+		measured: w.start.Add(s.warmUp), until: w.start.Add(s.warmUp + s.length)}
 	for _, a := range s.attacks {
 		c.running.Go(func() { a.run(c) })
 	}

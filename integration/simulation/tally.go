@@ -15,7 +15,7 @@ import (
 type visit struct {
 	person         int
 	domain         string
-	works, slow    bool
+	works          bool
 	lookedUp, took time.Duration
 	err            error
 }
@@ -36,10 +36,11 @@ type tally struct {
 	why                    map[string]int
 }
 
-// share counts flows and those that our own bounds refused.
-type share struct{ all, refused int }
+// share counts flows, those that our own bounds refused, and those that waited.
+type share struct{ all, refused, slowed int }
 
 func (s share) percent() float64 { return percent(s.refused, s.all) }
+func (s share) waited() float64  { return percent(s.slowed, s.all) }
 
 func percent(n, of int) float64 {
 	if of == 0 {
@@ -76,7 +77,9 @@ func (t *tally) count(v visit) {
 		t.forKeys++
 	}
 	of := t.groupOf(v)
-	of.all++
+	if of.all++; v.took > 0 {
+		of.slowed++
+	}
 	switch {
 	case v.err == nil:
 	case isOurs(v.err):

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -218,5 +219,43 @@ func TestSEC_11_NodesWithoutCommonKeys(t *testing.T) {
 		c.awaitHealth(http.StatusOK, good)
 		a.awaitHealth(http.StatusOK, good)
 		expect(t, uma, 0, " same     same", "nodes")
+	})
+}
+
+// TestSEC_13_HealthOfTheDatabase: red while the database is gone, green again without a
+// restart; and a reload takes the old configuration's heart along.
+func TestSEC_13_HealthOfTheDatabase(t *testing.T) {
+	server := pgtest.New(t)
+	t.Setenv("UMA_TEST_DSN", server.DSN())
+	w := example(t, withHealth...)
+	apps, _ := w.config["apps"].(map[string]any)
+	apps["uma"].(map[string]any)["store"] = sharedStore()
+	w.reload()
+	w.await()
+	good := well("nodes", "pass", "policies", "pass")
+	w.awaitHealth(http.StatusOK, good)
+	server.Stop(t)
+	t.Run("SEC-13 the database is gone", func(t *testing.T) {
+		bad := maps.Clone(good)
+		bad["store"], bad["nodes"], bad["policies"] = "fail the store cannot be written", "fail the other nodes cannot be seen", "warn the policies of other nodes cannot be seen"
+		w.awaitHealth(http.StatusServiceUnavailable, bad)
+	})
+	server.Start(t)
+	w.awaitHealth(http.StatusOK, good)
+	t.Run("reloads leave nothing behind", func(t *testing.T) {
+		count := func(reloads int) int {
+			for range reloads {
+				w.reload()
+				w.await()
+				w.awaitHealth(http.StatusOK, good)
+			}
+			w.client.CloseIdleConnections()
+			return settled()
+		}
+		few := count(3)
+		if many := count(12); many > few+6 {
+			buf := make([]byte, 1<<20)
+			t.Errorf("%d goroutines after 3 reloads, %d after 15\n%s", few, many, buf[:runtime.Stack(buf, true)])
+		}
 	})
 }

@@ -140,7 +140,8 @@ func attacks(number int) []attack {
 
 // run sends tokens, from some minutes before what counts until the end.
 func (a attack) run(c *crowd) {
-	time.Sleep(time.Until(c.measured) - 10*time.Minute)
+	warmUp := time.Until(c.measured)
+	time.Sleep(warmUp - min(warmUp/4, 10*time.Minute))
 	random := rand.New(rand.NewPCG(c.w.seed, c.w.hash(a.name))) //nolint:gosec // a simulation
 	for n := 0; ; n++ {
 		time.Sleep(seconds(random.ExpFloat64() / a.rate))

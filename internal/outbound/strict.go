@@ -20,13 +20,14 @@ import (
 type Strict struct {
 	table   table
 	timeout time.Duration
+	begin   func(ctx context.Context, host string) (end func(status int, err error))
 	log     *zap.Logger
 }
 
 // NewStrict makes the client for strangers. It does no I/O.
 func NewStrict(cfg Config) *Strict {
 	guarded := dialer{guard: newGuard(), resolve: cfg.Resolve, timeout: hop(cfg.timeout())}
-	return &Strict{table: newTable(cfg, route{dialer: guarded}), timeout: cfg.timeout(), log: cfg.log()}
+	return &Strict{table: newTable(cfg, route{dialer: guarded}), timeout: cfg.timeout(), begin: cfg.begin, log: cfg.log()}
 }
 
 // Get does one GET. Errors: ErrBlocked (policy), ErrTemporary (timeout, connect, TLS, truncated,
@@ -117,7 +118,9 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 	ctx, cancel := context.WithTimeout(ctx, hop(s.timeout))
 	defer cancel()
 	seen := &trace{hop: Hop{URL: u.String()}}
+	end := s.begin(ctx, u.Host)
 	resp, location, err := s.exchange(seen.in(ctx), via, u, r, seen)
+	end(seen.status(), err)
 	if r.Watch != nil {
 		r.Watch(seen.over(err))
 	}

@@ -155,6 +155,7 @@ type Server struct {
 	registered lazy[registration]
 	learned    learnedBox
 	heard      heard
+	unwell     unwell
 	probe      lazy[struct{}]
 	current    atomic.Pointer[state]
 	troubled   pause

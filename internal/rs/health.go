@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,6 +13,11 @@ import (
 // heardAge is how long a good answer of the authorization server counts. After that a
 // check of the health asks for its metadata; between, requests tell enough.
 const heardAge = 30 * time.Second
+
+// troubleAge is how long a failure counts, unless something good was heard since. A
+// node with a wrong secret must not use up the limits of the authorization server
+// because it is asked how it is.
+const troubleAge = 5 * time.Second
 
 // Of the health of the way to the authorization server.
 var (
@@ -24,6 +30,13 @@ var (
 // heard is the last good answer, in nanoseconds of the clock.
 type heard struct{ atomic.Int64 }
 
+// unwell is how the last check failed.
+type unwell struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
 // hear notes how a call came out.
 func (s *Server) hear(status int) {
 	if status < http.StatusBadRequest {
@@ -34,8 +47,29 @@ func (s *Server) hear(status int) {
 // Reachable tells whether there is a PAT and everything else that requests need, and
 // whether the authorization server still answers. It asks at most what the first
 // request would, and for the metadata if nothing was heard for a while; a failure is
-// remembered for a second.
+// remembered for some seconds.
 func (s *Server) Reachable(ctx context.Context) error {
+	if err := s.unwellLately(); err != nil {
+		return err
+	}
+	err := s.reach(ctx)
+	s.unwell.mu.Lock()
+	defer s.unwell.mu.Unlock()
+	s.unwell.at, s.unwell.err = s.cfg.Now(), err
+	return err
+}
+
+func (s *Server) unwellLately() error {
+	s.unwell.mu.Lock()
+	defer s.unwell.mu.Unlock()
+	since := s.cfg.Now().Sub(s.unwell.at)
+	if since < 0 || since >= troubleAge || s.heard.Load() > s.unwell.at.UnixNano() {
+		return nil
+	}
+	return s.unwell.err
+}
+
+func (s *Server) reach(ctx context.Context) error {
 	err := s.Ready(ctx)
 	if err == nil && !s.heardLately() {
 		_, err = s.probe.get(ctx, s.cfg.Now, func(ctx context.Context) (struct{}, time.Time, error) {

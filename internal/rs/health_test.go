@@ -61,12 +61,22 @@ func TestReachable(t *testing.T) {
 	for range 5 {
 		reachable("down from the start", rs.ErrUnreachable)
 	}
+	w.now = w.now.Add(4 * time.Second)
+	reachable("a failure is remembered", rs.ErrUnreachable)
 	if calls != 1 {
-		t.Errorf("%d calls of one that is down, want one in a second", calls)
+		t.Errorf("%d calls of one that is down, want one", calls)
 	}
 	w.as.set(func() { w.as.down = false })
 	w.now = w.now.Add(time.Second)
 	reachable("there again", nil)
+
+	w.as.set(func() { w.as.down = true })
+	w.now = w.now.Add(31 * time.Second)
+	reachable("down again", rs.ErrUnreachable)
+	w.as.set(func() { w.as.down = false })
+	w.now = w.now.Add(time.Second)
+	w.status("GET", "")
+	reachable("a request has heard since", nil)
 }
 
 func TestReachable_Refused(t *testing.T) {

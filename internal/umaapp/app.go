@@ -2,7 +2,7 @@
 // configuration share. It holds the store, the signing and sealing keys, the
 // settings of the outbound clients, the registry by which a resource server
 // finds an authorization server in the same process, and the observer that
-// turns events into log lines.
+// turns events into log lines, counters, Caddy events and spans.
 //
 // The three adapters (caddyuma, caddysts, caddyrs) fetch it with Get in their
 // Provision. Provision of the app itself only checks settings: the store is
@@ -86,6 +86,8 @@ type App struct {
 	health   health
 	nodes    nodes
 	now      func() time.Time
+	metrics  *metrics
+	events   *emitter
 
 	keks *keystore.Secrets
 
@@ -137,6 +139,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	if err := a.provisionMetrics(); err != nil {
+		return err
+	}
+	if err := a.provisionEvents(); err != nil {
+		return err
+	}
 	if err := a.provisionStore(); err != nil {
 		return err
 	}
@@ -182,6 +190,7 @@ func (a *App) Start() error {
 func (a *App) Stop() error {
 	a.sweeper.stop()
 	a.stopBeating()
+	a.events.stop()
 	return nil
 }
 
@@ -207,7 +216,7 @@ func (a *App) Store() store.Store {
 // Outbound gives the settings of the clients (connect_to, CAs). The caller may
 // add Exceptions to its copy.
 func (a *App) Outbound() outbound.Config {
-	return outbound.Config{ConnectTo: maps.Clone(a.ConnectTo), Roots: a.roots, Log: a.log}
+	return outbound.Config{ConnectTo: maps.Clone(a.ConnectTo), Roots: a.roots, Log: a.log, Begin: fetchSpan}
 }
 
 // Cache gives the global options `cache` (issuers kept, their greatest age) and
@@ -218,7 +227,7 @@ func (a *App) Cache() (n int, maxAge, pause time.Duration) {
 
 func (a *App) provisionStore() error {
 	if a.StoreRaw == nil {
-		a.StoreRaw = json.RawMessage(`{"module":"bolt"}`)
+		a.StoreRaw = json.RawMessage(DefaultStore)
 	}
 	mod, err := a.ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
@@ -229,6 +238,7 @@ func (a *App) provisionStore() error {
 		return fmt.Errorf("uma: store: %T is no store", mod)
 	}
 	a.store = newLazyStore(backend)
+	a.store.meter = a.metrics.store
 	return nil
 }
 

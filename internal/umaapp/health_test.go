@@ -77,39 +77,62 @@ func TestHealth(t *testing.T) {
 	}{
 		{"nothing to look at", Health{}, nil, 200, healthAnswer{Status: "pass", Checks: []healthLine{}}},
 		{
-			"all is well", Health{},
-			[]Check{well(CheckAS, "i"), well(CheckKeys, "i"), well(CheckKeys, "j"), well(CheckStore, "")}, 200,
+			"all is well",
+			Health{},
+			[]Check{well(CheckAS, "i"), well(CheckKeys, "i"), well(CheckKeys, "j"), well(CheckStore, "")},
+			200,
 			healthAnswer{Status: "pass", Checks: []healthLine{{Check: "store", Status: "pass"}, {Check: "keys", Status: "pass"}, {Check: "authorization_server", Status: "pass"}}},
 		},
 		{
-			"the worst of its kind", Health{}, []Check{well(CheckKeys, "a"), ill(CheckKeys, "b"), well(CheckKeys, "c")}, 503,
+			"the worst of its kind",
+			Health{},
+			[]Check{well(CheckKeys, "a"), ill(CheckKeys, "b"), well(CheckKeys, "c")},
+			503,
 			healthAnswer{Status: "fail", Checks: []healthLine{{Check: "keys", Status: "fail", Reason: "keys cannot be read or made"}}},
 		},
 		{
-			"of others", Health{}, []Check{ill(CheckAS, "i"), well(CheckStore, "")}, 200,
+			"of others",
+			Health{},
+			[]Check{ill(CheckAS, "i"), well(CheckStore, "")},
+			200,
 			healthAnswer{Status: "warn", Checks: []healthLine{{Check: "store", Status: "pass"}, {Check: "authorization_server", Status: "warn", Reason: unreachable}}},
 		},
 		{
-			"of others, but fail", Health{Fail: []string{CheckAS}}, []Check{ill(CheckAS, "i")}, 503,
+			"of others, but fail",
+			Health{Fail: []string{CheckAS}},
+			[]Check{ill(CheckAS, "i")},
+			503,
 			healthAnswer{Status: "fail", Checks: []healthLine{{Check: "authorization_server", Status: "fail", Reason: unreachable}}},
 		},
 		{
-			"store, but warn", Health{Warn: []string{CheckStore}}, []Check{ill(CheckStore, "")}, 200,
+			"store, but warn",
+			Health{Warn: []string{CheckStore}},
+			[]Check{ill(CheckStore, "")},
+			200,
 			healthAnswer{Status: "warn", Checks: []healthLine{{Check: "store", Status: "warn", Reason: notWritten}}},
 		},
 		{
-			"mild, also with fail", Health{Fail: []string{CheckNodes}}, []Check{mild}, 200,
+			"mild, also with fail",
+			Health{Fail: []string{CheckNodes}},
+			[]Check{mild},
+			200,
 			healthAnswer{Status: "warn", Checks: []healthLine{{Check: "nodes", Status: "warn", Reason: "another node has other keys"}}},
 		},
 		{
-			"details", Health{Details: true}, []Check{ill(CheckKeys, "j"), well(CheckKeys, "i")}, 503,
+			"details",
+			Health{Details: true},
+			[]Check{ill(CheckKeys, "j"), well(CheckKeys, "i")},
+			503,
 			healthAnswer{Status: "fail", Checks: []healthLine{
 				{Check: "keys", Issuer: "i", Status: "pass"},
 				{Check: "keys", Issuer: "j", ClientID: "api", Status: "fail", Reason: "keys cannot be read or made"},
 			}},
 		},
 		{
-			"a check that panics", Health{}, []Check{{Name: CheckStore, Do: func(context.Context) error { panic("x") }}}, 503,
+			"a check that panics",
+			Health{},
+			[]Check{{Name: CheckStore, Do: func(context.Context) error { panic("x") }}},
+			503,
 			healthAnswer{Status: "fail", Checks: []healthLine{{Check: "store", Status: "fail", Reason: notWritten}}},
 		},
 	} {
@@ -235,7 +258,7 @@ func TestHealthClientLeaves(t *testing.T) {
 // SEC-22: the cause goes to the log, once when it changes, and never into the answer.
 func TestSEC_22_HealthCauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var now error = errSecret
+		now := errSecret
 		h, logs := healthOf(Health{Details: true}, Check{Name: CheckAS, Role: "rs", Issuer: "https://as.example", ClientID: "api", Do: func(context.Context) error { return now }})
 		said := func(want ...string) {
 			t.Helper()

@@ -196,10 +196,13 @@ var errOtherKeys = errors.New("two nodes that use this store have different keys
 // checkPolicies is the check `policies`.
 func (a *App) checkPolicies(ctx context.Context) error {
 	found, err := a.look(ctx)
-	if err == nil && len(found.newer) > 0 {
-		err = errBehind
+	if err != nil {
+		return &HealthError{Reason: "the policies of other nodes cannot be seen", Err: err}
 	}
-	return err
+	if len(found.newer) > 0 {
+		return errBehind
+	}
+	return nil
 }
 
 var errBehind = errors.New("another node runs policies that were loaded later; see the line about it")

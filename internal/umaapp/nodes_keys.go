@@ -16,7 +16,7 @@ import (
 
 // storageFile is where the random id of Caddy's storage is. It lies beside the keys,
 // so that who copies them takes it along.
-const storageFile = "uma/storage.json"
+const storageFile = "uma/storage.id"
 
 // storageID is the content of that file.
 type storageID struct {

@@ -55,12 +55,14 @@ func TestCompareNodes(t *testing.T) {
 		{"SEC-11 who comes with other keys goes", nodeOf("me", 1, keysOf("x")), []nodeRecord{nodeOf("a", 0, keysOf("k"))}, neighbours{strange: strange("a"), outvoted: true}},
 		{"SEC-11 who was there stays", nodeOf("me", 0, keysOf("k")), []nodeRecord{nodeOf("a", 1, keysOf("x"))}, neighbours{strange: strange("a")}},
 		{
-			"SEC-11 the larger group stays", nodeOf("me", 0, keysOf("x")), []nodeRecord{nodeOf("a", 1, keysOf("k")), nodeOf("b", 2, keysOf("k"))},
+			"SEC-11 the larger group stays", nodeOf("me", 0, keysOf("x")),
+			[]nodeRecord{nodeOf("a", 1, keysOf("k")), nodeOf("b", 2, keysOf("k"))},
 			neighbours{strange: strange("a", "b"), outvoted: true},
 		},
 		{
 			"SEC-11 of equal groups the one with the oldest node", nodeOf("me", 5, keysOf("k")),
-			[]nodeRecord{nodeOf("a", 1, keysOf("x")), nodeOf("b", 2, keysOf("x")), nodeOf("c", 0, keysOf("k"))}, neighbours{strange: strange("a", "b")},
+			[]nodeRecord{nodeOf("a", 1, keysOf("x")), nodeOf("b", 2, keysOf("x")), nodeOf("c", 0, keysOf("k"))},
+			neighbours{strange: strange("a", "b")},
 		},
 		{"SEC-11 started together", nodeOf("b", 0, keysOf("k")), []nodeRecord{nodeOf("a", 0, keysOf("x"))}, neighbours{strange: strange("a"), outvoted: true}},
 		{"SEC-11 started together, the other one", nodeOf("a", 0, keysOf("k")), []nodeRecord{nodeOf("b", 0, keysOf("x"))}, neighbours{strange: strange("b")}},
@@ -72,7 +74,8 @@ func TestCompareNodes(t *testing.T) {
 		{"no policies of their own", nodeOf("me", 1, policiesOf("r2", 2)), []nodeRecord{nodeOf("a", 0, nodeIssuer{Role: "as", Issuer: alice, Keys: "k", Loaded: at(9)})}, neighbours{}},
 		{
 			"newer policies of one issuer on two nodes", nodeOf("me", 1, policiesOf("r1", 1)),
-			[]nodeRecord{nodeOf("a", 0, policiesOf("r2", 2)), nodeOf("b", 0, policiesOf("r3", 3))}, neighbours{newer: strange("a", "b"), behind: 1},
+			[]nodeRecord{nodeOf("a", 0, policiesOf("r2", 2)), nodeOf("b", 0, policiesOf("r3", 3))},
+			neighbours{newer: strange("a", "b"), behind: 1},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,9 +31,11 @@ func capacity(f *figures) (string, error) {
 		{"tickets/s (401 with a challenge), one core", fmt.Sprintf("1,000,000 / %.1f", f.cpu("challenge: uma_protect")), thousands(1e6 / f.cpu("challenge: uma_protect"))},
 		{"RPTs/s at the token endpoint, one core", fmt.Sprintf("1,000,000 / %.1f", f.cpu("rpt: uma_server")), thousands(1e6 / f.cpu("rpt: uma_server"))},
 		{"claims tokens/s (`uma_sts`), one core", fmt.Sprintf("1,000,000 / %.1f", f.cpu("exchange: uma_sts")), thousands(1e6 / f.cpu("exchange: uma_sts"))},
-		{"people, one core, all on it (STS, AS and resource server)",
+		{
+			"people, one core, all on it (STS, AS and resource server)",
 			fmt.Sprintf("1,000,000 / (%.0f + %d × %.1f) × 86,400 / (%d a day × %d)", flow, uses-2, protect, perDay, peak),
-			thousands(people24(1e6 / mixed))},
+			thousands(people24(1e6 / mixed)),
+		},
 		{"flows/s, one node of 2 cores, measured with the load generator on it", "the row *flow* of the benchmark", thousands(f.speed("flow: nine steps"))},
 	}
 	lines = append(lines, stores(f)...)

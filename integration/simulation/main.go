@@ -50,6 +50,7 @@ func main() {
 	os.Args = os.Args[:1] // the flags of package testing are not ours
 	all := func(string, string) (bool, error) { return true, nil }
 	testing.Main(all, []testing.InternalTest{{Name: "simulation", F: func(t *testing.T) {
+		t.Helper()
 		if err := simulate(t, o, os.Stdout, os.Stderr); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +82,7 @@ func parseFlags(args []string, help io.Writer) (options, error) {
 }
 
 func simulate(t *testing.T, o options, out, log io.Writer) error {
+	t.Helper()
 	w := newWorld(o.seed, o.domains, o.exponent)
 	var text strings.Builder
 	both := io.MultiWriter(out, &text)
@@ -94,7 +96,7 @@ func simulate(t *testing.T, o options, out, log io.Writer) error {
 				s.warmUp, s.length = s.warmUp/10, s.length/10
 			}
 			r := s.run(t, w)
-			fmt.Fprint(both, r.row())
+			fmt.Fprintf(both, "%s", r.row())
 			fmt.Fprintf(log, "%s: %s; %d of %d flows waited for keys; errors %v; busiest domain %s; %d of people, %d at known domains, %d others; %d tokens of the attacker\n",
 				s.name, r.real.Round(time.Millisecond), r.forKeys, r.tally.all, r.why, r.worstHost, r.known.all, r.place.all, r.stranger.all, r.tally.attacks)
 		}

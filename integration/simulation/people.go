@@ -80,8 +80,10 @@ func (c *crowd) flow(person int, a oauth.Address) {
 	if err == nil {
 		c.finder.Confirm(a, found)
 	}
-	c.tally.flow(visit{person: person, domain: a.Domain, works: c.w.works(a.Domain),
-		lookedUp: lookedUp, took: time.Since(start), err: err})
+	c.tally.flow(visit{
+		person: person, domain: a.Domain, works: c.w.works(a.Domain),
+		lookedUp: lookedUp, took: time.Since(start), err: err,
+	})
 }
 
 func (c *crowd) source(person int) string {

@@ -38,11 +38,17 @@ func loads(base scenario) (all []scenario) {
 func caches(base scenario) (all []scenario) {
 	base.rate, base.warmUp, base.length = 100, 36*time.Minute, 18*time.Minute
 	for _, c := range []struct {
-		size    int
-		minutes time.Duration
-	}{{1000, 15}, {10_000, 5}, {10_000, 15}, {10_000, 60}, {100_000, 15}} {
+		size int
+		age  time.Duration
+	}{
+		{1000, 15 * time.Minute},
+		{10_000, 5 * time.Minute},
+		{10_000, 15 * time.Minute},
+		{10_000, time.Hour},
+		{100_000, 15 * time.Minute},
+	} {
 		s := base
-		s.name, s.size, s.maxAge = fmt.Sprintf("cache %d %dm", c.size, c.minutes), c.size, c.minutes*time.Minute
+		s.name, s.size, s.maxAge = fmt.Sprintf("cache %d %.0fm", c.size, c.age.Minutes()), c.size, c.age
 		all = append(all, s)
 	}
 	return all

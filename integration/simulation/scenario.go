@@ -40,6 +40,7 @@ func (s scenario) count() int {
 
 // run lets the time of a bubble pass: the clock goes on when everybody waits.
 func (s scenario) run(t *testing.T, w *world) (r result) {
+	t.Helper()
 	began := time.Now() //nolint:forbidigo // how long it took in reality
 	synctest.Test(t, func(t *testing.T) {
 		r = s.inside(t, w)
@@ -49,6 +50,7 @@ func (s scenario) run(t *testing.T, w *world) (r result) {
 }
 
 func (s scenario) inside(t *testing.T, w *world) result {
+	t.Helper()
 	w.start = time.Now()
 	w.stolen = w.start.Add(s.warmUp + s.length/2)
 	r := result{scenario: s, tally: newTally(s.count()), traffic: newTraffic()}
@@ -56,8 +58,10 @@ func (s scenario) inside(t *testing.T, w *world) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{w: w, finder: finder, tally: r.tally, number: s.count(), rate: s.rate, clients: s.clients,
-		measured: w.start.Add(s.warmUp), until: w.start.Add(s.warmUp + s.length)}
+	c := &crowd{
+		w: w, finder: finder, tally: r.tally, number: s.count(), rate: s.rate, clients: s.clients,
+		measured: w.start.Add(s.warmUp), until: w.start.Add(s.warmUp + s.length),
+	}
 	for _, a := range s.attacks {
 		c.running.Go(func() { a.run(c) })
 	}

@@ -120,8 +120,11 @@ func TestFlags(t *testing.T) {
 		args []string
 		ok   bool
 	}{
-		{nil, true}, {[]string{"-seed", "2", "-only", "x"}, true},
-		{[]string{"-only", "("}, false}, {[]string{"-domains", "0"}, false}, {[]string{"more"}, false},
+		{nil, true},
+		{[]string{"-seed", "2", "-only", "x"}, true},
+		{[]string{"-only", "("}, false},
+		{[]string{"-domains", "0"}, false},
+		{[]string{"more"}, false},
 	} {
 		var help strings.Builder
 		if _, err := parseFlags(tc.args, &help); (err == nil) != tc.ok {

@@ -120,8 +120,9 @@ func (w *world) works(domain string) bool {
 	switch w.kindOf(domain) {
 	case own, hosted, document, slow:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // issuer is the provider of the people of a domain.

@@ -112,6 +112,7 @@ var packages = map[string]pkg{
 	"integration/bench":        {ours: everything, foreign: []string{caddyserver, zap}},
 	"integration/caddy":        {ours: []string{"."}, foreign: []string{caddyserver}},
 	"integration/requirements": {},
+	"integration/simulation":   {ours: []string{"internal/oauth", "internal/outbound", "internal/jose", "internal/limit", "internal/discovery"}},
 	"integration/documents":    {}, // tests only
 
 	// Imported from tests only: no row names them.

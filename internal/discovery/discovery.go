@@ -31,22 +31,37 @@ import (
 
 // Config is what New needs. Only Client and Now are required.
 type Config struct {
-	Client     *outbound.Strict
+	Client     Getter // *outbound.Strict
 	Domains    []Domain
 	NoDocument bool // no fallback to https://DOMAIN/.well-known/openid-configuration
-	Size       int  // 10000 addresses, issuers and key sets, and as many that led to a grant
+	// Size is how many addresses, issuers and key sets are remembered, 10000; as
+	// many issuers and key sets that led to a grant, and ten times as many addresses.
+	Size int
 	// MaxAge, 15m, is how long an answer counts. It is one for all: Cache-Control
 	// would let a stranger choose between many requests of ours and answers that
 	// outlive their withdrawal.
 	MaxAge       time.Duration
 	RefetchPause time.Duration // 60s
-	NewPerSource int           // look-ups per minute and source, 60
-	NewInAll     int           // look-ups per minute, 600; half of it for one domain
-	Ledger       Ledger        // if nil, delegations are known to this Finder alone
-	Now          func() time.Time
-	Observe      event.Observe
-	Log          *zap.Logger
+	// NewPerSource is how many look-ups one source begins per minute at domains where
+	// nobody had a grant, 60; where somebody had one, it is ten times as many.
+	NewPerSource int
+	// NewInAll is how many look-ups are begun per minute at domains where nobody had
+	// a grant, 1800; half of it at one domain, 300 at most. Where somebody had one, it
+	// is four times as many, and as many as this at one domain, 600 at most.
+	NewInAll int
+	Ledger   Ledger // if nil, delegations are known to this Finder alone
+	Now      func() time.Time
+	Observe  event.Observe
+	Log      *zap.Logger
 }
+
+// Getter asks the network under the rules for strangers. Only a simulation has
+// another one than *outbound.Strict.
+type Getter interface {
+	Get(ctx context.Context, r outbound.Request) (*outbound.Response, error)
+}
+
+var _ Getter = (*outbound.Strict)(nil)
 
 // Ledger knows the domains that were once seen with a delegation by WebFinger,
 // also before a restart and on other machines (CONFORMANCE A13, SEC-27). It is
@@ -89,18 +104,23 @@ var (
 // whatever becomes of the Finder.
 const lookupTime = 10 * time.Second
 
+// peoplePerIssuer: an address that led to a grant takes some 400 bytes, an issuer
+// with its keys ten times as much, and many people have the same one.
+const peoplePerIssuer = 10
+
 // Finder finds providers. Its methods may be called from many goroutines.
 type Finder struct {
 	cfg   Config
 	rules rules
 
-	open, kept segment
-	addresses  *memory[string]   // per address: the issuer that WebFinger names; "" is a definite no
-	issuers    *memory[provider] // per issuer: its metadata
-	delegates  *marks            // domains
-	known      *marks            // domains with issuers that were found for them
-	keys       *jose.Cache       // by jwks_uri, under the rules for strangers
-	ownKeys    *jose.Cache       // by jwks_uri, on the host:port of an entry's base URL
+	open, near, kept segment
+	addresses        *memory[string]   // per address: the issuer that WebFinger names; "" is a definite no
+	issuers          *memory[provider] // per issuer: its metadata
+	delegates        *marks            // domains
+	known            *marks            // domains with issuers that were found for them
+	places           *marks            // domains where somebody had a grant
+	keys             *jose.Cache       // by jwks_uri, under the rules for strangers
+	ownKeys          *jose.Cache       // by jwks_uri, on the host:port of an entry's base URL
 
 	examined *examined // nil, but for Examine
 }
@@ -115,16 +135,15 @@ func New(cfg Config) (*Finder, error) {
 	if err != nil {
 		return nil, err
 	}
-	open := newRates(cfg)
-	f := &Finder{
-		cfg: cfg, rules: rules,
-		open: segment{walks: newFlights(), budget: newBudget(), rates: &open},
-		kept: segment{walks: newFlights(), budget: newBudget()},
-	}
-	if f.addresses, err = newMemory[string](cfg.Size, cfg.Now); err != nil {
+	open, near := newRates(cfg), nearRates(cfg)
+	f := &Finder{cfg: cfg, rules: rules, open: newSegment(&open), near: newSegment(&near), kept: newSegment(nil)}
+	if f.addresses, err = newMemory[string](cfg.Size, peoplePerIssuer*cfg.Size, cfg.Now); err != nil {
 		return nil, err
 	}
-	if f.issuers, err = newMemory[provider](cfg.Size, cfg.Now); err != nil {
+	if f.issuers, err = newMemory[provider](cfg.Size, cfg.Size, cfg.Now); err != nil {
+		return nil, err
+	}
+	if f.places, err = newMarks(cfg.Size); err != nil {
 		return nil, err
 	}
 	if f.delegates, err = newMarks(4 * cfg.Size); err != nil {
@@ -184,7 +203,7 @@ func (f *Finder) Find(ctx context.Context, a oauth.Address, q Query) (Found, err
 // lookUp asks the network, once for all who want to know the same. One caller's
 // cancel must not fail the others.
 func (f *Finder) lookUp(ctx context.Context, rule Domain, a oauth.Address, q Query) (Found, error) {
-	in := f.segmentOf(f.addresses.isKept(a.String()))
+	in := f.segmentFor(a)
 	background := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()

@@ -11,7 +11,7 @@ func (f *Finder) Remembered() (addresses, issuers int) { return f.addresses.len(
 // Running is how many look-ups run, and how many requests are under way or wait
 // for their place.
 func (f *Finder) Running() (lookups, places int) {
-	for _, s := range []*segment{&f.open, &f.kept} {
+	for _, s := range []*segment{&f.open, &f.near, &f.kept} {
 		s.walks.mu.Lock()
 		lookups += len(s.walks.running)
 		s.walks.mu.Unlock()

@@ -97,6 +97,9 @@ func TestSEC_09_ConfirmIsForOneAddress(t *testing.T) {
 	op := fakeop.New(t, fakeop.Config{})
 	w := newPatient(t, op, discovery.Config{NewPerSource: 2})
 	w.grant(bob)
+	for i := range 20 { // what one source has where somebody had a grant
+		w.wantTries(bob, 1, "x"+strconv.Itoa(i)+"@bob.example")
+	}
 	w.wantTries(bob, 0, "alice@bob.example", "eve@bob.example")
 	w.finder.Confirm(address(t, "alice@bob.example"), discovery.Found{}) // nothing found is nothing
 	w.wantTries(bob, 0, "alice@bob.example")

@@ -33,12 +33,12 @@ type slot[V any] struct {
 	remembered[V]
 }
 
-func newMemory[V any](size int, now func() time.Time) (*memory[V], error) {
+func newMemory[V any](size, keep int, now func() time.Time) (*memory[V], error) {
 	open, err := lru.New2Q[string, remembered[V]](size)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	kept, err := lru.New2Q[string, *slot[V]](size)
+	kept, err := lru.New2Q[string, *slot[V]](keep)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}

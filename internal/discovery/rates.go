@@ -13,9 +13,19 @@ import (
 const (
 	// newPerSource is what one client may ask of the token endpoint anyway.
 	newPerSource = 60
-	// newInAll makes thousands of people known in the time for which they stay
-	// known, and makes of us no tool to flood others with.
-	newInAll = 600
+	// newInAll is enough for 100 flows a second of people from everywhere
+	// (docs/internet.md: with 600 more than half of those from new domains were
+	// refused), and few enough requests of ours not to matter to us.
+	newInAll = 1800
+	// newPerDomain and newPerNetwork make of us no tool to flood others with.
+	newPerDomain  = 300
+	newPerNetwork = 600
+	// nearFactor: every fifth flow is by somebody who was not there in the last
+	// quarter of an hour, so this is enough for 600 flows a second, more than a node
+	// of two cores carries (docs/internet.md).
+	nearFactor = 4
+	// nearPerSource: one application, which many people use, is one source.
+	nearPerSource = 10
 
 	rateWindow = time.Minute
 	// rateNames is how many sources, domains or networks are remembered; the
@@ -37,7 +47,19 @@ func newRates(cfg Config) rates {
 	bound := func(n int) *limit.Limiter { return limit.New(n, rateWindow, rateNames, cfg.Now) }
 	return rates{
 		sources: bound(cfg.NewPerSource), all: bound(cfg.NewInAll),
-		domains: bound(max(cfg.NewInAll/2, 1)), networks: bound(cfg.NewInAll),
+		domains:  bound(min(max(cfg.NewInAll/2, 1), newPerDomain)),
+		networks: bound(min(cfg.NewInAll, newPerNetwork)),
+	}
+}
+
+// nearRates are the budgets at domains where somebody had a grant: more, as people come
+// from there, and apart from what a stranger can use up with invented domains.
+func nearRates(cfg Config) rates {
+	bound := func(n int) *limit.Limiter { return limit.New(n, rateWindow, rateNames, cfg.Now) }
+	all := nearFactor * cfg.NewInAll
+	return rates{
+		sources: bound(nearPerSource * cfg.NewPerSource), all: bound(all),
+		domains: bound(min(cfg.NewInAll, 2*newPerDomain)), networks: bound(max(all/2, 1)),
 	}
 }
 

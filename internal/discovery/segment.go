@@ -10,13 +10,30 @@ import (
 )
 
 // segment is what look-ups share: places, and the look-ups that run. There are
-// two, and the caches are divided alike: one for whatever a token names, one for
-// what led to a grant. So 10000 invented domains make nobody wait whom we know
-// (SEC-09).
+// three: one for whatever a token names, one for people whom we do not know at
+// domains where somebody had a grant, one for what led to a grant itself; the caches
+// are divided into the first and the last. So 10000 invented domains make nobody
+// wait whom we know, or who is new at a domain that we know (SEC-09).
 type segment struct {
 	walks  *flights
 	budget *budget
 	rates  *rates // nil: what is kept is bounded in number, and remembered
+}
+
+func newSegment(r *rates) segment {
+	return segment{walks: newFlights(), budget: newBudget(), rates: r}
+}
+
+// segmentFor is the one for looking up an address.
+func (f *Finder) segmentFor(a oauth.Address) *segment {
+	switch {
+	case f.addresses.isKept(a.String()):
+		return &f.kept
+	case f.places.has(a.Domain):
+		return &f.near
+	default:
+		return &f.open
+	}
 }
 
 // segmentOf is the one for a thing that led to a grant, or not.
@@ -35,6 +52,7 @@ func (f *Finder) Confirm(a oauth.Address, found Found) {
 		return
 	}
 	f.addresses.keep(a.String())
+	f.places.keep(a.Domain)
 	f.issuers.keep(f.providerKey(rule, found.Issuer))
 	f.known.keep(knownKey(a.Domain, found.Issuer))
 	f.keysAt(rule, found.JWKSURI).Keep(found.JWKSURI)

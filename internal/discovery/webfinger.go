@@ -40,8 +40,7 @@ func (w *walk) delegation(ctx context.Context) (string, error) {
 }
 
 func (w *walk) finger(ctx context.Context) (issuer string, keep time.Duration, err error) {
-	in := w.f.segmentOf(w.f.addresses.isKept(w.address.String()))
-	resp, err := w.f.fetch(ctx, in, w.rule, AskWebFinger, outbound.Request{
+	resp, err := w.f.fetch(ctx, w.f.segmentFor(w.address), w.rule, AskWebFinger, outbound.Request{
 		URL:       webFingerURL(w.rule.base(w.address.Domain), w.address),
 		Accept:    "application/jrd+json, application/json",
 		Redirects: 3, // RFC 7033 §4.2: to https only

@@ -106,7 +106,7 @@ type App struct {
 
 // CacheOptions is the global option `cache`.
 type CacheOptions struct {
-	// Issuers kept. Default: 10000.
+	// Issuers kept, and ten times as many people who had a grant. Default: 10000.
 	Issuers int `json:"issuers,omitempty"`
 	// MaxAge of what is kept. Default: 15m.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`

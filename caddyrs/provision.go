@@ -27,7 +27,7 @@ const (
 
 // Provision implements caddy.Provisioner. It calls nobody.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.log = ctx.Logger()
+	h.log = umaapp.Logger(ctx)
 	if len(h.GuardRaw) > 0 {
 		return h.provisionGuard(ctx)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -20,6 +21,9 @@ type group struct {
 	mu      sync.Mutex
 	waiting []call
 	writing bool // somebody takes care of those who wait
+
+	writer sync.Mutex
+	broken atomic.Pointer[error] // why nothing works any more
 }
 
 // call is one commit. do may run more than once.
@@ -48,7 +52,7 @@ func (g *group) commit(do func(*bolt.Tx) error) error {
 	}
 	err := <-done
 	if errors.Is(err, errAlone) {
-		return g.db.Update(do)
+		return g.update(do)
 	}
 	return err
 }
@@ -73,6 +77,14 @@ func (g *group) write() {
 	}
 }
 
+// update writes. Who waits for the place of the writer waits here and not in bolt,
+// which a broken file would never let go.
+func (g *group) update(do func(*bolt.Tx) error) error {
+	g.writer.Lock()
+	defer g.writer.Unlock()
+	return g.guarded(g.db.Update, do)
+}
+
 // take gives those who wait; if there are none, the next one to come writes.
 func (g *group) take() []call {
 	g.mu.Lock()
@@ -91,7 +103,7 @@ func (g *group) take() []call {
 func (g *group) run(calls []call) {
 	for len(calls) > 0 {
 		failed := -1
-		err := g.db.Update(func(tx *bolt.Tx) error {
+		err := g.update(func(tx *bolt.Tx) error {
 			for i, c := range calls {
 				if err := safely(c.do, tx); err != nil {
 					failed = i

@@ -1,0 +1,82 @@
+package oauth
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// BodyTime is how long the body of a request to one of our endpoints may take.
+// The largest that is read has 64 KiB; who needs longer holds a connection, its
+// memory and its goroutine, and means to (CONFORMANCE SEC-18).
+const BodyTime = 15 * time.Second
+
+// BoundBody gives the body of r so much time: reading it fails with
+// os.ErrDeadlineExceeded after that. Nothing happens to a body that came in time,
+// nor to a shorter time that the server is set to. The caller calls done before
+// it returns from its handler.
+func BoundBody(w http.ResponseWriter, r *http.Request, d time.Duration) (done func()) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return func() {}
+	}
+	over := make(chan struct{})
+	timer := time.AfterFunc(d, func() {
+		defer close(over)
+		// A moment long ago: what waits for the body fails now. A server that knows no
+		// deadlines has its own ways.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	})
+	// The timer must not fire when the handler is gone and w with it.
+	stop := sync.OnceFunc(func() {
+		if !timer.Stop() {
+			<-over
+		}
+	})
+	r.Body = &patient{r.Body, stop}
+	return stop
+}
+
+// patient is a body whose end stops the clock.
+type patient struct {
+	io.ReadCloser
+	stop func()
+}
+
+// Read implements io.Reader.
+func (p *patient) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
+	if err != nil {
+		p.stop()
+	}
+	return n, err
+}
+
+// Unread says why a body could not be read: 408 if it took too long, else 400.
+func Unread(err error) *Error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return Errorf(CodeInvalidRequest, "the body could not be read").Because(err)
+	}
+	return &Error{
+		Code: CodeInvalidRequest, Status: http.StatusRequestTimeout,
+		Description: "the body took too long", Err: err,
+	}
+}
+
+// ReadBody reads a body of at most limit bytes. Errors are *Error: 413 for one
+// that is too large, else those of Unread.
+func ReadBody(r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, Unread(err)
+	}
+	if int64(len(body)) > limit {
+		return nil, &Error{
+			Code: CodeInvalidRequest, Status: http.StatusRequestEntityTooLarge,
+			Description: "the body is too large",
+		}
+	}
+	return body, nil
+}

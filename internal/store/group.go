@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -22,8 +21,8 @@ type group struct {
 	waiting []call
 	writing bool // somebody takes care of those who wait
 
-	writer sync.Mutex
-	broken atomic.Pointer[error] // why nothing works any more
+	writer, beginning sync.Mutex
+	broken            atomic.Pointer[error] // why nothing works any more
 }
 
 // call is one commit. do may run more than once.
@@ -82,7 +81,7 @@ func (g *group) write() {
 func (g *group) update(do func(*bolt.Tx) error) error {
 	g.writer.Lock()
 	defer g.writer.Unlock()
-	return g.guarded(g.db.Update, do)
+	return g.guarded(true, do)
 }
 
 // take gives those who wait; if there are none, the next one to come writes.
@@ -121,15 +120,4 @@ func (g *group) run(calls []call) {
 		calls[failed].done <- errAlone
 		calls = append(calls[:failed:failed], calls[failed+1:]...)
 	}
-}
-
-// safely keeps a panic from ending the process: it comes again in the goroutine of
-// the one who called.
-func safely(do func(*bolt.Tx) error, tx *bolt.Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return do(tx)
 }

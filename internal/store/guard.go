@@ -18,30 +18,63 @@ import (
 var errBroken = errors.New("the file is damaged or cannot be read; stop Caddy, look at the disk, and restore the file")
 
 // view reads.
-func (s *Bolt) view(do func(*bolt.Tx) error) error { return s.group.guarded(s.db.View, do) }
+func (s *Bolt) view(do func(*bolt.Tx) error) error { return s.group.guarded(false, do) }
 
-// guarded runs a transaction and makes an error of a panic. One that comes from
-// do leaves bolt in order; after any other one the store is broken.
-func (g *group) guarded(run func(func(*bolt.Tx) error) error, do func(*bolt.Tx) error) (err error) {
-	if broken := g.broken.Load(); broken != nil {
-		return *broken
-	}
-	inside := false
-	defer func(before bool) {
-		debug.SetPanicOnFault(before)
-		p := recover()
-		if p == nil {
-			return
-		}
-		if err = fmt.Errorf("panic: %v", p); !inside {
-			err = fmt.Errorf("%w (%v)", errBroken, p)
-			g.broken.CompareAndSwap(nil, &err)
-		}
-	}(debug.SetPanicOnFault(true))
-	return run(func(tx *bolt.Tx) error {
-		inside = true
-		err := do(tx)
-		inside = false
+// guarded runs a transaction and makes an error of a panic. After one in do bolt
+// undoes the transaction, and all may go on; after any other one the store is broken.
+func (g *group) guarded(write bool, do func(*bolt.Tx) error) (err error) {
+	defer g.breaks(&err, debug.SetPanicOnFault(true))
+	tx, err := g.begin(write)
+	if err != nil {
 		return err
-	})
+	}
+	if err := safely(do, tx); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
+	if !write {
+		return tx.Rollback()
+	}
+	return tx.Commit()
+}
+
+// begin begins one at a time: bolt holds a lock meanwhile, and a fault leaves it
+// locked.
+func (g *group) begin(write bool) (tx *bolt.Tx, err error) {
+	g.beginning.Lock()
+	defer g.beginning.Unlock()
+	if broken := g.broken.Load(); broken != nil {
+		return nil, *broken
+	}
+	defer g.breaks(&err, true)
+	return g.db.Begin(write)
+}
+
+// breaks is deferred; before is what the goroutine did at a fault.
+func (g *group) breaks(err *error, before bool) {
+	debug.SetPanicOnFault(before)
+	if p := recover(); p != nil {
+		broken := fmt.Errorf("%w (%w)", errBroken, panicked(p))
+		g.broken.CompareAndSwap(nil, &broken)
+		*err = broken
+	}
+}
+
+// safely keeps a panic from ending the process: commits run in a goroutine of their
+// own.
+func safely(do func(*bolt.Tx) error, tx *bolt.Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return do(tx)
+}
+
+// panicked says what happened. What the runtime says of a fault would lead astray.
+func panicked(p any) error {
+	if _, fault := p.(interface{ Addr() uintptr }); fault {
+		return errors.New("a part of the file cannot be read")
+	}
+	return fmt.Errorf("panic: %v", p)
 }

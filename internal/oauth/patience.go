@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,38 +18,50 @@ const BodyTime = 15 * time.Second
 // BoundBody gives the body of r so much time: reading it fails with
 // os.ErrDeadlineExceeded after that. Nothing happens to a body that came in time,
 // nor to a shorter time that the server is set to. The caller calls done before
-// it returns from its handler.
+// it returns from its handler. A body that nobody wanted to the end is not waited
+// for then: net/http would go on reading it, for as long as it takes.
 func BoundBody(w http.ResponseWriter, r *http.Request, d time.Duration) (done func()) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return func() {}
 	}
 	over := make(chan struct{})
-	timer := time.AfterFunc(d, func() {
-		defer close(over)
+	giveUp := func() {
 		// A moment long ago: what waits for the body fails now. A server that knows no
 		// deadlines has its own ways.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	}
+	timer := time.AfterFunc(d, func() {
+		defer close(over)
+		giveUp()
 	})
 	// The timer must not fire when the handler is gone and w with it.
-	stop := sync.OnceFunc(func() {
+	p := &patient{ReadCloser: r.Body, stop: sync.OnceFunc(func() {
 		if !timer.Stop() {
 			<-over
 		}
-	})
-	r.Body = &patient{r.Body, stop}
-	return stop
+	})}
+	r.Body = p
+	return func() {
+		p.stop()
+		// HTTP/2 ends the stream by itself.
+		if !p.ended.Load() && r.ProtoMajor == 1 {
+			giveUp()
+		}
+	}
 }
 
 // patient is a body whose end stops the clock.
 type patient struct {
 	io.ReadCloser
-	stop func()
+	stop  func()
+	ended atomic.Bool
 }
 
 // Read implements io.Reader.
 func (p *patient) Read(b []byte) (int, error) {
 	n, err := p.ReadCloser.Read(b)
 	if err != nil {
+		p.ended.Store(true)
 		p.stop()
 	}
 	return n, err

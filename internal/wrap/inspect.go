@@ -24,7 +24,7 @@ func peek(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	done := oauth.BoundBody(w, r, oauth.BodyTime)
 	body, err := io.ReadAll(io.LimitReader(r.Body, oauth.MaxForm+1))
-	done() // the rest may take its time: it is the provider's
+	done() // it was read whole, or is refused
 	r.Body = &seen{Reader: io.MultiReader(bytes.NewReader(body), r.Body), Closer: r.Body}
 	if err != nil {
 		return nil, oauth.Unread(err)

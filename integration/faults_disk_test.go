@@ -42,7 +42,7 @@ func (c *child) empty(t *testing.T) {
 // The disk on which store, keys and certificates lie fills up under a running
 // Caddy, and is freed again.
 func TestSEC_13_DiskFull(t *testing.T) {
-	c := prepareChild(t, "policy readers {", "rate_limit token off\n\t\tpolicy readers {")
+	c := prepareChild(t, unlimited()...)
 	c.start(tinyDisk + "=" + c.disk + ":size=6m")
 	c.await()
 	access := c.login("bob@bob.localhost", "bob-demo")

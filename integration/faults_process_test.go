@@ -176,3 +176,12 @@ func (c *child) opens(t *testing.T, rpt string) {
 		t.Errorf("the RPT opens nothing: %d %s", a.status, a.text)
 	}
 }
+
+// unlimited are the edits that switch the rate limits off: a test is one source.
+func unlimited() []string {
+	return []string{
+		"policy readers {", "rate_limit token off\n\t\trate_limit ticket off\n\t\tpolicy readers {",
+		"resource \"RS API\" {\n\t\t\tscope get", "rate_limit off\n\t\tresource \"RS API\" {\n\t\t\tscope get",
+		"email_domain bob.localhost\n", "email_domain bob.localhost\n\t\trate_limit exchange off\n\t\trate_limit login off\n",
+	}
+}

@@ -171,7 +171,7 @@ func TestSlowClients(t *testing.T) {
 	if text := os.Getenv("UMA_TEST_SLOW_CLIENTS"); text != "" {
 		n, _ = strconv.Atoi(text)
 	}
-	c := prepareChild(t, "policy readers {", "rate_limit token off\n\t\tpolicy readers {")
+	c := prepareChild(t, unlimited()...)
 	lendCertificates(t, c.disk+"/storage")
 	admin := "127.0.0.1:" + freePort(t)
 	c.config["admin"] = map[string]any{"listen": admin}

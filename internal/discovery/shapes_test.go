@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/fakeop"
 )
@@ -83,5 +86,34 @@ func TestSEC_10_KeySetThatChangesShape(t *testing.T) {
 			}
 			w.wantHits(fakeop.JWKS, 2)
 		})
+	}
+}
+
+// Whose keys cannot be read, and why, is told once and not at DEBUG.
+func TestKeysThatCannotBeReadAreTold(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer http.HandlerFunc
+		reason string
+	}{
+		"HTML":      {fakeop.HTML(), "not acceptable JSON"},
+		"503":       {fakeop.Status(503), "the key set is unavailable"},
+		"truncated": {fakeop.Truncated(), "no whole answer"},
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		op := fakeop.New(t, fakeop.Config{})
+		w := newPatient(t, op, discovery.Config{Log: zap.New(core)})
+		op.Misbehave(fakeop.JWKS, tc.answer)
+		for range 5 {
+			_ = verify(t, w, op.Sign(nil, discovery.DefaultTyp))
+		}
+		all := logs.All()
+		if len(all) != 1 {
+			t.Errorf("%s: %d lines, want 1", name, len(all))
+			continue
+		}
+		fields := all[0].ContextMap()
+		if reason, _ := fields["reason"].(string); fields["domain"] != "bob.example" || !strings.Contains(reason, tc.reason) {
+			t.Errorf("%s: %v", name, fields)
+		}
 	}
 }

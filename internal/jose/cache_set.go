@@ -129,6 +129,9 @@ func (s *cachedSet) fetch(ctx context.Context, c *Cache, uri string, done chan<-
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	keys, err := read(ctx, c, uri)
+	if err != nil {
+		c.cfg.Failed(uri, err)
+	}
 	n := s.put(c, keys, err)
 	c.sets.weigh(uri, s, n)
 	s.land(done)

@@ -3,7 +3,6 @@ package integration_test
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -83,6 +82,6 @@ func TestFloodsOfInventedThings(t *testing.T) {
 
 func (c *child) want(status int, a answer) {
 	if a.status != status {
-		c.t.Error(fmt.Sprintf("%d %s, want %d", a.status, a.text, status))
+		c.t.Errorf("%d %s, want %d", a.status, a.text, status)
 	}
 }

@@ -24,7 +24,7 @@ func BoundBody(w http.ResponseWriter, r *http.Request, d time.Duration) (done fu
 	if r.Body == nil || r.Body == http.NoBody {
 		return func() {}
 	}
-	over := make(chan struct{})
+	over, p := make(chan struct{}), &patient{ReadCloser: r.Body}
 	giveUp := func() {
 		// A moment long ago: what waits for the body fails now. A server that knows no
 		// deadlines has its own ways.
@@ -32,14 +32,15 @@ func BoundBody(w http.ResponseWriter, r *http.Request, d time.Duration) (done fu
 	}
 	timer := time.AfterFunc(d, func() {
 		defer close(over)
+		p.late.Store(true)
 		giveUp()
 	})
 	// The timer must not fire when the handler is gone and w with it.
-	p := &patient{ReadCloser: r.Body, stop: sync.OnceFunc(func() {
+	p.stop = sync.OnceFunc(func() {
 		if !timer.Stop() {
 			<-over
 		}
-	})}
+	})
 	r.Body = p
 	return func() {
 		p.stop()
@@ -53,12 +54,16 @@ func BoundBody(w http.ResponseWriter, r *http.Request, d time.Duration) (done fu
 // patient is a body whose end stops the clock.
 type patient struct {
 	io.ReadCloser
-	stop  func()
-	ended atomic.Bool
+	stop        func()
+	late, ended atomic.Bool
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. A server that sets a deadline of its own for each
+// read (Caddy's read_idle) may take ours back, once.
 func (p *patient) Read(b []byte) (int, error) {
+	if p.late.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
 	n, err := p.ReadCloser.Read(b)
 	if err != nil {
 		p.ended.Store(true)

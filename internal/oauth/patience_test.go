@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -112,11 +113,32 @@ func TestSEC_18_BodyInTime(t *testing.T) {
 	}
 }
 
+// A server that sets deadlines of its own takes ours back: the next byte is the last.
+func TestSEC_18_ServerWithDeadlinesOfItsOwn(t *testing.T) {
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", iotest.OneByteReader(strings.NewReader("abc")))
+	late := make(chan struct{})
+	defer oauth.BoundBody(noDeadlines{httptest.NewRecorder(), late}, r, time.Nanosecond)()
+	<-late
+	if body, err := oauth.ReadBody(r, 100); oauth.AsError(err).Status != http.StatusRequestTimeout {
+		t.Errorf("%s, %v", body, err)
+	}
+}
+
+type noDeadlines struct {
+	http.ResponseWriter
+	asked chan struct{}
+}
+
+func (w noDeadlines) SetReadDeadline(time.Time) error {
+	close(w.asked)
+	return nil
+}
+
 // A handler that is done before its body: the clock stops, and nothing is set on a
 // connection that has gone on.
 func TestSEC_18_BodyThatNobodyReads(t *testing.T) {
 	rec, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader("x"))
-	done := oauth.BoundBody(rec, r, time.Nanosecond)
+	done := oauth.BoundBody(rec, r, time.Hour)
 	done()
 	done()
 	if body, err := oauth.ReadBody(r, 100); err != nil || string(body) != "x" {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -117,7 +118,7 @@ func TestSEC_18_BodyInTime(t *testing.T) {
 func TestSEC_18_ServerWithDeadlinesOfItsOwn(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", iotest.OneByteReader(strings.NewReader("abc")))
 	late := make(chan struct{})
-	defer oauth.BoundBody(noDeadlines{httptest.NewRecorder(), late}, r, time.Nanosecond)()
+	defer oauth.BoundBody(noDeadlines{httptest.NewRecorder(), sync.OnceFunc(func() { close(late) })}, r, time.Nanosecond)()
 	<-late
 	if body, err := oauth.ReadBody(r, 100); oauth.AsError(err).Status != http.StatusRequestTimeout {
 		t.Errorf("%s, %v", body, err)
@@ -126,11 +127,11 @@ func TestSEC_18_ServerWithDeadlinesOfItsOwn(t *testing.T) {
 
 type noDeadlines struct {
 	http.ResponseWriter
-	asked chan struct{}
+	asked func()
 }
 
 func (w noDeadlines) SetReadDeadline(time.Time) error {
-	close(w.asked)
+	w.asked()
 	return nil
 }
 

@@ -95,7 +95,7 @@ var packages = map[string]pkg{
 	"internal/rs":       {ours: low, foreign: []string{zap, lru, xSync}},
 	"caddyuma/rqp":      {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},
 
-	"internal/umaapp": {ours: low, foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang"}},
+	"internal/umaapp": {ours: low, foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
 	"internal/umaapp/cli": {
 		ours:    append([]string{"internal/umaapp", "caddyuma/rqp"}, low...),
 		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "golang.org/x/term"},
@@ -111,6 +111,7 @@ var packages = map[string]pkg{
 	"integration/bench":        {ours: everything, foreign: []string{caddyserver, zap}},
 	"integration/caddy":        {ours: []string{"."}, foreign: []string{caddyserver}},
 	"integration/requirements": {},
+	"integration/documents":    {}, // tests only
 
 	// Imported from tests only: no row names them.
 	"internal/golden":        {foreign: []string{caddyserver, "github.com/google/go-cmp"}},

@@ -29,6 +29,7 @@ func (h *Handler) group(app *umaapp.App) (*group, error) {
 	v, err := h.take(groupKey{app, h.Issuer, h.ClientID}, func() (caddy.Destructor, error) {
 		g := new(group)
 		app.RegisterRS(h.Issuer, h.ClientID, g)
+		g.registerChecks(app, h.Issuer, h.ClientID)
 		return g, nil
 	})
 	if err != nil {

@@ -114,7 +114,7 @@ func TestUF_20_NothingIsCalledAtLoad(t *testing.T) {
 		if n := hits.Load() - before; n != 0 {
 			t.Errorf("load %d: %d calls", load, n)
 		}
-		front := httptest.NewServer(server)
+		front := httptest.NewServer(behindTLS(server))
 		resp, err := http.Get(front.URL)
 		if err != nil {
 			t.Fatal(err)

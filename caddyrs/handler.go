@@ -137,6 +137,7 @@ type Handler struct {
 	// byCase: a matcher may tell a from A. named: the guard's name what they match.
 	byCase, named bool
 	engine        *rs.Server
+	plain         *umaapp.Plain
 	taken         []any // keys of the pool
 	log           *zap.Logger
 }
@@ -154,11 +155,12 @@ type Resource struct {
 	Patterns []string `json:"patterns,omitempty"`
 	// Scopes. Default: those of the handler.
 	Scopes []Scope `json:"scopes,omitempty"`
-	// Type, Description and IconURI are shown by the authorization server;
-	// policies can name the type.
-	Type        string `json:"type,omitempty"`
+	// Type is a URI that policies can name instead of resources.
+	Type string `json:"type,omitempty"`
+	// Description is shown by the authorization server.
 	Description string `json:"description,omitempty"`
-	IconURI     string `json:"icon_uri,omitempty"`
+	// IconURI is shown by the authorization server.
+	IconURI string `json:"icon_uri,omitempty"`
 	// Owner overrides the handler's and may hold the captures of the resource.
 	Owner string `json:"owner,omitempty"`
 	// Also are further permissions that a request for this resource needs.
@@ -172,6 +174,7 @@ type Resource struct {
 
 // Scope is a scope and the methods it stands for.
 type Scope struct {
+	// Name of the scope, as policies write it.
 	Name string `json:"name"`
 	// Methods; "*" is every method that no other scope has. Default: the name
 	// in upper case, for get also HEAD.
@@ -180,6 +183,7 @@ type Scope struct {
 
 // Also names a further resource.
 type Also struct {
+	// Resource is its name.
 	Resource string `json:"resource"`
 	// Scopes. Default: the scope of the request.
 	Scopes []string `json:"scopes,omitempty"`
@@ -187,6 +191,7 @@ type Also struct {
 
 // HeaderField is a header field for the backend.
 type HeaderField struct {
+	// Field is its name, such as Remote-User.
 	Field string `json:"field"`
 	// Value may hold placeholders.
 	Value string `json:"value"`
@@ -195,8 +200,9 @@ type HeaderField struct {
 // RateLimit bounds events per window.
 type RateLimit struct {
 	// Tickets; negative: no bound.
-	Tickets int            `json:"tickets"`
-	Window  caddy.Duration `json:"window,omitempty"`
+	Tickets int `json:"tickets"`
+	// Window is the time in which they count. Required with a bound.
+	Window caddy.Duration `json:"window,omitempty"`
 }
 
 // CaddyModule implements caddy.Module.
@@ -208,6 +214,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if len(h.guard) > 0 {
 		return h.serveGuard(w, r, next)
+	}
+	if h.plain.Refuses(r) {
+		return h.refusePlain(w, r, next)
 	}
 	if h.Metadata != metadataOff && h.engine.ServeMetadata(w, r) {
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
+	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
@@ -28,6 +29,7 @@ const (
 // Provision implements caddy.Provisioner. It calls nobody.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = umaapp.Logger(ctx)
+	h.plain = umaapp.NewPlain(h.log, zap.String("client_id", h.ClientID), zap.String("iss", h.Issuer))
 	if len(h.GuardRaw) > 0 {
 		return h.provisionGuard(ctx)
 	}

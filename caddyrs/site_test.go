@@ -2,6 +2,7 @@ package caddyrs
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,10 +49,23 @@ func newSite(t *testing.T, body string) *site {
 	if _, err := app.RegisterAS(issuer, []byte("1"), s.as); err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(server)
+	front := httptest.NewServer(behindTLS(server))
 	t.Cleanup(front.Close)
 	s.url = front.URL
 	return s
+}
+
+// plainRequest is a header field of the tests: the request did not come by TLS.
+const plainRequest = "X-Test-Plain"
+
+// behindTLS makes requests look as if our own connection were one of TLS.
+func behindTLS(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(plainRequest) == "" {
+			r.TLS = new(tls.ConnectionState)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func provision(t *testing.T, text string) (caddy.Context, http.Handler) {

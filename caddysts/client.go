@@ -18,7 +18,7 @@ import (
 
 // Client is a client that may exchange tokens.
 type Client struct {
-	// The client_id.
+	// The client_id. Required.
 	ClientID string `json:"client_id,omitempty"`
 	// A public client has no credentials.
 	Public bool `json:"public,omitempty"`

@@ -14,7 +14,7 @@ const defaultClient = "caddy-uma"
 
 // ResourceServer is a resource server that may register resources here.
 type ResourceServer struct {
-	// Its client_id.
+	// Its client_id. Required.
 	ClientID string `json:"client_id,omitempty"`
 	// Its identifier, a canonical https URL. No other resource server's may lie
 	// below it.
@@ -46,7 +46,7 @@ type ResourceServer struct {
 
 // Client is a client of requesting parties.
 type Client struct {
-	// The client_id.
+	// The client_id. Required.
 	ClientID string `json:"client_id,omitempty"`
 	// A public client has no secret.
 	Public bool `json:"public,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,9 @@ func (w *world) administer() (umaCommand func(args ...string) (code int, text st
 	w.reload()
 	return func(args ...string) (int, string) {
 		w.t.Helper()
-		cmd := exec.CommandContext(context.WithoutCancel(w.t.Context()), os.Args[0], append([]string{"uma"}, append(args, "--address", address)...)...) //nolint:gosec // the test itself
+		flags := slices.Index(append(args, "--"), "--") // behind it flags are arguments
+		args = slices.Concat([]string{"uma"}, args[:flags], []string{"--address", address}, args[flags:])
+		cmd := exec.CommandContext(context.WithoutCancel(w.t.Context()), os.Args[0], args...) //nolint:gosec // the test itself
 		cmd.Env = append(os.Environ(), asCaddy+"=1")
 		cmd.WaitDelay = 20 * time.Second
 		var out bytes.Buffer

@@ -62,6 +62,9 @@ type world struct {
 	hits   *atomic.Int64 // requests that reached the backend
 	asked  int           // how often rqp wanted the user's access token
 	seen   credentials   // what must not be in the log
+
+	names    map[string]string // hosts that are not called NAME.localhost
+	nodeDirs []string          // of further processes
 }
 
 // example reads Caddyfile.example, with a port of this test and, instead of its
@@ -286,6 +289,9 @@ func (w *world) answers(host string) error {
 }
 
 func (w *world) url(host, path string) string {
+	if name := w.names[host]; name != "" {
+		return "https://" + name + path
+	}
 	return "https://" + host + ".localhost:" + w.port + path
 }
 

@@ -34,6 +34,7 @@ type Postgres struct {
 	MaxConns int `json:"max_conns,omitempty"`
 
 	options postgres.Options
+	literal bool
 }
 
 // CaddyModule implements caddy.Module.
@@ -51,7 +52,8 @@ func (p *Postgres) Provision(caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if dsn == p.DSN && holdsPassword(dsn) {
+	p.literal = dsn == p.DSN && holdsPassword(dsn)
+	if p.literal {
 		umaapp.WarnLiteral(directive, "the DSN")
 	}
 	p.options = postgres.Options{DSN: dsn, Schema: p.Schema, MaxConns: p.MaxConns}
@@ -72,6 +74,9 @@ func holdsPassword(dsn string) bool {
 	return password.MatchString(dsn)
 }
 
+// HoldsLiteralSecret implements umaapp.LiteralSecret.
+func (p *Postgres) HoldsLiteralSecret() bool { return p.literal }
+
 // PoolKey implements umaapp.Backend. It names the database by a hash, so that the
 // password stands in no key.
 func (p *Postgres) PoolKey() string {
@@ -90,6 +95,7 @@ func (p *Postgres) Open() (store.Store, error) {
 
 // Interface guards.
 var (
-	_ umaapp.Backend    = (*Postgres)(nil)
-	_ caddy.Provisioner = (*Postgres)(nil)
+	_ umaapp.Backend       = (*Postgres)(nil)
+	_ umaapp.LiteralSecret = (*Postgres)(nil)
+	_ caddy.Provisioner    = (*Postgres)(nil)
 )

@@ -74,6 +74,17 @@ func TestPoolKey(t *testing.T) {
 	}
 }
 
+// A DSN with a password is known from one that is not, or stands elsewhere.
+func TestHoldsLiteralSecret(t *testing.T) {
+	t.Setenv("UMA_DSN", dsn)
+	for text, want := range map[string]bool{dsn: true, "{env.UMA_DSN}": false, "postgres://bob@db.example/uma": false} {
+		p := Postgres{DSN: text}
+		if err := p.Provision(caddy.Context{}); err != nil || p.HoldsLiteralSecret() != want {
+			t.Errorf("%s: %v, %v, want %v", text, p.HoldsLiteralSecret(), err, want)
+		}
+	}
+}
+
 func TestHoldsPassword(t *testing.T) {
 	for dsn, want := range map[string]bool{
 		"postgres://bob:sesame@db.example/uma":              true,

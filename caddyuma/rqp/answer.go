@@ -41,8 +41,11 @@ func get(ctx context.Context, client *http.Client, u *url.URL) (*answer, error) 
 // credentials are a client's at one server.
 type credentials struct{ id, secret string }
 
-// post sends a form once. GetBody is taken away so that not even the transport
-// sends it twice: a ticket is spent by being presented (CONFORMANCE A2).
+// post sends a form once: a ticket is spent by being presented (CONFORMANCE A2).
+// The transport may send it again only if the server has seen nothing of it: a
+// POST is not idempotent (RFC 9110 §9.2.2), so it does that for connections that
+// failed before a byte was written, and for HTTP/2 streams that the server says it did
+// not process (RFC 9113 §6.8), as one does that reloads.
 func post(ctx context.Context, client *http.Client, u *url.URL, form url.Values, creds credentials) (*answer, error) {
 	req, err := newPost(ctx, u, form, creds)
 	if err != nil {
@@ -59,7 +62,6 @@ func newPost(ctx context.Context, u *url.URL, form url.Values, creds credentials
 	if err != nil {
 		return nil, badAnswer(u, 0, "not a URL")
 	}
-	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	if creds.secret != "" {

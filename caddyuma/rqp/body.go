@@ -48,12 +48,16 @@ func newReplay(req *http.Request, limit int64) (*replay, error) {
 func (r *replay) next() (*http.Request, error) {
 	req := r.req.Clone(r.req.Context())
 	req.GetBody = nil
-	if r.get != nil {
-		body, err := r.get()
-		if err != nil {
-			return nil, err
-		}
-		req.Body = body
+	if r.get == nil {
+		return req, nil
+	}
+	body, err := r.get()
+	if err != nil {
+		return nil, err
+	}
+	req.Body = body
+	if !r.once {
+		req.GetBody = r.get // for a transport that could not send the first one
 	}
 	return req, nil
 }

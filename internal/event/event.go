@@ -1,6 +1,6 @@
 // Package event says what happened, as values. Each engine calls its Observe
-// exactly once per outcome; internal/umaapp makes the log line (and later the
-// counter, the Caddy event, the span and the audit line) of it.
+// exactly once per outcome; internal/umaapp makes the log line, the
+// counter, the Caddy event, the span and the audit line of it.
 //
 // An event never holds a credential: no ticket, no token, no secret. The
 // person's address stands in Person alone, which only the audit log may show.

@@ -473,6 +473,45 @@ func TestSEC_11_TwoNodesManage(t *testing.T) {
 	}
 }
 
+// SEC-11: whoever fetches the key set of another node because of a new key finds it
+// there, though that node has not looked of itself yet. Asking costs one look in ten
+// seconds, whoever asks.
+func TestSEC_11_AnotherNodePublishes(t *testing.T) {
+	clock, storage := newHand(), josetest.NewStorage()
+	a, b := newRing(t, ringConfig(storage, clock.Now)), newRing(t, ringConfig(storage, clock.Now))
+	_, first := sign(t, a)
+	if got := published(t, b); !slices.Equal(got, []string{first}) {
+		t.Fatalf("published: %q", got)
+	}
+	clock.pass(10 * time.Second)
+	_, used, err := a.Retire(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := published(t, b); !slices.Equal(got, []string{used.KID}) {
+		t.Errorf("published at the other node: %q, want %q alone", got, used.KID)
+	}
+	before := storage.Calls("List")
+	for range 50 {
+		published(t, b)
+	}
+	clock.pass(10*time.Second - 1)
+	published(t, b)
+	if n := storage.Calls("List") - before; n != 0 {
+		t.Errorf("%d looks within 10s, want none", n)
+	}
+	clock.pass(1)
+	storage.Break(errors.New("storage is away"))
+	for range 50 { // what is known is published all the same
+		if got := published(t, b); !slices.Equal(got, []string{used.KID}) {
+			t.Errorf("published without storage: %q", got)
+		}
+	}
+	if n := storage.Calls("List") - before; n != 1 {
+		t.Errorf("%d looks at a storage that is away, want 1", n)
+	}
+}
+
 // What is told of a key tells nothing that is secret.
 func TestKeyInfoHoldsNoSecret(t *testing.T) {
 	storage := josetest.NewStorage()

@@ -185,6 +185,25 @@ func (r *Ring) refresh(ctx context.Context, mayMake bool) error {
 	return err
 }
 
+// lookAround looks into storage if the last look is older than relistUnknown. A
+// failure leaves what is known; nobody waits for somebody else's look.
+func (r *Ring) lookAround(ctx context.Context) {
+	now := r.cfg.Now()
+	if !elapsed(r.state.Load().listed, now, relistUnknown) || !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	if !elapsed(r.failed, now, relistUnknown) {
+		return
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := r.list(ctx); err != nil {
+		r.failed = now
+		r.cfg.Log.Error("keys could not be read; those in memory are used", zap.String("folder", r.folder), zap.Error(err))
+	}
+}
+
 // find looks for a live key; for an unknown one it looks into storage again,
 // but not at every request with an invented kid.
 func (r *Ring) find(ctx context.Context, match func(*ringKey) bool) (*ringKey, error) {

@@ -19,11 +19,13 @@ func (r *Ring) Sign(ctx context.Context, typ string, claims any) (string, error)
 func (r *Ring) Alg() string { return r.cfg.Alg }
 
 // Public lists the keys to publish, newest first; also those whose time to sign
-// has not come.
+// has not come. Whoever asks may have met a key that another node just made, and will
+// not ask again soon: what is known must not be older than relistUnknown.
 func (r *Ring) Public(ctx context.Context) ([]PublicKey, error) {
 	if _, err := r.signing(ctx); err != nil {
 		return nil, err
 	}
+	r.lookAround(ctx)
 	now := r.life()
 	var keys []PublicKey
 	for _, k := range now.keys {

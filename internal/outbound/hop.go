@@ -60,6 +60,12 @@ func (t *trace) answered(resp *http.Response) {
 	t.hop.Status, t.hop.Header = resp.StatusCode, resp.Header
 }
 
+func (t *trace) status() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hop.Status
+}
+
 // over gives the hop; a dial may outlive it.
 func (t *trace) over(err error) Hop {
 	t.mu.Lock()

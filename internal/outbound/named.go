@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"context"
 	"net/http"
 	"time"
 )
@@ -13,7 +14,7 @@ const idlePerHost = 64
 func NewNamed(cfg Config) *http.Client {
 	open := dialer{resolve: cfg.Resolve, dns: cfg.DNS, timeout: hop(cfg.timeout())}
 	t := newTable(cfg, route{dialer: open, roots: cfg.Roots})
-	n := &named{byHost: map[string]*http.Transport{}, rest: pooled(t.rest, cfg)}
+	n := &named{byHost: map[string]*http.Transport{}, rest: pooled(t.rest, cfg), begin: cfg.begin}
 	for key, r := range t.connect {
 		n.byHost[key] = pooled(r, cfg)
 	}
@@ -43,14 +44,29 @@ func pooled(r route, cfg Config) *http.Transport {
 type named struct {
 	byHost map[string]*http.Transport
 	rest   *http.Transport
+	begin  func(ctx context.Context, host string) (end func(status int, err error))
 }
 
 // RoundTrip implements http.RoundTripper.
 func (n *named) RoundTrip(r *http.Request) (*http.Response, error) {
+	end := n.begin(r.Context(), r.URL.Host)
+	resp, err := n.pool(r).RoundTrip(r)
+	end(statusOf(resp), err)
+	return resp, err
+}
+
+func (n *named) pool(r *http.Request) *http.Transport {
 	if tr, ok := n.byHost[HostPort(r.URL)]; ok {
-		return tr.RoundTrip(r)
+		return tr
 	}
-	return n.rest.RoundTrip(r)
+	return n.rest
+}
+
+func statusOf(resp *http.Response) int {
+	if resp == nil {
+		return 0
+	}
+	return resp.StatusCode
 }
 
 // CloseIdleConnections is called by the method of http.Client of that name.

@@ -44,6 +44,9 @@ type Config struct {
 	// Timeout is for a whole request with its redirects, 5s. One hop may take
 	// three fifths of it.
 	Timeout time.Duration
+	// Begin, if set, is told of each request that is sent; what it gives, if not nil,
+	// is called when there is an answer (else the status is 0).
+	Begin func(ctx context.Context, host string) (end func(status int, err error))
 	// Log is told, at debug, what the strict client does not do.
 	Log *zap.Logger
 }
@@ -105,6 +108,16 @@ const (
 	maxRedirects   = 3
 	userAgent      = "caddy-uma"
 )
+
+// begin tells Begin.
+func (c Config) begin(ctx context.Context, host string) func(status int, err error) {
+	if c.Begin != nil {
+		if end := c.Begin(ctx, host); end != nil {
+			return end
+		}
+	}
+	return func(int, error) {}
+}
 
 // log is never nil.
 func (c Config) log() *zap.Logger {

@@ -20,13 +20,14 @@ import (
 type Strict struct {
 	table   table
 	timeout time.Duration
+	begin   func(ctx context.Context, host string) (end func(status int, err error))
 	log     *zap.Logger
 }
 
 // NewStrict makes the client for strangers. It does no I/O.
 func NewStrict(cfg Config) *Strict {
 	guarded := dialer{guard: newGuard(), resolve: cfg.Resolve, dns: cfg.DNS, timeout: hop(cfg.timeout())}
-	return &Strict{table: newTable(cfg, route{dialer: guarded}), timeout: cfg.timeout(), log: cfg.log()}
+	return &Strict{table: newTable(cfg, route{dialer: guarded}), timeout: cfg.timeout(), begin: cfg.begin, log: cfg.log()}
 }
 
 // Get does one GET. Errors: ErrBlocked (policy), ErrTemporary (timeout, connect, TLS, truncated,
@@ -117,7 +118,9 @@ func (s *Strict) hop(ctx context.Context, via route, u *url.URL, r Request) (*Re
 	ctx, cancel := context.WithTimeout(ctx, hop(s.timeout))
 	defer cancel()
 	seen := &trace{hop: Hop{URL: u.String()}}
+	end := s.begin(ctx, u.Host)
 	resp, location, err := s.exchange(seen.in(ctx), via, u, r, seen)
+	end(seen.status(), err)
 	if r.Watch != nil {
 		r.Watch(seen.over(err))
 	}
@@ -133,9 +136,10 @@ func (s *Strict) exchange(ctx context.Context, via route, u *url.URL, r Request,
 		via.lease = &lease{admit: r.Admit}
 		defer via.lease.end()
 	}
-	tr := via.transport()
-	tr.DisableKeepAlives = true
-	resp, err := tr.RoundTrip(req)
+	resp, err := once(via, req)
+	if Lost(err) && ctx.Err() == nil {
+		resp, err = once(via, req)
+	}
 	if err != nil {
 		return nil, "", classify(err, seen.connected())
 	}
@@ -150,6 +154,13 @@ func (s *Strict) exchange(ctx context.Context, via route, u *url.URL, r Request,
 		return nil, "", temporary(ctx.Err())
 	}
 	return answer, "", err
+}
+
+// once sends a request over a connection of its own.
+func once(via route, req *http.Request) (*http.Response, error) {
+	tr := via.transport()
+	tr.DisableKeepAlives = true
+	return tr.RoundTrip(req)
 }
 
 // newRequest sends nothing that would tell one server about another: no

@@ -39,13 +39,15 @@ func TestShared(t *testing.T) {
 func TestStopAndStart(t *testing.T) {
 	s := pgtest.New(t, "max_connections=20")
 	pgtest.Exec(t, s.DSN(), "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (1)")
-	s.Stop(t)
-	if _, err := ask(t, s.DSN(), "kept"); err == nil {
-		t.Error("a stopped server answers")
-	}
-	s.Start(t)
-	if n, err := ask(t, s.DSN(), "kept"); err != nil || n != 1 {
-		t.Errorf("count after the restart = %d, %v, want 1", n, err)
+	for _, stop := range []func(testing.TB){s.Stop, s.StopFast, s.Kill} {
+		stop(t)
+		if _, err := ask(t, s.DSN(), "kept"); err == nil {
+			t.Error("a stopped server answers")
+		}
+		s.Start(t)
+		if n, err := ask(t, s.DSN(), "kept"); err != nil || n != 1 {
+			t.Errorf("count after the restart = %d, %v, want 1", n, err)
+		}
 	}
 }
 

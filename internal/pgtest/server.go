@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,17 +63,68 @@ func (s *Server) DSN() string {
 }
 
 // Stop ends the server at once; what was committed is there after Start.
-func (s *Server) Stop(t testing.TB) {
+func (s *Server) Stop(t testing.TB) { s.end(t, syscall.SIGQUIT) }
+
+// StopFast ends the server as an administrator does: what is under way is broken off,
+// and connections are told.
+func (s *Server) StopFast(t testing.TB) { s.end(t, syscall.SIGINT) }
+
+// Kill is the end of a server that nobody asked (kill -9), and of its children: each
+// answers its client until it finds out.
+func (s *Server) Kill(t testing.TB) {
 	t.Helper()
-	if err := s.stop(); err != nil {
+	children := s.children()
+	s.end(t, syscall.SIGKILL)
+	for end := time.Now().Add(patience); slices.ContainsFunc(children, lives); time.Sleep(5 * time.Millisecond) { // polling real processes
+		if time.Now().After(end) {
+			t.Fatalf("children of postgres still run after %v", patience)
+		}
+	}
+}
+
+// children are the processes of the server besides the first one, where the system
+// tells.
+func (s *Server) children() (pids []string) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range stats {
+		if _, parent := status(stat); s.running != nil && parent == strconv.Itoa(s.running.cmd.Process.Pid) {
+			pids = append(pids, filepath.Dir(stat))
+		}
+	}
+	return pids
+}
+
+func lives(dir string) bool {
+	state, _ := status(filepath.Join(dir, "stat"))
+	return state != "" && state != "Z"
+}
+
+// status reads /proc/PID/stat, where the name stands in parentheses.
+func status(file string) (state, parent string) {
+	text, _ := os.ReadFile(file)
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 2 {
+		return "", ""
+	}
+	return fields[0], fields[1]
+}
+
+func (s *Server) end(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	if err := s.stop(signal); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Start starts the server again.
+// Start starts the server again. After Kill its children may take a moment to find
+// out; as long as they run, a new one refuses the folder.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	if err := s.start(); err != nil {
+	err := s.start()
+	for end := time.Now().Add(patience); err != nil && strings.Contains(err.Error(), "still in use") && time.Now().Before(end); err = s.start() {
+		time.Sleep(50 * time.Millisecond) // polling real processes
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -171,11 +224,13 @@ func (s *Server) start() error {
 	return s.await()
 }
 
-// await waits for the word that the server writes when it takes connections.
+// await waits for the word that the server writes when it takes connections. A server
+// that was killed has left one behind.
 func (s *Server) await() error {
+	pid := strconv.Itoa(s.running.cmd.Process.Pid)
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		b, _ := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
-		if lines := strings.Split(string(b), "\n"); len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" {
+		if lines := strings.Split(string(b), "\n"); len(lines) > 7 && lines[0] == pid && strings.TrimSpace(lines[7]) == "ready" {
 			return nil
 		}
 		select {
@@ -192,12 +247,13 @@ func (s *Server) log() string {
 	return string(b[max(0, len(b)-2000):])
 }
 
-// stop sends SIGQUIT: connections break off as when a machine fails.
-func (s *Server) stop() error {
+// stop sends a signal and waits for the end. SIGQUIT: connections break off as when
+// a machine fails.
+func (s *Server) stop(signal syscall.Signal) error {
 	if s.running == nil {
 		return nil
 	}
-	if err := s.running.cmd.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.running.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
@@ -211,7 +267,7 @@ func (s *Server) stop() error {
 
 // remove stops the server and removes its folder.
 func (s *Server) remove() {
-	_ = s.stop()
+	_ = s.stop(syscall.SIGQUIT)
 	if s.guard != nil {
 		_ = s.guard.Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
 )
 
 // maxAnswer bounds what is read of an answer, unless the request says otherwise.
@@ -91,12 +92,22 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 		req.SetBasicAuth(r.basic.Username(), secret)
 	}
 	resp, err := s.cfg.AS(r.call, req)
+	if outbound.Lost(err) && r.repeatable() {
+		if req.Body, err = req.GetBody(); err == nil {
+			resp, err = s.cfg.AS(r.call, req)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("calling the authorization server: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	s.hear(resp.StatusCode)
 	return readAnswer(resp, max(r.limit, maxAnswer))
 }
+
+// repeatable: what asks or says how something is to be may be sent twice; what makes
+// something may not.
+func (r request) repeatable() bool { return r.call != CallRegistration || r.method != http.MethodPost }
 
 func readAnswer(resp *http.Response, limit int64) (*answer, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))

@@ -154,6 +154,9 @@ type Server struct {
 	pat        lazy[pat]
 	registered lazy[registration]
 	learned    learnedBox
+	heard      heard
+	unwell     unwell
+	probe      lazy[struct{}]
 	current    atomic.Pointer[state]
 	troubled   pause
 	verifier   *verifier

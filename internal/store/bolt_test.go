@@ -199,6 +199,14 @@ func TestSEC_28_Tenant(t *testing.T) {
 			t.Errorf("Tenant of %q and %q = %q", old, pair, tenant)
 		}
 		seen[tenant] = pair
+		if role, issuer := store.SplitTenant(tenant); role != pair[0] || issuer != pair[1] {
+			t.Errorf("SplitTenant(%q) = %q, %q, want %q", tenant, role, issuer, pair)
+		}
+	}
+	for _, none := range []string{"", "x", "3:as:", "-1:as", "2:as", "99999999999999999999:as:x"} {
+		if role, issuer := store.SplitTenant(none); role != "" || issuer != none {
+			t.Errorf("SplitTenant(%q) = %q, %q", none, role, issuer)
+		}
 	}
 }
 

@@ -148,6 +148,9 @@ func inspect(tx *bolt.Tx, newest int) (format, error) {
 	if err != nil {
 		return format{}, err
 	}
+	if meta.Get([]byte(metaFilling)) != nil {
+		return format{}, errFilling
+	}
 	id := string(meta.Get([]byte(metaID)))
 	for _, name := range []string{bucketDoc, bucketIndex, bucketExpiry} {
 		if tx.Bucket([]byte(name)) == nil || len(id) != idLength {

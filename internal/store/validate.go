@@ -26,6 +26,16 @@ func Tenant(role, issuer string) string {
 	return strconv.Itoa(len(role)) + ":" + role + ":" + issuer
 }
 
+// SplitTenant undoes Tenant, for people: what is no tenant comes back as an issuer.
+func SplitTenant(tenant string) (role, issuer string) {
+	length, rest, _ := strings.Cut(tenant, ":")
+	n, err := strconv.Atoi(length)
+	if err != nil || n < 0 || len(rest) <= n || rest[n] != ':' {
+		return "", tenant
+	}
+	return rest[:n], rest[n+1:]
+}
+
 // Validate checks an op list before anything is read or written: what fails
 // here is a mistake of the caller and says nothing of what is stored.
 // Implementations call it first. Its errors never hold an id or an index.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,6 +19,7 @@ import (
 //	/uma/show/as/…      domains, domains/DOMAIN, decisions/ID, blocks, resources, explain
 //	/uma/change/as/…    domains/accept, domains/forget, block, unblock
 //	/uma/show/rs/…      resources/diff: what resource servers declare, and what is registered
+//	/uma/show/nodes     the processes that share the store
 //	/uma/show/keys      the keys of authorization servers and token services
 //	/uma/change/keys/…  rotate, retire, import
 //
@@ -31,7 +33,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	routes := append(keyRoutes(), resourceRoutes()...)
+	routes := slices.Concat(keyRoutes(), resourceRoutes(), nodeRoutes())
 	for _, what := range []string{"/show/", "/change/"} {
 		prefix := "/uma" + what + "as/"
 		routes = append(routes, caddy.AdminRoute{

@@ -2,7 +2,7 @@
 // configuration share. It holds the store, the signing and sealing keys, the
 // settings of the outbound clients, the registry by which a resource server
 // finds an authorization server in the same process, and the observer that
-// turns events into log lines.
+// turns events into log lines, counters, Caddy events and spans.
 //
 // The three adapters (caddyuma, caddysts, caddyrs) fetch it with Get in their
 // Provision. Provision of the app itself only checks settings: the store is
@@ -31,6 +31,7 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Bolt{})
 	caddy.RegisterModule(adminAPI{})
+	caddy.RegisterModule(Health{})
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are
@@ -82,6 +83,11 @@ type App struct {
 	store    *lazyStore
 	sweeper  sweeper
 	registry registry
+	health   health
+	nodes    nodes
+	now      func() time.Time
+	metrics  *metrics
+	events   *emitter
 
 	keks *keystore.Secrets
 
@@ -127,15 +133,25 @@ func Get(ctx caddy.Context) (*App, error) {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.log = ctx.Logger()
+	a.now = time.Now
 	a.rings = make(map[ringKey]ringEntry)
 	a.fillDefaults()
 	if err := a.check(); err != nil {
+		return err
+	}
+	if err := a.provisionMetrics(); err != nil {
+		return err
+	}
+	if err := a.provisionEvents(); err != nil {
 		return err
 	}
 	if err := a.provisionStore(); err != nil {
 		return err
 	}
 	if err := a.provisionKeys(); err != nil {
+		return err
+	}
+	if err := a.provisionNodes(); err != nil {
 		return err
 	}
 	return a.provisionRoots()
@@ -166,12 +182,15 @@ func orDefault[T comparable](v, def T) T {
 func (a *App) Start() error {
 	a.warnConnectTo()
 	a.sweeper.start(a.store, a.log, sweepEvery)
+	a.startBeating()
 	return nil
 }
 
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	a.sweeper.stop()
+	a.stopBeating()
+	a.events.stop()
 	return nil
 }
 
@@ -179,6 +198,7 @@ func (a *App) Stop() error {
 // that failed.
 func (a *App) Cleanup() error {
 	a.sweeper.stop()
+	a.stopBeating()
 	err := a.forget()
 	if a.store != nil {
 		err = errors.Join(err, a.store.release())
@@ -188,12 +208,15 @@ func (a *App) Cleanup() error {
 
 // Store is opened at first use, never in Provision, and shared over reloads by
 // a UsagePool. Its Close does nothing: the app closes it.
-func (a *App) Store() store.Store { return a.store }
+func (a *App) Store() store.Store {
+	a.nodes.storeWanted.Store(true)
+	return a.store
+}
 
 // Outbound gives the settings of the clients (connect_to, CAs). The caller may
 // add Exceptions to its copy.
 func (a *App) Outbound() outbound.Config {
-	return outbound.Config{ConnectTo: maps.Clone(a.ConnectTo), Roots: a.roots, Log: a.log}
+	return outbound.Config{ConnectTo: maps.Clone(a.ConnectTo), Roots: a.roots, Log: a.log, Begin: fetchSpan}
 }
 
 // Cache gives the global options `cache` (issuers kept, their greatest age) and
@@ -204,7 +227,7 @@ func (a *App) Cache() (n int, maxAge, pause time.Duration) {
 
 func (a *App) provisionStore() error {
 	if a.StoreRaw == nil {
-		a.StoreRaw = json.RawMessage(`{"module":"bolt"}`)
+		a.StoreRaw = json.RawMessage(DefaultStore)
 	}
 	mod, err := a.ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
@@ -215,6 +238,7 @@ func (a *App) provisionStore() error {
 		return fmt.Errorf("uma: store: %T is no store", mod)
 	}
 	a.store = newLazyStore(backend)
+	a.store.meter = a.metrics.store
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterGlobalOption("uma", parseOption)
+	RegisterEndpoints(healthDirective, func() *Health { return new(Health) })
 }
 
 // parseOption reads the global option

@@ -2,7 +2,6 @@ package umaapp
 
 import (
 	"net/http"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -22,14 +21,12 @@ type Endpoints interface {
 // CONFORMANCE UF-01, SEC-24).
 type Gate struct {
 	endpoints Endpoints
-	issuer    string
-	log       *zap.Logger
-	once      sync.Once
+	plain     *Plain
 }
 
 // NewGate makes a Gate.
 func NewGate(endpoints Endpoints, issuer string, log *zap.Logger) *Gate {
-	return &Gate{endpoints: endpoints, issuer: issuer, log: log}
+	return &Gate{endpoints: endpoints, plain: NewPlain(log, zap.String("iss", issuer))}
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -46,21 +43,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 // Admit tells whether a request came by TLS, and refuses it if not.
 func (g *Gate) Admit(w http.ResponseWriter, r *http.Request) bool {
-	if Secure(r) {
+	if !g.plain.Refuses(r) {
 		return true
 	}
-	g.refuse(w)
-	return false
-}
-
-// refuse: one log line is enough, the cause is the configuration.
-func (g *Gate) refuse(w http.ResponseWriter) {
-	g.once.Do(func() {
-		g.log.Error("refused a request that did not come by TLS; behind a load balancer set trusted_proxies and X-Forwarded-Proto",
-			zap.String("iss", g.issuer))
-	})
 	oauth.WriteError(w, &oauth.Error{
 		Code: oauth.CodeInvalidRequest, Status: http.StatusForbidden,
 		Description: "this endpoint is served over https only; a proxy in front must be trusted and say X-Forwarded-Proto: https",
 	})
+	return false
 }

@@ -9,18 +9,35 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/event"
 )
 
-// Observe logs each event as one line of the logger `uma` and, where a person is
-// concerned, one of `uma.audit`. The person's address stands in the latter
-// alone.
+// Observe tells each event to those who make something of it, each of which does
+// its own part and knows nothing of the others: a counter, log lines, a Caddy
+// event, a part of the request's span. None of them may fail or hold up the request.
 func (a *App) Observe() event.Observe {
-	audit := a.log.Named("audit")
+	all := []event.Observe{a.metrics.count, a.logLine(), a.auditLog(), a.events.emit, noteInSpan}
 	return func(ctx context.Context, e event.Event) {
-		if !a.log.Core().Enabled(zapcore.DebugLevel) && everyRequest(e) {
+		for _, observe := range all {
+			observe(ctx, e)
+		}
+	}
+}
+
+// logLine writes a line of the logger `uma`.
+func (a *App) logLine() event.Observe {
+	return func(_ context.Context, e event.Event) {
+		if everyRequest(e) && !a.log.Core().Enabled(zapcore.DebugLevel) {
 			return // without making a line that nobody writes
 		}
 		if l, ok := describe(e); ok {
 			write(a.log, l)
 		}
+	}
+}
+
+// auditLog writes, where a person is concerned, a line of `uma.audit`. The person's
+// address stands there alone.
+func (a *App) auditLog() event.Observe {
+	audit := a.log.Named("audit")
+	return func(ctx context.Context, e event.Event) {
 		if l, ok := a.auditLine(ctx, e); ok {
 			write(audit, l)
 		}
@@ -52,7 +69,9 @@ func write(log *zap.Logger, l line) {
 	}
 }
 
-// describe makes the line of the logger `uma`. Names of fields: DESIGN §8.
+// describe makes the line of the logger `uma`. Its fields are also the data of Caddy
+// events and the attributes in spans, so nothing stands here that may not stand
+// there: no credential, no address of a person. Names of fields: DESIGN §8.
 // What every request has (a ticket, an RPT that is let through) is at debug;
 // denials are at info with their reason, behind the rate limits of their
 // endpoints.

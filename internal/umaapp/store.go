@@ -103,6 +103,7 @@ type lazyStore struct {
 	key     string
 	opened  atomic.Pointer[pooledStore]
 	inUse   sync.RWMutex // held for reading during each operation
+	meter   *storeMeter
 
 	gate     chan struct{} // holds one token while somebody opens
 	released bool          // below: guarded by gate
@@ -193,24 +194,31 @@ func (l *lazyStore) ID(ctx context.Context) (id string, err error) {
 
 // Get implements store.Store.
 func (l *lazyStore) Get(ctx context.Context, key store.Key) (doc store.Doc, err error) {
-	err = l.do(ctx, func(s store.Store) error { doc, err = s.Get(ctx, key); return err })
+	err = l.measured(ctx, opGet, key.Kind, func(s store.Store) error { doc, err = s.Get(ctx, key); return err })
 	return doc, err
 }
 
 // List implements store.Store.
 func (l *lazyStore) List(ctx context.Context, tenant, kind, index, after string, n int) (docs []store.Doc, err error) {
-	err = l.do(ctx, func(s store.Store) error { docs, err = s.List(ctx, tenant, kind, index, after, n); return err })
+	err = l.measured(ctx, opList, kind, func(s store.Store) error {
+		docs, err = s.List(ctx, tenant, kind, index, after, n)
+		return err
+	})
 	return docs, err
 }
 
 // Commit implements store.Store.
 func (l *lazyStore) Commit(ctx context.Context, ops ...store.Op) error {
-	return l.do(ctx, func(s store.Store) error { return s.Commit(ctx, ops...) })
+	kind := ""
+	if len(ops) > 0 {
+		kind = ops[0].Doc.Kind
+	}
+	return l.measured(ctx, opCommit, kind, func(s store.Store) error { return s.Commit(ctx, ops...) })
 }
 
 // Sweep implements store.Store.
 func (l *lazyStore) Sweep(ctx context.Context, n int) (removed int, err error) {
-	err = l.do(ctx, func(s store.Store) error { removed, err = s.Sweep(ctx, n); return err })
+	err = l.measured(ctx, opSweep, "", func(s store.Store) error { removed, err = s.Sweep(ctx, n); return err })
 	return removed, err
 }
 

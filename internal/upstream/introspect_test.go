@@ -204,6 +204,17 @@ func TestUserinfo(t *testing.T) {
 			t.Errorf("subject = %+v", s)
 		}
 	})
+	t.Run("Dex repeats the claims of the token", func(t *testing.T) {
+		plain := info
+		info = changed(info, map[string]any{"at_hash": "x", "nonce": "y"})
+		s := accepted(t, w.upstream(nil), w.op.Sign(changed(bare, map[string]any{"jti": "of dex"}), "at+jwt"))
+		if s.Email != "bob@bob.example" || s.Claims["at_hash"] != nil {
+			t.Errorf("subject = %+v", s)
+		}
+		refused(t, w.upstream(nil), w.op.Sign(changed(bare, map[string]any{"at_hash": "x"}), "at+jwt"), "at_hash")
+		refused(t, w.upstream(unbound), "opaque", "of an ID token") // nothing else says what it is
+		info = plain
+	})
 	t.Run("refused and broken", func(t *testing.T) {
 		info = changed(info, map[string]any{"sub": nil})
 		refused(t, w.upstream(unbound), "opaque", "no user")

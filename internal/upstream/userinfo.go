@@ -45,7 +45,8 @@ func (u *Upstream) userinfo(ctx context.Context, token string) (claims, error) {
 // withUserinfo completes a token that passed every rule and says no address: many
 // providers put addresses into userinfo alone. The address and
 // whether it is verified come from one hand: of these the token says nothing more.
-// Everything else that the token says stays.
+// Everything else that the token says stays. Dex's userinfo repeats all claims of the
+// token, at_hash included: what kind of token it is has been found out before.
 func (u *Upstream) withUserinfo(ctx context.Context, token string, c claims) (oauth.Subject, error) {
 	info, err := u.infos.of(ctx, token, u.userinfo)
 	if err != nil {
@@ -56,6 +57,9 @@ func (u *Upstream) withUserinfo(ctx context.Context, token string, c claims) (oa
 		return oauth.Subject{}, refuse("%w", errSubjectDiffers)
 	}
 	all, said := maps.Clone(info.all), maps.Clone(c.all)
+	for _, name := range marks {
+		delete(all, name)
+	}
 	for _, name := range u.addressClaims() {
 		delete(said, name)
 	}

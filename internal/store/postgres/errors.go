@@ -31,6 +31,7 @@ var cures = map[string]string{
 	"42P01": "a table is gone; was the schema removed or changed by hand?",
 	"42883": "a function is missing; is the server older than PostgreSQL 13, or was the schema changed by hand?",
 	"53300": "the database has no connection left; lower max_conns, or raise max_connections there",
+	"55P03": "others use the store; stop the servers that run on it",
 	"57014": "the database did not finish in time",
 	"57P01": "the database is shutting down",
 	"57P03": "the database is starting or shutting down",

@@ -22,7 +22,7 @@ Commands of a requesting party: somebody who wants to use a resource of another
 organisation, and whose own provider vouches for his e-mail address (get,
 login, logout, ticket-challenge). Commands of an administrator of an authorization server, which
 ask the admin API of its Caddy (domains, explain, block, unblock, blocks, resources,
-keys).
+keys, nodes), or work while it is stopped (store).
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },
@@ -38,7 +38,7 @@ const (
 )
 
 func addCommands(cmd *cobra.Command, tty prompter) {
-	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand())
+	cmd.AddCommand(getCommand(tty), loginCommand(), logoutCommand(), ticketChallengeCommand(), domainsCommand(), explainCommand(), blockCommand(), unblockCommand(), blocksCommand(), resourcesCommand(), doctorCommand(), keysCommand(), nodesCommand(), storeCommand())
 	prepare(cmd.Commands())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

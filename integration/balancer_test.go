@@ -1,0 +1,501 @@
+package integration_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-uma/caddy-uma/internal/pgtest"
+)
+
+// clusterFile is the cluster example of GRAMMAR §7, with a provider for Bob beside it:
+// TLS ends at the balancer, which is at 127.0.0.1 and has the port of the issuers.
+const clusterFile = `{
+	default_bind 127.0.0.1
+	servers {
+		trusted_proxies static 127.0.0.1/32
+	}
+	shutdown_delay 2s
+	grace_period 5s
+	uma {
+		store postgres {env.UMA_TEST_DSN}
+		keys store {env.UMA_TEST_KEK}
+		trust_pool file {$UMA_TEST_CA}
+		connect_to bob.localhost:443 127.0.0.1:{$UMA_PORT}
+		connect_to bob.localhost:{$UMA_PORT} 127.0.0.1:{$UMA_PORT}
+		connect_to as.localhost:{$UMA_PORT} 127.0.0.1:{$UMA_PORT}
+	}
+}
+
+http://bob.localhost:{$UMA_BACK} {
+	uma_sts https://bob.localhost:{$UMA_PORT} {
+		email_domain bob.localhost
+		provider {
+			user bob@bob.localhost {$BOB_HASH}
+		}
+		client caddy-uma public {
+			redirect_uri http://127.0.0.1/callback
+			first_party
+		}
+		target https://api.localhost:{$UMA_PORT}
+	}
+}
+
+http://as.localhost:{$UMA_BACK}, http://evil.localhost:{$UMA_BACK} {
+	uma_server https://as.localhost:{$UMA_PORT} {
+		resource_server api https://api.localhost:{$UMA_PORT} {env.UMA_TEST_SECRET}
+		policy readers {
+			resource "RS API"
+			scopes get
+			from bob@bob.localhost
+		}
+	}
+}
+
+http://api.localhost:{$UMA_BACK} {
+	uma_protect https://as.localhost:{$UMA_PORT} {
+		client_id api
+		client_secret {env.UMA_TEST_SECRET}
+		rate_limit 30 1h
+		resource "RS API"
+	}
+	reverse_proxy BACKEND
+}
+
+http://127.0.0.1:{$UMA_HEALTH} {
+	uma_health
+}
+`
+
+// clientIP is the field by which a test tells the balancer who the client is, as its
+// connection does elsewhere.
+const clientIP = "X-Test-Client"
+
+// backNode is a node as the balancer sees it.
+type backNode struct {
+	back, health string // ports
+	up           atomic.Bool
+}
+
+// balancer ends TLS and spreads requests over the nodes that are healthy.
+type balancer struct {
+	nodes []*backNode
+	turn  atomic.Int64
+}
+
+func (b *balancer) rewrite(p *httputil.ProxyRequest) {
+	node := b.next()
+	name, _, _ := strings.Cut(p.In.Host, ":") // the domain of an address comes without a port
+	p.SetURL(&url.URL{Scheme: "http", Host: "127.0.0.1:" + node.back})
+	p.Out.Host = name + ":" + node.back
+	ip := p.In.Header.Get(clientIP)
+	if ip == "" {
+		ip = "192.0.2.1"
+	}
+	p.Out.Header.Del(clientIP)
+	p.Out.Header.Set("X-Forwarded-For", ip)
+	p.Out.Header.Set("X-Forwarded-Proto", "https")
+	for _, name := range []string{"X-Forwarded-Host", "Forwarded"} { // what this balancer does not replace
+		if v, ok := p.In.Header[name]; ok {
+			p.Out.Header[name] = v
+		}
+	}
+}
+
+// next takes the nodes in turn; with none that is healthy the first must do.
+func (b *balancer) next() *backNode {
+	for range b.nodes {
+		if n := b.nodes[int(b.turn.Add(1))%len(b.nodes)]; n.up.Load() {
+			return n
+		}
+	}
+	return b.nodes[0]
+}
+
+// watch asks the nodes how they are, until the test ends.
+func (b *balancer) watch(ctx context.Context) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	for ctx.Err() == nil {
+		for _, n := range b.nodes {
+			res, err := client.Get("http://127.0.0.1:" + n.health + "/")
+			if err == nil {
+				_ = res.Body.Close()
+			}
+			n.up.Store(err == nil && res.StatusCode == http.StatusOK)
+		}
+		time.Sleep(20 * time.Millisecond) // polling a real server
+	}
+}
+
+// start listens where the issuers say.
+func (b *balancer) start(t *testing.T, port string, cert tls.Certificate) {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:"+port, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{
+		ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: &httputil.ReverseProxy{Rewrite: b.rewrite, Transport: new(http.Transport), ErrorLog: log.New(io.Discard, "", 0)},
+	}
+	go func() { _ = server.Serve(listener) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); b.watch(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		_ = server.Close()
+	})
+}
+
+// serverCertificate is one of itself, for hosts below localhost.
+func serverCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "balancer"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: []string{"as.localhost", "bob.localhost", "api.localhost", "evil.localhost"},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// balanced is two nodes behind a balancer: a Caddy in this process, and one that can
+// be stopped. The client of the world speaks to the balancer.
+type balanced struct {
+	*world
+	balancer *balancer
+	stopNode func()
+}
+
+func newBalanced(t *testing.T) *balanced {
+	t.Helper()
+	server := pgtest.New(t)
+	w := &world{t: t, port: freePort(t), dir: t.TempDir(), hits: new(atomic.Int64), seen: credentials{}}
+	cert := serverCertificate(t)
+	write(t, w.dir, "ca.pem", pemOf(cert))
+	for name, value := range map[string]string{
+		"UMA_TEST_DSN": server.DSN(), "UMA_TEST_KEK": "the-secret-of-this-cluster-0123456789-0123456789",
+		"UMA_TEST_SECRET": otherSecret, "UMA_TEST_CA": filepath.Join(w.dir, "ca.pem"), "UMA_PORT": w.port,
+		"BOB_HASH": bobHash(t),
+	} {
+		t.Setenv(name, value)
+	}
+	text := strings.ReplaceAll(clusterFile, "BACKEND", w.backend())
+	b := &balanced{world: w, balancer: &balancer{nodes: []*backNode{{}, {}}}}
+	for _, n := range b.balancer.nodes {
+		n.back, n.health = freePort(t), freePort(t)
+	}
+	t.Cleanup(w.searchLog) // when Caddy has stopped
+	b.useNode(t, 0)
+	w.adapt(text)
+	w.reload()
+	t.Cleanup(w.stop)
+	b.useNode(t, 1)
+	b.stopNode = w.startNode(text)
+	roots := x509.NewCertPool()
+	roots.AddCert(cert.Leaf)
+	w.client = balancerClient(t, roots, w.port)
+	b.balancer.start(t, w.port, cert)
+	b.awaitNodes(true, true)
+	return b
+}
+
+// useNode sets the ports that the Caddyfile takes.
+func (b *balanced) useNode(t *testing.T, i int) {
+	t.Helper()
+	t.Setenv("UMA_BACK", b.balancer.nodes[i].back)
+	t.Setenv("UMA_HEALTH", b.balancer.nodes[i].health)
+}
+
+// bobHash is that of the example.
+func bobHash(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "{$BOB_HASH:")
+	hash, _, found := strings.Cut(rest, "}")
+	if !found {
+		t.Fatal("no hash in Caddyfile.example")
+	}
+	return hash
+}
+
+// startNode starts the Caddyfile in a process, and gives its end.
+func (w *world) startNode(text string) (stop func()) {
+	w.t.Helper()
+	body, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(body, &config); err != nil {
+		w.t.Fatal(err)
+	}
+	dir := w.t.TempDir()
+	config["admin"] = map[string]any{"disabled": true}
+	config["storage"] = map[string]any{"module": "file_system", "root": filepath.Join(dir, "storage")}
+	if body, err = json.Marshal(config); err != nil {
+		w.t.Fatal(err)
+	}
+	write(w.t, dir, "caddy.json", string(body))
+	cmd := exec.CommandContext(context.WithoutCancel(w.t.Context()), os.Args[0], "run", "--config", filepath.Join(dir, "caddy.json")) //nolint:gosec // the test itself
+	cmd.Env = append(os.Environ(), asCaddy+"=1", "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
+	cmd.WaitDelay = 20 * time.Second
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	stop = func() {
+		if cmd.ProcessState != nil {
+			return
+		}
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			w.t.Errorf("the node: %v", err)
+		}
+	}
+	w.t.Cleanup(stop)
+	return stop
+}
+
+func balancerClient(t *testing.T, roots *x509.CertPool, port string) *http.Client {
+	t.Helper()
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+port)
+		},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport: transport, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// awaitNodes waits until the balancer sees the nodes like this.
+func (b *balanced) awaitNodes(want ...bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) { // polling real processes
+		same := true
+		for i, n := range b.balancer.nodes {
+			same = same && n.up.Load() == want[i]
+		}
+		if same {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("the nodes do not become %v", want)
+		}
+	}
+}
+
+// direct asks a node past the balancer, from an address of loopback. Nil header values
+// are left out.
+func (b *balanced) direct(i int, from, host, path string, header http.Header) answer {
+	b.t.Helper()
+	node := b.balancer.nodes[i]
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		return d.DialContext(ctx, network, "127.0.0.1:"+node.back)
+	}}
+	other := *b.world
+	other.client = &http.Client{Transport: transport, Timeout: 20 * time.Second, CheckRedirect: b.client.CheckRedirect}
+	other.port = node.back
+	return other.get("http://"+host+".localhost:"+node.back+path, header)
+}
+
+func TestBalancer(t *testing.T) {
+	w := newBalanced(t)
+	https := http.Header{"X-Forwarded-Proto": {"https"}}
+	paths := map[string]string{"as": "/.well-known/uma2-configuration", "bob": "/.well-known/openid-configuration", "api": "/"}
+	t.Run("SEC-24 who may say that it was TLS", func(t *testing.T) {
+		good := map[string]int{"as": 200, "bob": 200, "api": 401}
+		for host, path := range paths {
+			for name, tc := range map[string]struct {
+				from   string
+				header http.Header
+				want   int
+			}{
+				"a trusted proxy":                 {"127.0.0.1", https, good[host]},
+				"nobody says it":                  {"127.0.0.1", nil, 403},
+				"http":                            {"127.0.0.1", http.Header{"X-Forwarded-Proto": {"http"}}, 403},
+				"twice":                           {"127.0.0.1", http.Header{"X-Forwarded-Proto": {"https", "https"}}, 403},
+				"twice, the first one says http":  {"127.0.0.1", http.Header{"X-Forwarded-Proto": {"http", "https"}}, 403},
+				"a list":                          {"127.0.0.1", http.Header{"X-Forwarded-Proto": {"https, http"}}, 403},
+				"odd":                             {"127.0.0.1", http.Header{"X-Forwarded-Proto": {"https\t;x"}}, 403},
+				"in Forwarded":                    {"127.0.0.1", http.Header{"Forwarded": {"proto=https"}}, 403},
+				"with an underscore":              {"127.0.0.1", http.Header{"X_forwarded_proto": {"https"}}, 403},
+				"somebody else":                   {"127.0.0.2", https, 403},
+				"somebody else, for a trusted IP": {"127.0.0.2", http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"127.0.0.1"}}, 403},
+			} {
+				if a := w.direct(0, tc.from, host, path, tc.header); a.status != tc.want || a.status == 403 && a.header.Get("WWW-Authenticate") != "" {
+					t.Errorf("SEC-24 %s %s: %d %s, want %d", host, name, a.status, a.text, tc.want)
+				}
+			}
+		}
+		text, err := os.ReadFile(filepath.Join(w.dir, "log"))
+		for _, why := range []string{"not among trusted_proxies", "says nothing about TLS", "sent X-Forwarded-Proto twice"} {
+			if n := strings.Count(string(text), why); err != nil || n != 3 { // once for each of three handlers
+				t.Errorf("%d lines %q, %v", n, why, err)
+			}
+		}
+	})
+	t.Run("SEC-24 what is published is https and not from the request", func(t *testing.T) {
+		for _, header := range []http.Header{nil, {"X-Forwarded-Host": {"evil.example"}, "Forwarded": {"host=evil.example;proto=http"}}} {
+			for host, path := range map[string]string{
+				"as": paths["as"], "evil": paths["as"], "bob": paths["bob"], "api": "/.well-known/oauth-protected-resource",
+			} {
+				a := w.get(w.url(host, path), header)
+				if a.status != 200 || strings.Contains(a.text, "http://") || strings.Contains(a.text, "evil") || !strings.Contains(a.text, "https://as.localhost:"+w.port) && host != "bob" {
+					t.Errorf("%s: %d %s", host, a.status, a.text)
+				}
+			}
+			a := w.get(w.url("api", "/"), header)
+			if got := a.header.Get("WWW-Authenticate"); a.status != 401 || strings.Contains(got, "http://") || strings.Contains(got, "evil") {
+				t.Errorf("%d %s", a.status, got)
+			}
+		}
+	})
+	t.Run("CA-43 the nine steps", func(t *testing.T) {
+		for range 4 { // each step at one node or the other
+			if ok := w.askAsBob(); ok.status != http.StatusOK {
+				t.Errorf("%d %s", ok.status, ok.text)
+			}
+		}
+	})
+	t.Run("DP-03 the htu of a proof is the URL that the client called", func(t *testing.T) {
+		res, err := w.provingRQP(w.client.Transport).Do(w.newRequest(w.url("api", "/photos?size=large")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%d", res.StatusCode)
+		}
+	})
+	t.Run("SEC-16 the pages of the provider", func(t *testing.T) {
+		browser := *w.client
+		browser.Jar, _ = cookiejar.New(nil)
+		res, err := browser.Do(w.pageRequest(w.loginPage("http://127.0.0.1:7777/callback"), nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || len(res.Cookies()) == 0 {
+			t.Fatalf("%d %v %s", res.StatusCode, res.Header, page)
+		}
+		for _, c := range res.Cookies() {
+			if !c.Secure || !strings.HasPrefix(c.Name, "__Host-") {
+				t.Errorf("cookie %v", c)
+			}
+		}
+	})
+	t.Run("SEC-24 the client's address is the one that the balancer tells", func(t *testing.T) {
+		ask := func(header http.Header) int {
+			return w.direct(0, "127.0.0.1", "api", "/", header).status
+		}
+		as := func(ip string) http.Header {
+			return http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {ip}}
+		}
+		status := 0
+		for range 31 {
+			status = ask(as("203.0.113.7"))
+		}
+		if status != http.StatusTooManyRequests {
+			t.Errorf("after 31 requests of one address: %d, want 429", status)
+		}
+		if got := ask(as("203.0.114.7")); got != http.StatusUnauthorized {
+			t.Errorf("another address: %d, want 401", got)
+		}
+	})
+}
+
+// TestBalancer_Shutdown: a node that is told to stop says so to the balancer, serves
+// for shutdown_delay what still comes, and no request is lost.
+func TestBalancer_Shutdown(t *testing.T) {
+	w := newBalanced(t)
+	if ok := w.askAsBob(); ok.status != http.StatusOK {
+		t.Fatalf("%d %s", ok.status, ok.text)
+	}
+	var asked, lost atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			asked.Add(1)
+			res, err := w.client.Get(w.url("as", "/.well-known/uma2-configuration"))
+			if err != nil {
+				lost.Add(1)
+				continue
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				lost.Add(1)
+			}
+		}
+	}()
+	ended := make(chan struct{})
+	go func() { defer close(ended); w.stopNode() }()
+	w.awaitNodes(true, false)
+	select {
+	case <-ended:
+		t.Error("the node is gone at once")
+	default: // shutdown_delay passes
+	}
+	if a := w.direct(1, "127.0.0.1", "as", "/.well-known/uma2-configuration", http.Header{"X-Forwarded-Proto": {"https"}}); a.status != http.StatusOK {
+		t.Errorf("the node does not serve while it waits: %d %s", a.status, a.text)
+	}
+	<-ended
+	cancel()
+	<-done
+	if lost.Load() > 0 || asked.Load() < 10 {
+		t.Errorf("%d of %d requests were lost", lost.Load(), asked.Load())
+	}
+	t.Run("CA-43 the other node goes on", func(t *testing.T) {
+		if ok := w.askAsBob(); ok.status != http.StatusOK {
+			t.Errorf("%d %s", ok.status, ok.text)
+		}
+	})
+}

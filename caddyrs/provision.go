@@ -28,7 +28,7 @@ const (
 
 // Provision implements caddy.Provisioner. It calls nobody.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.log = ctx.Logger()
+	h.log = umaapp.Logger(ctx)
 	h.plain = umaapp.NewPlain(h.log, zap.String("client_id", h.ClientID), zap.String("iss", h.Issuer))
 	if len(h.GuardRaw) > 0 {
 		return h.provisionGuard(ctx)

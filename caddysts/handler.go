@@ -93,7 +93,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision checks the configuration and builds the service. Keys and store are
 // opened at first use.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.log = ctx.Logger()
+	h.log = umaapp.Logger(ctx)
 	if err := h.check(); err != nil {
 		return named(err)
 	}

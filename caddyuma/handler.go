@@ -108,7 +108,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision checks the configuration and builds the server. Keys and store are
 // opened at first use.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.log = ctx.Logger()
+	h.log = umaapp.Logger(ctx)
 	app, err := umaapp.Get(ctx)
 	if err != nil {
 		return named(err)

@@ -32,6 +32,7 @@ const asCaddy = "UMA_TEST_AS_CADDY"
 func TestMain(m *testing.M) {
 	caddy.RegisterModule(new(guest))
 	if os.Getenv(asCaddy) != "" {
+		mountTinyDisk()
 		caddycmd.Main()
 		return
 	}

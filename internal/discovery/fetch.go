@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 )
@@ -82,6 +84,10 @@ func (f *Finder) newKeys(own bool) *jose.Cache {
 		Now:    f.cfg.Now,
 
 		FailurePause: keepKeys,
+		Failed: func(uri string, err error) {
+			f.cfg.Log.Warn("the keys of a provider cannot be read",
+				zap.String("domain", registrable(hostOf(uri))), zap.String("reason", err.Error()))
+		},
 		Fetch: func(ctx context.Context, uri string) ([]byte, error) {
 			return f.fetchKeys(ctx, f.segmentOf(cache.Kept(uri)), uri, own)
 		},

@@ -70,11 +70,22 @@ func (f *flights) join(key string, admit func() error, run func() (Found, error)
 }
 
 func (f *flights) fly(key string, at *flight, run func() (Found, error)) {
-	at.found, at.err = run()
+	at.found, at.err = landed(run)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.running, key)
 	close(at.done)
+}
+
+// landed recovers: in a goroutine of its own a panic at a stranger's document would
+// end the process, and leave those behind who wait.
+func landed(run func() (Found, error)) (found Found, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			found, err = Found{}, temporary("the look-up failed", forWrong).because(fmt.Errorf("panic: %v", p))
+		}
+	}()
+	return run()
 }
 
 func (f *flights) leave(at *flight) {

@@ -79,9 +79,14 @@ func (a *authority) leaf(name string) *tls.Certificate {
 	if leaf, ok := a.leaves[name]; ok {
 		return leaf
 	}
+	a.leaves[name] = a.sign(name, template(name))
+	return a.leaves[name]
+}
+
+// sign makes a certificate for a name.
+func (a *authority) sign(name string, tmpl *x509.Certificate) *tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(err)
-	tmpl := template(name)
 	tmpl.KeyUsage, tmpl.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	if ip := net.ParseIP(name); ip != nil {
 		tmpl.IPAddresses = []net.IP{ip}
@@ -90,9 +95,15 @@ func (a *authority) leaf(name string) *tls.Certificate {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
 	check(err)
-	a.leaves[name] = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	return a.leaves[name]
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // Certificate is one of the shared CA, for a server that a test runs itself.
 func Certificate(name string) tls.Certificate { return *sharedCA().leaf(name) }
+
+// CertificateBetween is one of the shared CA that is valid for a time.
+func CertificateBetween(name string, notBefore, notAfter time.Time) tls.Certificate {
+	tmpl := template(name)
+	tmpl.NotBefore, tmpl.NotAfter = notBefore, notAfter
+	return *sharedCA().sign(name, tmpl)
+}

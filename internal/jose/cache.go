@@ -20,6 +20,9 @@ type CacheConfig struct {
 	// FailurePause, if set, is the Pause after a fetch that failed with an error
 	// (DESIGN §4: failures are remembered). 0 = the failure is not remembered.
 	FailurePause func(error) time.Duration
+	// Failed, if set, is told of each fetch that gave no keys, once for all who
+	// waited. What it is told quotes nothing of the document.
+	Failed func(uri string, err error)
 	// Size is how many URIs are remembered, and again how many of those that Keep
 	// protects; default 10000.
 	Size int
@@ -46,6 +49,9 @@ func NewCache(cfg CacheConfig) *Cache {
 	cfg.Pause = min(cfg.Pause, cfg.MaxAge) // else a set would be too old and not refetched
 	if cfg.FailurePause == nil {
 		cfg.FailurePause = func(error) time.Duration { return cfg.Pause }
+	}
+	if cfg.Failed == nil {
+		cfg.Failed = func(string, error) {}
 	}
 	if cfg.Size <= 0 {
 		cfg.Size = 10000

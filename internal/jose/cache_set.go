@@ -128,14 +128,28 @@ func (s *cachedSet) failure() error {
 func (s *cachedSet) fetch(ctx context.Context, c *Cache, uri string, done chan<- struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	data, err := c.cfg.Fetch(ctx, uri)
-	var keys []PublicKey
-	if err == nil {
-		keys, err = parseJWKS(data)
+	keys, err := read(ctx, c, uri)
+	if err != nil {
+		c.cfg.Failed(uri, err)
 	}
 	n := s.put(c, keys, err)
 	c.sets.weigh(uri, s, n)
 	s.land(done)
+}
+
+// read recovers: in a goroutine of its own a panic at somebody's key set would end
+// the process, and leave those behind who wait.
+func read(ctx context.Context, c *Cache, uri string) (keys []PublicKey, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			keys, err = nil, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	data, err := c.cfg.Fetch(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	return parseJWKS(data)
 }
 
 // put takes the result of a fetch and tells how many keys there are now.

@@ -58,7 +58,16 @@ func (l life) match(match func(*ringKey) bool) *ringKey {
 // may sign now or soon, or its newest is too old.
 func (l life) due() bool {
 	newest := l.first(func(k *ringKey) bool { return k.alg == l.cfg.Alg && l.lasts(k) })
-	return newest == nil || l.cfg.Rotation > 0 && l.now.Sub(newest.created) >= l.cfg.Rotation
+	return newest == nil || l.cfg.Rotation > 0 && l.now.Sub(newest.since()) >= l.cfg.Rotation
+}
+
+// since is when a key was made: created is later than that where a clock that was
+// ahead had made the one before it.
+func (k *ringKey) since() time.Time {
+	if k.notBefore.Before(k.created) {
+		return k.notBefore
+	}
+	return k.created
 }
 
 // lasts: what is made with the key now expires before the key does, and no newer

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -39,21 +38,15 @@ func (f Form) All(name string) []string {
 var repeatable = map[string]bool{"resource": true, "audience": true}
 
 // ParseForm reads the body of r as a form of at most limit bytes. Parameters in
-// the query are not read. Errors are *Error: 413 for a body that is too large,
-// else 400 invalid_request.
+// the query are not read. Errors are *Error: those of ReadBody, else 400
+// invalid_request.
 func ParseForm(r *http.Request, limit int64) (Form, error) {
 	if err := formHeaders(r.Header); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	body, err := ReadBody(r, limit)
 	if err != nil {
-		return nil, Errorf(CodeInvalidRequest, "the body could not be read").Because(err)
-	}
-	if int64(len(body)) > limit {
-		return nil, &Error{
-			Code: CodeInvalidRequest, Status: http.StatusRequestEntityTooLarge,
-			Description: "the body is too large",
-		}
+		return nil, err
 	}
 	return ParseFormBody(string(body))
 }

@@ -31,6 +31,7 @@ type dialer struct {
 	// lease counts the address, if not nil.
 	lease   *lease
 	resolve func(ctx context.Context, host string) ([]string, error)
+	dns     *net.Resolver
 	timeout time.Duration
 }
 
@@ -76,7 +77,7 @@ func (d dialer) targets(ctx context.Context, host string) ([]string, error) {
 // first connects to the first target that answers. If none does, a blocked one
 // is reported rather than a silent one: it tells more.
 func (d dialer) first(ctx context.Context, network string, targets []string, port string) (net.Conn, error) {
-	nd := &net.Dialer{Timeout: d.timeout, Control: d.control}
+	nd := &net.Dialer{Timeout: d.timeout, Control: d.control, Resolver: d.dns}
 	failed := errors.New("the name has no address")
 	for i, target := range targets {
 		conn, err := nd.DialContext(ctx, network, net.JoinHostPort(target, port))

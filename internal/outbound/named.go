@@ -12,7 +12,7 @@ const idlePerHost = 64
 // NewNamed is the client for hosts that the administrator named: any address,
 // ConnectTo and Roots apply, localhost and *.localhost are loopback, no proxy, timeouts, pooled, no redirects followed.
 func NewNamed(cfg Config) *http.Client {
-	open := dialer{resolve: cfg.Resolve, timeout: hop(cfg.timeout())}
+	open := dialer{resolve: cfg.Resolve, dns: cfg.DNS, timeout: hop(cfg.timeout())}
 	t := newTable(cfg, route{dialer: open, roots: cfg.Roots})
 	n := &named{byHost: map[string]*http.Transport{}, rest: pooled(t.rest, cfg), begin: cfg.begin}
 	for key, r := range t.connect {

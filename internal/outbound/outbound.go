@@ -15,6 +15,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 
@@ -37,6 +38,9 @@ type Config struct {
 	Certificates []tls.Certificate
 	// Resolve replaces DNS in tests; it gives the addresses that are dialled (checked all the same).
 	Resolve func(ctx context.Context, host string) ([]string, error)
+	// DNS asks other name servers than the system's, where Resolve is not set; for
+	// tests of their faults.
+	DNS *net.Resolver
 	// Timeout is for a whole request with its redirects, 5s. One hop may take
 	// three fifths of it.
 	Timeout time.Duration

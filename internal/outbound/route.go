@@ -23,7 +23,7 @@ type table struct {
 // newTable makes the routes; rest is for every other host:port.
 func newTable(cfg Config, rest route) table {
 	t := table{connect: map[string]route{}, except: map[string]route{}, rest: rest}
-	open := dialer{resolve: rest.resolve, timeout: rest.timeout}
+	open := dialer{resolve: rest.resolve, dns: rest.dns, timeout: rest.timeout}
 	for key, addr := range cfg.ConnectTo {
 		to := open
 		to.to = addr

@@ -26,7 +26,7 @@ type Strict struct {
 
 // NewStrict makes the client for strangers. It does no I/O.
 func NewStrict(cfg Config) *Strict {
-	guarded := dialer{guard: newGuard(), resolve: cfg.Resolve, timeout: hop(cfg.timeout())}
+	guarded := dialer{guard: newGuard(), resolve: cfg.Resolve, dns: cfg.DNS, timeout: hop(cfg.timeout())}
 	return &Strict{table: newTable(cfg, route{dialer: guarded}), timeout: cfg.timeout(), begin: cfg.begin, log: cfg.log()}
 }
 

@@ -25,8 +25,14 @@ const ctxEvery = 256
 // ID is the random id that was made together with the file.
 func (s *Bolt) ID(ctx context.Context) (string, error) { return s.id, ctx.Err() }
 
-// Close waits for running calls and releases the file.
-func (s *Bolt) Close() error { return wrap(s.db.Close()) }
+// Close waits for running calls and releases the file. A broken store is left
+// alone: what bolt has locked stays locked.
+func (s *Bolt) Close() error {
+	if s.group.broken.Load() != nil {
+		return nil
+	}
+	return wrap(s.db.Close())
+}
 
 // Get gives a document, or ErrNotFound.
 func (s *Bolt) Get(ctx context.Context, key Key) (Doc, error) {
@@ -37,7 +43,7 @@ func (s *Bolt) Get(ctx context.Context, key Key) (Doc, error) {
 		return Doc{}, err
 	}
 	var doc Doc
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.view(func(tx *bolt.Tx) error {
 		r, found, err := read(tx, docKey(key), s.millis())
 		if err != nil {
 			return err
@@ -60,7 +66,7 @@ func (s *Bolt) List(ctx context.Context, tenant, kind, index, after string, n in
 		return nil, err
 	}
 	var docs []Doc
-	err := s.db.View(func(tx *bolt.Tx) (err error) {
+	err := s.view(func(tx *bolt.Tx) (err error) {
 		docs, err = s.list(ctx, tx, tenant, kind, index, after, n)
 		return err
 	})
@@ -125,14 +131,14 @@ func (s *Bolt) Sweep(ctx context.Context, n int) (int, error) {
 	// A look without a write first: most sweeps find nothing, and every write
 	// transaction costs a sync of the disk.
 	var due [][]byte
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.view(func(tx *bolt.Tx) error {
 		due = expired(tx, s.millis(), min(n, 1))
 		return nil
 	})
 	if err != nil || len(due) == 0 {
 		return 0, wrap(err)
 	}
-	err = s.db.Update(func(tx *bolt.Tx) error {
+	err = s.group.update(func(tx *bolt.Tx) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

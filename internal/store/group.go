@@ -2,9 +2,9 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -20,6 +20,9 @@ type group struct {
 	mu      sync.Mutex
 	waiting []call
 	writing bool // somebody takes care of those who wait
+
+	writer, beginning sync.Mutex
+	broken            atomic.Pointer[error] // why nothing works any more
 }
 
 // call is one commit. do may run more than once.
@@ -48,7 +51,7 @@ func (g *group) commit(do func(*bolt.Tx) error) error {
 	}
 	err := <-done
 	if errors.Is(err, errAlone) {
-		return g.db.Update(do)
+		return g.update(do)
 	}
 	return err
 }
@@ -73,6 +76,14 @@ func (g *group) write() {
 	}
 }
 
+// update writes. Who waits for the place of the writer waits here and not in bolt,
+// which a broken file would never let go.
+func (g *group) update(do func(*bolt.Tx) error) error {
+	g.writer.Lock()
+	defer g.writer.Unlock()
+	return g.guarded(true, do)
+}
+
 // take gives those who wait; if there are none, the next one to come writes.
 func (g *group) take() []call {
 	g.mu.Lock()
@@ -91,7 +102,7 @@ func (g *group) take() []call {
 func (g *group) run(calls []call) {
 	for len(calls) > 0 {
 		failed := -1
-		err := g.db.Update(func(tx *bolt.Tx) error {
+		err := g.update(func(tx *bolt.Tx) error {
 			for i, c := range calls {
 				if err := safely(c.do, tx); err != nil {
 					failed = i
@@ -109,15 +120,4 @@ func (g *group) run(calls []call) {
 		calls[failed].done <- errAlone
 		calls = append(calls[:failed:failed], calls[failed+1:]...)
 	}
-}
-
-// safely keeps a panic from ending the process: it comes again in the goroutine of
-// the one who called.
-func safely(do func(*bolt.Tx) error, tx *bolt.Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return do(tx)
 }

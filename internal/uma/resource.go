@@ -3,7 +3,6 @@ package uma
 import (
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -76,14 +75,7 @@ func readJSON(r *http.Request) ([]byte, error) {
 	if err != nil || mediaType != "application/json" || len(r.Header.Values("Content-Encoding")) > 0 {
 		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "the Content-Type must be application/json")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxDescription+1))
-	if err != nil {
-		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "the body could not be read").Because(err)
-	}
-	if len(body) > maxDescription {
-		return nil, &oauth.Error{Code: oauth.CodeInvalidRequest, Status: http.StatusRequestEntityTooLarge, Description: "the body is too large"}
-	}
-	return body, nil
+	return oauth.ReadBody(r, maxDescription)
 }
 
 // describeFor reads the description in a request and settles its owner

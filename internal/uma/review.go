@@ -104,6 +104,11 @@ func (s *Server) logReview(looked, ended int, err error) {
 // lookThrough is one pass. A grant that cannot be judged does not save those behind
 // it: whoever can make one must not hold up a tightened policy.
 func (s *Server) lookThrough(ctx context.Context) (looked, ended int, err error) {
+	defer func() { // in a goroutine of its own a panic would end the process
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
 	var failed error
 	err = s.eachGrant(ctx, func(id string, rec grantRecord) error {
 		looked++

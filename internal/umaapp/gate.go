@@ -35,6 +35,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return next.ServeHTTP(w, r)
 	}
 	if g.Admit(w, r) {
+		defer oauth.BoundBody(w, r, oauth.BodyTime)()
 		g.endpoints.ServeHTTP(w, r)
 	}
 	return nil

@@ -79,7 +79,10 @@ func (b *Bolt) Open() (store.Store, error) {
 // them live at once.
 var stores = caddy.NewUsagePool() //nolint:gochecknoglobals // the pool is the point: it outlives a configuration
 
-type pooledStore struct{ store.Store }
+type pooledStore struct {
+	store.Store
+	clock *wallClock
+}
 
 // Destruct implements caddy.Destructor.
 func (p pooledStore) Destruct() error { return p.Close() }
@@ -155,7 +158,7 @@ func (l *lazyStore) open() (s store.Store, borrowed bool, err error) {
 	}
 	val, _, err := stores.LoadOrNew(l.key, func() (caddy.Destructor, error) {
 		s, err := l.backend.Open()
-		return pooledStore{s}, err
+		return pooledStore{s, newWallClock()}, err
 	})
 	if err != nil {
 		l.failed, l.failure = l.now(), fmt.Errorf("%w: %w", errNotOpen, err)

@@ -86,7 +86,7 @@ func TestStoreSharedOverReload(t *testing.T) {
 func TestStoreNeverUsedIsNeverOpened(t *testing.T) {
 	f := &fake{key: t.Name()}
 	l := newLazyStore(f)
-	if err := sweep(t.Context(), l); err != nil {
+	if err := sweep(t.Context(), l, zap.NewNop()); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.release(); err != nil {
@@ -184,7 +184,7 @@ func TestSweepIsBounded(t *testing.T) {
 	}
 	defer l.release()
 	f.left.Store(sweepBatch*sweepRounds + 1)
-	if err := sweep(t.Context(), l); err != nil || f.swept.Load() != sweepRounds {
+	if err := sweep(t.Context(), l, zap.NewNop()); err != nil || f.swept.Load() != sweepRounds {
 		t.Errorf("sweep = %v after %d rounds, want %d", err, f.swept.Load(), sweepRounds)
 	}
 	if f.left.Load() != 1 {

@@ -3,6 +3,7 @@ package umaapp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -58,16 +59,23 @@ func sweepLoop(ctx context.Context, l *lazyStore, log *zap.Logger, every time.Du
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := sweep(ctx, l); err != nil && !errors.Is(err, context.Canceled) {
+			if err := sweep(ctx, l, log); err != nil && !errors.Is(err, context.Canceled) {
 				log.Error("expired documents could not be removed", zap.Error(err))
 			}
 		}
 	}
 }
 
-// sweep never opens a store: one that nobody has used yet is left alone.
-func sweep(ctx context.Context, l *lazyStore) error {
-	if l.opened.Load() == nil {
+// sweep never opens a store: one that nobody has used yet is left alone. It
+// recovers: in a goroutine of its own a panic would end the process.
+func sweep(ctx context.Context, l *lazyStore, log *zap.Logger) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	open := l.opened.Load()
+	if open == nil || !open.clock.steady(log) {
 		return nil
 	}
 	for range sweepRounds {

@@ -18,14 +18,16 @@ var errExchange = errors.New("the token exchange is named")
 // peek reads the body of a request and puts it back: whoever reads the request
 // next finds it as it came, its length and its trailers too. A body that is too
 // large to be looked at is refused.
-func peek(r *http.Request) ([]byte, error) {
+func peek(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
+	done := oauth.BoundBody(w, r, oauth.BodyTime)
 	body, err := io.ReadAll(io.LimitReader(r.Body, oauth.MaxForm+1))
+	done() // it was read whole, or is refused
 	r.Body = &seen{Reader: io.MultiReader(bytes.NewReader(body), r.Body), Closer: r.Body}
 	if err != nil {
-		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "the body could not be read").Because(err)
+		return nil, oauth.Unread(err)
 	}
 	if len(body) > oauth.MaxForm {
 		return nil, &oauth.Error{

@@ -12,11 +12,11 @@ import (
 // set that we publish, waits for the provider's metadata. An exchange whose
 // endpoint cannot be found out is refused: the provider might answer it by rules
 // of its own.
-func (f *Front) provider(r *http.Request, next Next) (*provider, error) {
+func (f *Front) provider(w http.ResponseWriter, r *http.Request, next Next) (*provider, error) {
 	if p := f.learn.look(r, next); p != nil {
 		return p, nil
 	}
-	if f.harmless(r) {
+	if f.harmless(w, r) {
 		if f.merge == nil || !likeKeys(r) {
 			return nil, nil
 		}
@@ -33,11 +33,11 @@ func (f *Front) provider(r *http.Request, next Next) (*provider, error) {
 // harmless tells whether a request is no exchange, wherever it goes. A long body,
 // or one of unknown length, is not read for that: it may be half of a
 // conversation.
-func (f *Front) harmless(r *http.Request) bool {
+func (f *Front) harmless(w http.ResponseWriter, r *http.Request) bool {
 	if r.ContentLength < 0 || r.ContentLength > oauth.MaxForm {
 		return false
 	}
-	body, err := peek(r)
+	body, err := peek(w, r)
 	return err == nil && clean(r, body) == nil
 }
 

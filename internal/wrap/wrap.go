@@ -119,7 +119,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) err
 	if f.publishes(r.URL.Path) && readsDocument(r) {
 		return f.publish(w, r, next, f.mergeMetadata)
 	}
-	p, err := f.provider(r, next)
+	p, err := f.provider(w, r, next)
 	if err != nil {
 		oauth.WriteError(w, err)
 		return nil
@@ -144,7 +144,7 @@ func (f *Front) serve(p *provider, w http.ResponseWriter, r *http.Request, next 
 
 // token is the provider's token endpoint.
 func (f *Front) token(p *provider, w http.ResponseWriter, r *http.Request, next Next) error {
-	body, err := peek(r)
+	body, err := peek(w, r)
 	if err == nil {
 		err = clean(r, body)
 	}

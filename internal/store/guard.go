@@ -1,0 +1,80 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The file is mapped into memory. A page that cannot be read (somebody cut the
+// file, or the disk has an error) is no error of a call then but a fault, which
+// would end the process; and bolt panics at what cannot be. Neither may take the
+// other sites of this Caddy with it.
+
+// errBroken is the answer of a store that cannot be used until it is opened anew:
+// what bolt has locked stays locked.
+var errBroken = errors.New("the file is damaged or cannot be read; stop Caddy, look at the disk, and restore the file")
+
+// view reads.
+func (s *Bolt) view(do func(*bolt.Tx) error) error { return s.group.guarded(false, do) }
+
+// guarded runs a transaction and makes an error of a panic. After one in do bolt
+// undoes the transaction, and all may go on; after any other one the store is broken.
+func (g *group) guarded(write bool, do func(*bolt.Tx) error) (err error) {
+	defer g.breaks(&err, debug.SetPanicOnFault(true))
+	tx, err := g.begin(write)
+	if err != nil {
+		return err
+	}
+	if err := safely(do, tx); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
+	if !write {
+		return tx.Rollback()
+	}
+	return tx.Commit()
+}
+
+// begin begins one at a time: bolt holds a lock meanwhile, and a fault leaves it
+// locked.
+func (g *group) begin(write bool) (tx *bolt.Tx, err error) {
+	g.beginning.Lock()
+	defer g.beginning.Unlock()
+	if broken := g.broken.Load(); broken != nil {
+		return nil, *broken
+	}
+	defer g.breaks(&err, true)
+	return g.db.Begin(write)
+}
+
+// breaks is deferred; before is what the goroutine did at a fault.
+func (g *group) breaks(err *error, before bool) {
+	debug.SetPanicOnFault(before)
+	if p := recover(); p != nil {
+		broken := fmt.Errorf("%w (%w)", errBroken, panicked(p))
+		g.broken.CompareAndSwap(nil, &broken)
+		*err = broken
+	}
+}
+
+// safely keeps a panic from ending the process: commits run in a goroutine of their
+// own.
+func safely(do func(*bolt.Tx) error, tx *bolt.Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return do(tx)
+}
+
+// panicked says what happened. What the runtime says of a fault would lead astray.
+func panicked(p any) error {
+	if _, fault := p.(interface{ Addr() uintptr }); fault {
+		return errors.New("a part of the file cannot be read")
+	}
+	return fmt.Errorf("panic: %v", p)
+}

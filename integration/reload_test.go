@@ -38,8 +38,8 @@ func noLimits(edits ...string) []string {
 // backendLine is what example puts its backend in place of.
 const backendLine = `respond "Hello {http.auth.user.id}, this is the RS API"`
 
-// load is work that goes on while a test does something to Caddy.
-type load struct {
+// traffic is work that goes on while a test does something to Caddy.
+type traffic struct {
 	w      *world
 	client *http.Client
 	access string
@@ -53,10 +53,10 @@ type load struct {
 
 // steadyLoad begins with so many clients that do the nine steps again and again, and
 // as many that come with the RPT they have.
-func (w *world) steadyLoad(clients int) *load {
+func (w *world) steadyLoad(clients int) *traffic {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	l := &load{w: w, client: w.patient(), access: w.login("bob@bob.localhost", "bob-demo"), stop: cancel}
+	l := &traffic{w: w, client: w.patient(), access: w.login("bob@bob.localhost", "bob-demo"), stop: cancel}
 	for range clients {
 		l.repeat(ctx, &l.flows, func(ctx context.Context) error { return l.call(ctx, l.newRQP()) })
 		known := l.newRQP()
@@ -88,7 +88,7 @@ func (w *world) patient() *http.Client {
 }
 
 // repeat does something until the load ends. What is cut off by the end is no failure.
-func (l *load) repeat(ctx context.Context, count *atomic.Int64, do func(context.Context) error) {
+func (l *traffic) repeat(ctx context.Context, count *atomic.Int64, do func(context.Context) error) {
 	l.wait.Go(func() {
 		for ctx.Err() == nil {
 			if err := do(context.WithoutCancel(ctx)); err != nil {
@@ -100,7 +100,7 @@ func (l *load) repeat(ctx context.Context, count *atomic.Int64, do func(context.
 	})
 }
 
-func (l *load) failed(err error) {
+func (l *traffic) failed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.failures) < 20 {
@@ -109,7 +109,7 @@ func (l *load) failed(err error) {
 }
 
 // end gives what went wrong.
-func (l *load) end() error {
+func (l *traffic) end() error {
 	l.stop()
 	l.wait.Wait()
 	l.mu.Lock()
@@ -118,7 +118,7 @@ func (l *load) end() error {
 }
 
 // newRQP is a client that knows the user's access token and nothing else yet.
-func (l *load) newRQP() *rqp.Client {
+func (l *traffic) newRQP() *rqp.Client {
 	client, err := rqp.New(rqp.Config{
 		STS: l.w.url("bob", ""), HTTPClient: l.client, Network: rqp.Network{Localhost: true},
 		AccessToken: func(context.Context) (string, error) { return l.access, nil },
@@ -129,7 +129,7 @@ func (l *load) newRQP() *rqp.Client {
 	return client
 }
 
-func (l *load) call(ctx context.Context, client *rqp.Client) error {
+func (l *traffic) call(ctx context.Context, client *rqp.Client) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, l.w.url("api", "/"), nil)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (l *load) call(ctx context.Context, client *rqp.Client) error {
 }
 
 // await waits until so much more was done.
-func (l *load) await(flows, requests int64) {
+func (l *traffic) await(flows, requests int64) {
 	l.w.t.Helper()
 	flows, requests = flows+l.flows.Load(), requests+l.requests.Load()
 	for deadline := time.Now().Add(time.Minute); l.flows.Load() < flows || l.requests.Load() < requests; time.Sleep(5 * time.Millisecond) { // real requests
@@ -174,14 +174,19 @@ func TestReloadsUnderLoad(t *testing.T) {
 	// stay for two minutes.
 	w := example(t, noLimits(backendLine, "respond hello")...)
 	ticket, _ := w.challenged(http.MethodGet, "/")
-	claims := w.claimsToken(w.login("bob@bob.localhost", "bob-demo"), w.url("api", ""), ticket)
 	w.client.CloseIdleConnections()
 	few := settled()
 	l := w.steadyLoad(2)
 	l.await(2, 2)
+	tickets := 0.0
 	for range reloads {
 		w.again()
 		l.await(1, 1)
+		if now := counter(t, "caddy_uma_tickets_total"); now > tickets {
+			tickets = now
+		} else {
+			t.Errorf("the counter of tickets went from %v to %v", tickets, now)
+		}
 	}
 	if err := l.end(); err != nil {
 		t.Error(err)
@@ -194,9 +199,27 @@ func TestReloadsUnderLoad(t *testing.T) {
 		t.Errorf("%d goroutines before, %d after %d reloads\n%s", few, many, reloads, buf[:runtime.Stack(buf, true)])
 	}
 	w.client = w.newClient()
+	claims := w.claimsToken(l.access, w.url("api", ""), ticket)
 	if a := w.redeem(ticket, claims, nil); a.status != http.StatusOK {
 		t.Errorf("the ticket from before is lost: %d %s", a.status, a.text)
 	}
+}
+
+// counter reads a counter without labels where the metrics page of Caddy does.
+func counter(t *testing.T, name string) float64 {
+	t.Helper()
+	ctx := caddy.ActiveContext()
+	families, err := ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return 0
 }
 
 // TestBrokenReload: a configuration that cannot be loaded leaves the old one serving.

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -261,12 +262,7 @@ func usedKey(table string) string {
 
 func (w *world) published(kid string) bool {
 	w.t.Helper()
-	for _, id := range keyIDs(w.get(w.url("as", "/uma/jwks"), nil)) {
-		if id == kid {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(keyIDs(w.get(w.url("as", "/uma/jwks"), nil)), kid)
 }
 
 // within polls: it is a bound that no busy machine breaks, not the one that is

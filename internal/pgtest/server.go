@@ -63,11 +63,17 @@ func (s *Server) DSN() string {
 }
 
 // Stop ends the server at once; what was committed is there after Start.
-func (s *Server) Stop(t testing.TB) { s.end(t, syscall.SIGQUIT) }
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.end(t, syscall.SIGQUIT)
+}
 
 // StopFast ends the server as an administrator does: what is under way is broken off,
 // and connections are told.
-func (s *Server) StopFast(t testing.TB) { s.end(t, syscall.SIGINT) }
+func (s *Server) StopFast(t testing.TB) {
+	t.Helper()
+	s.end(t, syscall.SIGINT)
+}
 
 // Kill is the end of a server that nobody asked (kill -9), and of its children: each
 // answers its client until it finds out.

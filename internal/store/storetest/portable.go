@@ -108,7 +108,10 @@ func testWalk(b *bench) {
 	b.must(store.Swap(docs[1]), store.Delete(docs[3].Key, 1))
 	docs[1].Rev = 2
 	b.holds(slices.Delete(docs, 3, 4))
-	for range b.portable().Walk(b.Context()) {
+	for _, err := range b.portable().Walk(b.Context()) {
+		if err != nil {
+			b.Error(err)
+		}
 		break
 	}
 	ctx, cancel := context.WithCancel(b.Context())

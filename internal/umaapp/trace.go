@@ -2,8 +2,6 @@ package umaapp
 
 import (
 	"context"
-	"regexp"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -76,7 +74,7 @@ func plain(fields []zap.Field) map[string]any {
 	for name, v := range enc.Fields {
 		switch v := v.(type) {
 		case string:
-			enc.Fields[name] = impersonal(v)
+			enc.Fields[name] = hideAddresses(v)
 		case []any:
 			enc.Fields[name] = stringsOf(v)
 		}
@@ -88,22 +86,10 @@ func stringsOf(list []any) []string {
 	all := make([]string, 0, len(list))
 	for _, v := range list {
 		if s, ok := v.(string); ok {
-			all = append(all, impersonal(s))
+			all = append(all, hideAddresses(s))
 		}
 	}
 	return all
-}
-
-// beforeAt is what stands before the @ of an address, in clear or as in a URL.
-var beforeAt = regexp.MustCompile(`(?i)[^\s<>"'(),;:=/?&]+(@|%40)`) //nolint:gochecknoglobals // a constant
-
-// impersonal takes the person out of an address that somebody wrote where none is
-// meant to be: a client_id of his own, a sub of another authorization server.
-func impersonal(text string) string {
-	if !strings.ContainsAny(text, "@%") {
-		return text
-	}
-	return beforeAt.ReplaceAllString(text, "…$1")
 }
 
 // storeSpan begins a span for one operation of the store; nil without one above it.

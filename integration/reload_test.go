@@ -182,14 +182,17 @@ func TestReloadsUnderLoad(t *testing.T) {
 	for range reloads {
 		w.again()
 		l.await(1, 1)
-		if now := counter(t, "caddy_uma_tickets_total"); now > tickets {
-			tickets = now
-		} else {
-			t.Errorf("the counter of tickets went from %v to %v", tickets, now)
+		now := counter(t, "caddy_uma_tickets_total")
+		if now < tickets {
+			t.Errorf("the counter of tickets went from %v back to %v", tickets, now)
 		}
+		tickets = now
 	}
 	if err := l.end(); err != nil {
 		t.Error(err)
+	}
+	if tickets < reloads {
+		t.Errorf("%v tickets were counted, of more than %d", tickets, reloads)
 	}
 	l.client.CloseIdleConnections()
 	many := settled()

@@ -234,7 +234,26 @@ func newBalanced(t *testing.T) *balanced {
 	w.client = balancerClient(t, roots, w.port)
 	b.balancer.start(t, w.port, cert)
 	b.awaitNodes(true, true)
+	b.awaitTickets()
 	return b
+}
+
+// awaitTickets waits until both nodes know that the authorization server can be asked:
+// they were asked how they are before there was a balancer to reach it through, and
+// remember that for a second.
+func (b *balanced) awaitTickets() {
+	b.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for good := 0; good < 2; {
+		if b.request(http.MethodGet, b.url("api", "/"), "", nil).status == http.StatusUnauthorized {
+			good++
+			continue
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatal("the authorization server cannot be asked")
+		}
+		time.Sleep(20 * time.Millisecond) // polling real processes
+	}
 }
 
 // useNode sets the ports that the Caddyfile takes.

@@ -27,7 +27,7 @@ func TestUF_20_ResourcesCommand(t *testing.T) {
 	want(0, "Nothing is registered", "list") // to compare changes nothing
 	w.challenged(http.MethodGet, "/")
 	want(0, "= 1 in step\n", "diff")
-	want(0, "api              api    RS API  -     get post", "list", "--resource-server", "api")
+	want(0, "  api              api    RS API  get post\n", "list", "--resource-server", "api")
 
 	const first = `resource "RS API" {`
 	change(first, "resource more /more/* {\n\t\t\ttype urn:t\n\t\t}\n\t\t"+first+"\n\t\t\tscope put")
@@ -35,7 +35,7 @@ func TestUF_20_ResourcesCommand(t *testing.T) {
 	want(1, "no uma_protect has this issuer", "diff", "--client-id", "other")
 	w.challenged(http.MethodGet, "/more/x")
 	want(0, "= 2 in step\n", "diff")
-	want(0, "api              api    more    urn:t  get", "list", "--issuer", w.url("as", ""))
+	want(0, "  api              api    more    get\n", "list", "--issuer", w.url("as", ""))
 
 	change("resource more /more/*", "resource less /less/*")
 	w.challenged(http.MethodGet, "/")

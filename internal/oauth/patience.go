@@ -21,7 +21,10 @@ const BodyTime = 15 * time.Second
 // it returns from its handler. A body that nobody wanted to the end is not waited
 // for then: net/http would go on reading it, for as long as it takes.
 func BoundBody(w http.ResponseWriter, r *http.Request, d time.Duration) (done func()) {
-	if r.Body == nil || r.Body == http.NoBody {
+	// Whoever counts or logs bytes wraps the empty body, too. net/http is waiting for the
+	// next request already: a deadline now would end the context of this and all later
+	// requests of the connection.
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return func() {}
 	}
 	over, p := make(chan struct{}), &patient{ReadCloser: r.Body}

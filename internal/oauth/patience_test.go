@@ -154,3 +154,26 @@ func TestSEC_18_BodyThatNobodyReads(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestSEC_18_EmptyBodyThatIsCounted: an access log wraps each body, also the one that is
+// not there. The connection's context, which later requests share, goes on.
+func TestSEC_18_EmptyBodyThatIsCounted(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = io.NopCloser(r.Body)
+		oauth.BoundBody(w, r, time.Hour)()
+		select {
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case <-time.After(50 * time.Millisecond): // a real server has a real clock
+		}
+	}))
+	defer server.Close()
+	resp, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Error("the context has ended")
+	}
+}

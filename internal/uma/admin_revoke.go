@@ -96,14 +96,14 @@ func (s *Server) revokeThose(ctx context.Context, f grantFilter, after string, e
 	}
 	ctx = context.WithoutCancel(ctx)
 	out := revoked{}
-	var failed, unread error
-	next, err := "", error(nil)
+	var failed, unread, err error
+	var next string
 	for {
 		next, err = s.walk(ctx, kindGrant, f.ResourceServer, page, func(doc store.Doc) (bool, error) {
 			rec, err := decodeRecord[grantRecord](doc)
 			if err != nil {
 				unread = err
-				return false, nil
+				return false, nil //nolint:nilerr // one does not save those behind it
 			}
 			n, fits, err := s.endFitting(ctx, doc.ID, rec, &f)
 			if err != nil {

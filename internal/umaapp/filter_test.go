@@ -63,6 +63,8 @@ func TestSEC_22_Clean(t *testing.T) {
 		{`\n` + liveProof, `\nREDACTED`},
 		{`{\\\"pct\\\":\\\"` + liveTicket + `\\\"}`, `{\\\"pct\\\":\\\"REDACTED\\\"}`},
 		{"{\"pct\"\n: \"" + liveTicket + `"}`, "{\"pct\"\n: \"REDACTED\"}"},
+		{`{\\\"pct\\\":\\\"` + liveTicket + `"}`, `{\\\"pct\\\":\\\"REDACTED"}`},
+		{`{"pct":"` + liveTicket, `{"pct":"REDACTED`},
 		{"Bearer\t" + liveTicket, "Bearer\tREDACTED"},
 		{"/cb?oauth_token=" + liveTicket + "&x-amz-security-token=" + liveTicket, "/cb?oauth_token=REDACTED&x-amz-security-token=REDACTED"},
 		{`{"X-Vault-Token":["` + liveTicket + `"]}`, `{"X-Vault-Token":[REDACTED]}`},

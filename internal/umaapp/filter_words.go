@@ -130,11 +130,12 @@ func insideQuotes(text string, start int) (from, to int) {
 		return 0, 0
 	}
 	depth := len(text[start:]) - len(strings.TrimLeft(text[start:], `\`))
-	from, to = start+depth+1, end-1-depth
-	if to < from || text[end-1] != text[start+depth] { // it is cut off
+	from = start + depth + 1
+	if end-1 < from || text[end-1] != text[start+depth] { // it is cut off
 		return from, end
 	}
-	return from, to
+	inside := strings.TrimRight(text[from:end-1], `\`) // the closing quote may have fewer of them
+	return from, from + len(inside)
 }
 
 func endOfList(text string, start int) int {

@@ -183,6 +183,36 @@ func TestSEC_22_ChainEnds(t *testing.T) {
 }
 
 // Files that were rolled, packed or not, are one log.
+// The place where one chain ends and the next one begins is no gap for whoever takes
+// lines away on both sides of it.
+func TestSEC_22_ChainJoint(t *testing.T) {
+	for _, keys := range [][][]byte{nil, {key}} {
+		var with []byte
+		if keys != nil {
+			with = keys[0]
+		}
+		a := written(t, chain.New(nil), with, 5)
+		b := written(t, chain.New(func() chain.Head { return last(t, a) }), with, 5)
+		for _, tc := range []struct {
+			what string
+			file []string
+			bad  bool
+		}{
+			{"all", []string{strings.Join(a, ""), strings.Join(b, "")}, false},
+			{"as retention leaves it", []string{strings.Join(a[2:], ""), strings.Join(b, "")}, false},
+			{"as retention leaves it, later", []string{strings.Join(b[2:], "")}, false},
+			{"both sides cut", []string{strings.Join(a[:3], ""), strings.Join(b[2:], "")}, true},
+			{"both sides cut in one file", []string{strings.Join(a[:3], "") + strings.Join(b[2:], "")}, true},
+			{"the beginning cut", []string{strings.Join(a, ""), strings.Join(b[2:], "")}, true},
+			{"both sides cut, and a line moved", []string{strings.Join(a[:2], "") + b[2] + a[2] + strings.Join(b[3:], "")}, true},
+		} {
+			if r := verify(keys, nil, tc.file...); (r.Count > 0) != tc.bad {
+				t.Errorf("%s, key %v: %d problems\n%s%v", tc.what, with != nil, r.Count, problems(r), r.Notes)
+			}
+		}
+	}
+}
+
 func TestVerifyRolledFiles(t *testing.T) {
 	lines := written(t, chain.New(nil), nil, 3000)
 	packed := func(l []string) string {

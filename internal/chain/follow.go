@@ -107,6 +107,10 @@ func (v *Verifier) giveUp(c *seen) {
 	}
 	e := c.waiting[c.turns[0]]
 	switch from, to := c.head.Seq+1, e.Seq-1; {
+	case c.first == 0 && v.order[0] != e.Chain:
+		// Retention takes away the beginning of the files. Behind another chain the
+		// beginning of this one was there, and with it the link to the end of that one.
+		v.report(e.file, e.number, fmt.Sprintf("chain %s is here from line %d on, behind another chain: its beginning is missing (check the files of each node by themselves)", e.Chain, e.Seq))
 	case c.first == 0:
 		v.note("%s:%d: chain %s is here from line %d on", e.file, e.number, e.Chain, e.Seq)
 	case from == to:

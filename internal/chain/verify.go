@@ -17,7 +17,8 @@ const (
 
 // Verifier reads logs and finds what is not as it was written. Lines may stand a
 // little out of order, as lines do that several requests write at once; lines of
-// several chains may be mixed.
+// several chains may be mixed, if all of them but the first are there from their
+// beginning.
 type Verifier struct {
 	keys    [][]byte
 	anchors map[Head]bool // whether it was found

@@ -43,7 +43,8 @@ type Config struct {
 	MaxAge       time.Duration
 	RefetchPause time.Duration // 60s
 	// NewPerSource is how many look-ups one source begins per minute at domains where
-	// nobody had a grant, 60; where somebody had one, it is ten times as many.
+	// nobody had a grant, 60; where somebody had one, it is ten times as many, and at
+	// one domain a fifth of what that has.
 	NewPerSource int
 	// NewInAll is how many look-ups are begun per minute at domains where nobody had
 	// a grant, 1800; half of it at one domain, 300 at most. Where somebody had one, it

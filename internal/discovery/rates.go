@@ -26,6 +26,9 @@ const (
 	nearFactor = 4
 	// nearPerSource: one application, which many people use, is one source.
 	nearPerSource = 10
+	// nearParts: one source has no more than this part of what a known domain has,
+	// or a single one that invents people there would keep out all who are new.
+	nearParts = 5
 
 	rateWindow = time.Minute
 	// rateNames is how many sources, domains or networks are remembered; the
@@ -38,6 +41,7 @@ var errOften = errors.New("too many look-ups")
 // rates are the budgets of new look-ups.
 type rates struct {
 	sources, domains, networks, all *limit.Limiter
+	pairs                           *limit.Limiter // a source at a domain; nil: no bound of its own
 }
 
 // newRates: one domain has no more than half, whoever asks for it. A look-up
@@ -56,20 +60,21 @@ func newRates(cfg Config) rates {
 // from there, and apart from what a stranger can use up with invented domains.
 func nearRates(cfg Config) rates {
 	bound := func(n int) *limit.Limiter { return limit.New(n, rateWindow, rateNames, cfg.Now) }
-	all := nearFactor * cfg.NewInAll
+	all, domain := nearFactor*cfg.NewInAll, min(cfg.NewInAll, 2*newPerDomain)
 	return rates{
 		sources: bound(nearPerSource * cfg.NewPerSource), all: bound(all),
-		domains: bound(min(cfg.NewInAll, 2*newPerDomain)), networks: bound(max(all/2, 1)),
+		domains: bound(domain), networks: bound(max(all/2, 1)), pairs: bound(max(domain/nearParts, 1)),
 	}
 }
 
 // admit takes one look-up at a host. The narrow budgets come first: who has used
 // up his own takes nothing from the others.
 func (r rates) admit(source, host string) error {
+	domain := registrable(host)
 	for _, b := range []struct {
 		budget *limit.Limiter
 		name   string
-	}{{r.sources, source}, {r.domains, registrable(host)}, {r.all, ""}} {
+	}{{r.pairs, source + " " + domain}, {r.sources, source}, {r.domains, domain}, {r.all, ""}} {
 		if ok, _ := b.budget.Allow(b.name); !ok {
 			return temporary(errOften.Error(), 0).because(errOften)
 		}

@@ -407,6 +407,18 @@ func TestAdminGrants_Many(t *testing.T) {
 	if res := b.change("grants/revoke", `{"client_id":"app"}`); res.body["ended"] != 250.0 || res.get("next") == "" {
 		t.Errorf("one call is not bounded: %s", res.text)
 	}
+	// One that a newer program wrote saves none of the others, wherever they stand.
+	tenant := store.Tenant("as", issuer)
+	newer := store.Doc{Key: store.Key{Tenant: tenant, Kind: "grant", ID: "-"}, Body: []byte(`{"v":2}`)}
+	if err := b.faulty.Commit(t.Context(), store.Create(newer)); err != nil {
+		t.Fatal(err)
+	}
+	if res := b.change("grants/revoke", `{"client_id":"app"}`); res.status != 503 {
+		t.Errorf("%d %s", res.status, res.text)
+	}
+	if got := b.pages("grants?limit=1000", "grants", "grant_id", nil); len(got) != 0 {
+		t.Errorf("%d live", len(got))
+	}
 }
 
 func hashOf(credential string) string {

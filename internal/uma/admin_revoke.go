@@ -96,17 +96,30 @@ func (s *Server) revokeThose(ctx context.Context, f grantFilter, after string, e
 	}
 	ctx = context.WithoutCancel(ctx)
 	out := revoked{}
-	var failed error
-	next, err := s.walk(ctx, kindGrant, f.ResourceServer, page, func(doc store.Doc) (bool, error) {
-		n, fits, err := s.endFitting(ctx, doc, &f)
-		if err != nil {
-			failed = err // the last one stands for all
+	var failed, unread, err error
+	var next string
+	for {
+		next, err = s.walk(ctx, kindGrant, f.ResourceServer, page, func(doc store.Doc) (bool, error) {
+			rec, err := decodeRecord[grantRecord](doc)
+			if err != nil {
+				unread = err
+				return false, nil //nolint:nilerr // one does not save those behind it
+			}
+			n, fits, err := s.endFitting(ctx, doc.ID, rec, &f)
+			if err != nil {
+				failed = err // the last one stands for all
+			}
+			out.Ended += n
+			return fits, nil
+		})
+		// A grant that cannot be read will not be the next time: there is no page after
+		// this one to ask for, so all are of this call.
+		if page.After = next; err != nil || failed != nil || unread == nil || next == "" {
+			break
 		}
-		out.Ended += n
-		return fits, nil
-	})
+	}
 	s.administered(ctx, f.event(e, out.Ended))
-	if err = errors.Join(err, failed); err != nil {
+	if err = errors.Join(err, failed, unread); err != nil {
 		return nil, &oauth.Error{
 			Code: oauth.CodeUnavailable, Status: http.StatusServiceUnavailable, Err: err,
 			Description: "not everything that is live could be ended; give the command again",
@@ -117,15 +130,14 @@ func (s *Server) revokeThose(ctx context.Context, f grantFilter, after string, e
 }
 
 // endFitting ends a grant that lives and fits.
-func (s *Server) endFitting(ctx context.Context, doc store.Doc, f *grantFilter) (ended int, fits bool, err error) {
-	rec, err := decodeRecord[grantRecord](doc)
-	if err != nil || !s.lives(rec) {
-		return 0, false, err
+func (s *Server) endFitting(ctx context.Context, id string, rec grantRecord, f *grantFilter) (ended int, fits bool, err error) {
+	if !s.lives(rec) {
+		return 0, false, nil
 	}
 	if fits, err = s.fits(ctx, rec, f); err != nil || !fits {
 		return 0, false, err
 	}
-	ended, err = s.endByAdministrator(ctx, doc.ID)
+	ended, err = s.endByAdministrator(ctx, id)
 	return ended, true, err
 }
 

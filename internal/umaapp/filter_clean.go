@@ -24,28 +24,42 @@ var secretParams = []string{ //nolint:gochecknoglobals // a table of constants
 
 // secretFields are header fields that are nothing but credentials.
 var secretFields = []string{ //nolint:gochecknoglobals // a table of constants
-	"authorization", "cookie", "dpop", "proxy-authorization", "set-cookie", "x-access-token", "x-api-key", "x-auth-token",
-	"x-forwarded-access-token", "x-id-token",
+	"authorization", "cookie", "dpop", "proxy_authorization", "set_cookie", "x_api_key",
 }
 
+// secretEnds are what the names of other people's credentials end with.
+var secretEnds = []string{"_token", "_secret", "_password", "_passwd", "_passphrase", "_api_key"} //nolint:gochecknoglobals // a table of constants
+
+// before is what a token may follow: \b does not see the end of an escape.
+const before = `(\b|\\[nrt]|\\u[0-9a-fA-F]{4})`
+
 var (
-	// inJSON finds "name":"value" in a text that holds JSON.
-	inJSON = regexp.MustCompile(`(?i)"(` + strings.Join(secretParams, "|") + `)(\\?"\s*:\s*\\?")((?:[^"\\]|\\[^"])*)`)
 	// ours are tokens with a prefix of their own (DESIGN §8), jwt are those of
 	// everybody: three or five parts, of which the first is JSON.
-	ours = regexp.MustCompile(`\b(pat|rt|rpt|pct|rat)_[A-Za-z0-9_-]{20,}`)
-	jwt  = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2,4}`)
+	ours = regexp.MustCompile(before + `(?:pat|rt|rpt|pct|rat)_[A-Za-z0-9_-]{20,}`)
+	jwt  = regexp.MustCompile(before + `eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2,4}`)
 	// account is a person in a URI (RFC 7565), as WebFinger asks for.
 	account = regexp.MustCompile(`(?i)\bacct(:|%3A)[^@%\s&]+(@|%40)`)
+	// userinfo is that of a URL, with a password (RFC 3986 §3.2.1).
+	userinfo = regexp.MustCompile(`(:\\?/\\?/)[^\s/?#@"'<>\\]*:[^\s/?#"'<>\\]*@`)
 )
 
 // plainWords are among secretParams and mean something else as the name of a field.
 var plainWords = []string{"code", "request", "session", "sid", "state", "username"} //nolint:gochecknoglobals // a table of constants
 
+func isPlainWord(name string) bool { return slices.Contains(plainWords, strings.ToLower(name)) }
+
+// isSecretParam tells whether what stands behind name= is a credential. Names are
+// written with _ or with -.
+func isSecretParam(name string) bool {
+	low := strings.ReplaceAll(strings.ToLower(name), "-", "_")
+	return slices.Contains(secretParams, low) || slices.ContainsFunc(secretEnds, func(end string) bool { return strings.HasSuffix(low, end) })
+}
+
 // isSecretName tells whether what has this name is a credential.
 func isSecretName(name string) bool {
-	low := strings.ToLower(name)
-	return slices.Contains(secretFields, low) || slices.Contains(secretParams, low) && !slices.Contains(plainWords, low)
+	low := strings.ReplaceAll(strings.ToLower(name), "-", "_")
+	return slices.Contains(secretFields, low) || isSecretParam(low) && !isPlainWord(low)
 }
 
 // clean takes credentials out of a text.
@@ -62,17 +76,17 @@ func clean(text string) string {
 
 // plainly cleans what is not hidden by escapes.
 func plainly(text string) string {
-	if strings.ContainsAny(text, "= ") {
+	if strings.ContainsAny(text, "=: \t") {
 		text = cleanWords(text)
 	}
-	if strings.Contains(text, `":`) || strings.Contains(text, `" :`) || strings.Contains(text, `\":`) {
-		text = inJSON.ReplaceAllString(text, `"${1}${2}`+redacted)
-	}
 	if strings.Contains(text, "t_") {
-		text = ours.ReplaceAllString(text, redacted)
+		text = ours.ReplaceAllStringFunc(text, cleanOurs)
 	}
 	if strings.Contains(text, "eyJ") {
-		text = jwt.ReplaceAllString(text, redacted)
+		text = jwt.ReplaceAllString(text, "${1}"+redacted)
+	}
+	if strings.Contains(text, "@") && strings.Contains(text, ":") {
+		text = userinfo.ReplaceAllString(text, "${1}"+redacted+"@")
 	}
 	if len(text) >= minLong {
 		text = cleanLong(text)
@@ -81,6 +95,15 @@ func plainly(text string) string {
 		text = account.ReplaceAllString(text, "acct${1}"+redacted+"${2}")
 	}
 	return text
+}
+
+// cleanOurs leaves words alone that only begin like a token: rt_names_of_functions.
+func cleanOurs(found string) string {
+	prefix, random, _ := strings.Cut(found, "_")
+	if strings.ToLower(random) == random && !strings.ContainsAny(random, "0123456789") {
+		return found
+	}
+	return strings.TrimRight(prefix, "acprt") + redacted
 }
 
 // maxEscapes is how often an address may be escaped inside another one.

@@ -1,6 +1,7 @@
 package umaapp
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"go.uber.org/zap/zapcore"
@@ -34,6 +35,10 @@ func cleanMember(key, value string) string {
 
 // AddObject implements zapcore.ObjectEncoder.
 func (o objectCleaner) AddObject(key string, object zapcore.ObjectMarshaler) error {
+	if isSecretName(key) {
+		o.ObjectEncoder.AddString(key, redacted)
+		return nil
+	}
 	return o.ObjectEncoder.AddObject(key, objectCleaned(object))
 }
 
@@ -103,7 +108,9 @@ func cleanValue(value any) any {
 		return redacted
 	}
 	var decoded any
-	if err := json.Unmarshal(raw, &decoded); err != nil {
+	in := json.NewDecoder(bytes.NewReader(raw))
+	in.UseNumber() // large ones stay what they are
+	if err := in.Decode(&decoded); err != nil {
 		return redacted
 	}
 	return cleanJSON(decoded)

@@ -50,6 +50,32 @@ func TestSEC_22_Clean(t *testing.T) {
 		{"/blog/" + strings.Repeat("a-long-title-17-", 10), "/blog/" + strings.Repeat("a-long-title-17-", 10)},
 		{"/sts/device?user_code=ABCD-EFGH", "/sts/device?user_code=REDACTED"},
 		{"/sts/consent?request=" + liveTicket, "/sts/consent?request=REDACTED"},
+		{`said \"UMA realm=\"x\", ticket=\"` + liveTicket + `\""`, `said \"UMA realm=\"x\", ticket=REDACTED"`},
+		{`host=db password='` + liveTicket + ` x' user=uma`, `host=db password=REDACTED user=uma`},
+		{"postgres://uma:" + liveTicket + "@db/uma", "postgres://REDACTED@db/uma"},
+		{"postgres://uma@db:5432/uma, bob@bob.example", "postgres://uma@db:5432/uma, bob@bob.example"},
+		{`{"initial_tokens":["` + liveTicket + `","a]b"],"n":1}`, `{"initial_tokens":[REDACTED],"n":1}`},
+		{`{"scopes":["read"],"code":17}`, `{"scopes":["read"],"code":17}`},
+		{`{"password":"a\"` + liveTicket + `","n":1}`, `{"password":"REDACTED","n":1}`},
+		{`{"url":"/cb?x=1\u0026code=` + liveTicket + `"}`, `{"url":"/cb?x=1\u0026code=REDACTED"}`},
+		{`a\nticket=` + liveTicket, `a\nticket=REDACTED`},
+		{`"\n` + livePAT + `"`, `"\nREDACTED"`},
+		{`\n` + liveProof, `\nREDACTED`},
+		{`{\\\"pct\\\":\\\"` + liveTicket + `\\\"}`, `{\\\"pct\\\":\\\"REDACTED\\\"}`},
+		{"{\"pct\"\n: \"" + liveTicket + `"}`, "{\"pct\"\n: \"REDACTED\"}"},
+		{`{\\\"pct\\\":\\\"` + liveTicket + `"}`, `{\\\"pct\\\":\\\"REDACTED"}`},
+		{`{"pct":"` + liveTicket, `{"pct":"REDACTED`},
+		{"Bearer\t" + liveTicket, "Bearer\tREDACTED"},
+		{"/cb?oauth_token=" + liveTicket + "&x-amz-security-token=" + liveTicket, "/cb?oauth_token=REDACTED&x-amz-security-token=REDACTED"},
+		{`{"X-Vault-Token":["` + liveTicket + `"]}`, `{"X-Vault-Token":[REDACTED]}`},
+		{"Cookie: s=" + liveTicket + "; b=c\nHost: x", "Cookie: REDACTED\nHost: x"},
+		{"map[Accept:[a] Set-Cookie:[s=" + liveTicket + "] Via:[b]]", "map[Accept:[a] Set-Cookie:REDACTED] Via:[b]]"},
+		{"X-Api-Key: " + liveTicket, "X-Api-Key: REDACTED"},
+		{"rpc error: code = Unavailable desc = x", "rpc error: code = Unavailable desc = x"},
+		{"status code=404", "status code=404"},
+		{"code=123456", "code=REDACTED"},
+		{"Basic authentication failed", "Basic authentication failed"},
+		{"rt_names_of_a_function_that_is_long", "rt_names_of_a_function_that_is_long"},
 	} {
 		if got := clean(tc.in); got != tc.want {
 			t.Errorf("clean(%q)\n got %q\nwant %q", tc.in, got, tc.want)
@@ -109,6 +135,8 @@ func TestSEC_22_FilterFields(t *testing.T) {
 		zap.Error(errors.New("Post \"/token?refresh_token=" + liveTicket + "\": EOF")),
 		zap.Strings("uris", []string{"/a?token=" + liveTicket}), zap.String("token", liveTicket), zap.ByteString("body", []byte("code="+liveTicket)),
 		zap.Binary("raw", []byte(liveTicket)), zap.Stringer("url", stringer("/b?pct="+liveTicket)), zap.Strings("secrets", []string{liveTicket}),
+		zap.Object("id_token", caddyhttp.LoggableHTTPHeader{Header: http.Header{"A": {liveTicket}}}), zap.Any("numbers", map[string]any{"large": int64(1234567890123456789)}),
+		zap.Any("others", http.Header{"X_Api_Key": {liveTicket}, "Private-Token": {liveTicket}}),
 		zap.Objects("many", []zapcore.ObjectMarshaler{caddyhttp.LoggableHTTPHeader{Header: http.Header{"Dpop": {liveTicket}}}}),
 		zap.Reflect("unreadable", func() {}), zap.Int("status", 401), zap.Duration("duration", time.Second), zap.String("code", "invalid_grant"),
 	}
@@ -120,7 +148,7 @@ func TestSEC_22_FilterFields(t *testing.T) {
 				t.Errorf("%s: shows %s in %s", name, live, line)
 			}
 		}
-		for _, kept := range []string{`"Accept":["text/html"]`, `"name":"kept"`, `"status":401`, `"duration":1`, `"host":"api.example"`, `"code":"invalid_grant"`} {
+		for _, kept := range []string{`"Accept":["text/html"]`, `"name":"kept"`, `"status":401`, `"duration":1`, `"host":"api.example"`, `"code":"invalid_grant"`, `"large":1234567890123456789`} {
 			if !strings.Contains(line, kept) {
 				t.Errorf("%s: lost %s in %s", name, kept, line)
 			}

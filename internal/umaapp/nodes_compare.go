@@ -61,9 +61,10 @@ func (a *App) look(ctx context.Context) (neighbours, error) {
 // compareNodes compares me with the other nodes.
 //
 // If two groups of nodes use different keys for an issuer, one of them is wrong, and
-// all would be lost if every node of both were taken out. The larger group stays,
-// and of equal ones that whose oldest node is older: a node that joins with wrong keys
-// is the one that goes.
+// all would be lost if every node of both were taken out. The group on more machines
+// stays, and of equal ones that whose oldest node is older: a node that joins with wrong
+// keys is the one that goes. Machines are counted and not processes, as one that crashes
+// and is started again, and again, leaves a heartbeat each time.
 func compareNodes(me nodeRecord, all []nodeRecord) (n neighbours) {
 	mine := map[tenantName]nodeIssuer{}
 	for _, i := range me.Issuers {
@@ -113,7 +114,7 @@ func newer(theirs, own nodeIssuer) bool {
 
 // group is the nodes that use the same keys for an issuer.
 type group struct {
-	size    int
+	hosts   map[string]bool
 	started time.Time // of the oldest node
 	oldest  string
 }
@@ -126,10 +127,10 @@ func count(groups map[tenantName]map[string]*group, i nodeIssuer, node nodeRecor
 	}
 	g := byKeys[i.Keys]
 	if g == nil {
-		g = &group{started: node.Started, oldest: node.id}
+		g = &group{hosts: map[string]bool{}, started: node.Started, oldest: node.id}
 		byKeys[i.Keys] = g
 	}
-	g.size++
+	g.hosts[cmp.Or(node.Host, node.id)] = true
 	if cmp.Or(node.Started.Compare(g.started), cmp.Compare(node.id, g.oldest)) < 0 {
 		g.started, g.oldest = node.Started, node.id
 	}
@@ -137,7 +138,7 @@ func count(groups map[tenantName]map[string]*group, i nodeIssuer, node nodeRecor
 
 // before tells which of two groups stays. All nodes come to the same answer.
 func (g *group) before(other *group) bool {
-	return cmp.Or(cmp.Compare(other.size, g.size), g.started.Compare(other.started), cmp.Compare(g.oldest, other.oldest)) < 0
+	return cmp.Or(cmp.Compare(len(other.hosts), len(g.hosts)), g.started.Compare(other.started), cmp.Compare(g.oldest, other.oldest)) < 0
 }
 
 // tellNeighbours logs what is new about the others, once.

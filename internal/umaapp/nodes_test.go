@@ -27,6 +27,8 @@ func nodeOf(id string, started int, issuers ...nodeIssuer) nodeRecord {
 	return nodeRecord{V: 1, id: id, Started: at(started), Issuers: issuers}
 }
 
+func on(host string, n nodeRecord) nodeRecord { n.Host = host; return n }
+
 func keysOf(keys string) nodeIssuer { return nodeIssuer{Role: "as", Issuer: alice, Keys: keys} }
 
 func policiesOf(revision string, loaded int) nodeIssuer {
@@ -58,6 +60,11 @@ func TestCompareNodes(t *testing.T) {
 			"SEC-11 the larger group stays", nodeOf("me", 0, keysOf("x")),
 			[]nodeRecord{nodeOf("a", 1, keysOf("k")), nodeOf("b", 2, keysOf("k"))},
 			neighbours{strange: strange("a", "b"), outvoted: true},
+		},
+		{
+			"SEC-11 a machine that starts again and again is one", on("h", nodeOf("me", 0, keysOf("k"))),
+			[]nodeRecord{on("crash", nodeOf("a", 1, keysOf("x"))), on("crash", nodeOf("b", 2, keysOf("x"))), on("crash", nodeOf("c", 3, keysOf("x")))},
+			neighbours{strange: differences{{"a", "crash", alice}, {"b", "crash", alice}, {"c", "crash", alice}}},
 		},
 		{
 			"SEC-11 of equal groups the one with the oldest node", nodeOf("me", 5, keysOf("k")),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -56,6 +57,25 @@ func StoreBackend(raw json.RawMessage) (Backend, error) {
 		return nil, fmt.Errorf("%T is no store", module)
 	}
 	return backend, nil
+}
+
+// InUse names the processes that use a store and gave a sign of life in the last half
+// minute, at most ten. Where no two can have it open at once there are none.
+func InUse(ctx context.Context, s store.Store) ([]string, error) {
+	if _, locked := s.(*store.Bolt); locked {
+		return nil, nil
+	}
+	docs, err := s.List(ctx, nodeTenant, kindNode, "", "", 10)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(docs))
+	for _, doc := range docs {
+		var r nodeRecord
+		_ = json.Unmarshal(doc.Body, &r) // one of a newer program has an id all the same
+		names = append(names, strings.TrimSpace(cut(doc.ID)+" "+cut(r.Host)))
+	}
+	return names, nil
 }
 
 // ErrNoStore: there is nothing where a store should be.

@@ -38,8 +38,9 @@ with them: tickets, tokens, grants, blocks and logins go on there. For growing f
 one machine to several: from bolt to PostgreSQL, or back.
 
 Stop the servers first, all that use either store: they work again as soon as their
-configuration names the new one. A bolt file that a server has open is refused;
-servers on PostgreSQL are not seen by this command.
+configuration names the new one. A store that is left is refused while a server has
+its file open, or has given a sign of life in the database in the last half minute;
+whoever starts one later is not seen by this command.
 
 A STORE is one of
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ func migrateStore(cmd *cobra.Command, m *migrateOptions) error {
 		return err
 	}
 	defer func() { _ = from.Close() }()
+	if err := notInUse(cmd.Context(), from); err != nil {
+		return err
+	}
 	to, err := m.open("--to", m.to, false)
 	if err != nil {
 		return err
@@ -56,6 +60,19 @@ func migrateStore(cmd *cobra.Command, m *migrateOptions) error {
 		return fmt.Errorf("%w. Never start a server with it again: a ticket could be spent in both; remove it", err)
 	}
 	return nil
+}
+
+// notInUse refuses to leave a store that servers use: what they write meanwhile would be
+// lost, and with it which tickets are spent.
+func notInUse(ctx context.Context, from store.Portable) error {
+	users, err := umaapp.InUse(ctx, from)
+	if err != nil {
+		return unreachableError{fmt.Errorf("--from: %w. Nothing was changed", err)}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	return fmt.Errorf("--from: servers use this store: %s. Stop them first; one that was killed is forgotten half a minute later. Nothing was changed", printable(strings.Join(users, ", ")))
 }
 
 // open finds and opens the store that a flag names.

@@ -277,6 +277,8 @@ func unclearPath(err error) *rs.Refusal {
 	switch {
 	case errors.Is(err, errReadings):
 		return rs.BadRequest("The path of the request can be read in more than one way.")
+	case errors.Is(err, errLong):
+		return rs.BadRequest("The path of the request is too long.")
 	case errors.Is(err, errCapture):
 		return rs.BadRequest("A part of the path of the request is too long.")
 	}

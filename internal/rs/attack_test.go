@@ -1,6 +1,7 @@
 package rs_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -88,4 +89,16 @@ func readForm(t *testing.T, body io.Reader) url.Values {
 		t.Fatal(err)
 	}
 	return form
+}
+
+// TestSEC_18_HealthOfOneWhoLeft: somebody who asks how we are and goes away must not
+// make us unwell for the next one.
+func TestSEC_18_HealthOfOneWhoLeft(t *testing.T) {
+	w := newWorld(t)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	_ = w.rs.Reachable(gone)
+	if err := w.rs.Reachable(t.Context()); err != nil {
+		t.Errorf("asked next: %v", err)
+	}
 }

@@ -246,7 +246,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if assertion != "" {
 		r.Header.Set(h.Assertion.Field, assertion)
 	}
-	caddyhttp.SetVar(r.Context(), passedVar, true)
+	h.headers.pass(r)
 	return h.serveNext(w, r, origin, next)
 }
 

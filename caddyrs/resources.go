@@ -151,10 +151,6 @@ func reread(r *http.Request, path string) *http.Request {
 	return &c
 }
 
-// passedVar marks a request that a protection has let through: what it set for
-// the backend stays.
-const passedVar = "uma_protect.passed"
-
 // serveGuard passes what the matcher of a protection leaves public in every
 // reading of its path, and what the protection has let through. A public
 // request is nobody's: it must not say who the user is (CONFORMANCE SEC-19),
@@ -171,7 +167,8 @@ func (h *Handler) serveGuard(w http.ResponseWriter, r *http.Request, next caddyh
 		rs.BadRequest("The path of the request can be read in more than one way.").Write(w, r)
 		return nil
 	}
-	if caddyhttp.GetVar(r.Context(), passedVar) != nil {
+	if set, ok := passed(r); ok {
+		h.headers.cleanPassed(r, set)
 		return next.ServeHTTP(w, r)
 	}
 	h.headers.clean(r)

@@ -48,4 +48,3 @@ func TestOA_09_AuthorizationSpellings(t *testing.T) {
 		t.Error("a token in the query passes")
 	}
 }
-

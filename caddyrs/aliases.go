@@ -10,46 +10,68 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// aliases gives names under which many programs serve the same: without the
+// aliases finds names under which many programs serve the same: without the
 // slash at the end, and without the script that serves all paths. They count
 // only where they are more specific than the path itself: for whoever has
-// /admin/*, the page /admin is no secret.
-func aliases(p string) []string {
-	var all []string
-	if len(p) > 1 && strings.HasSuffix(p, "/") {
-		all = append(all, strings.TrimRight(p, "/"))
+// /admin/*, the page /admin is no secret. It ends early if found says so.
+func aliases(p string, found func(string) bool) bool {
+	if len(p) > 1 && strings.HasSuffix(p, "/") && !found(strings.TrimRight(p, "/")) {
+		return false
 	}
 	for i := 0; i+len(script) < len(p); i++ {
 		if p[i+len(script)] == '/' && strings.EqualFold(p[i:i+len(script)], script) {
 			start := strings.LastIndexByte(p[:i], '/')
-			all = append(all, p[:max(0, start)]+p[i+len(script):])
+			if !found(p[:max(0, start)] + p[i+len(script):]) {
+				return false
+			}
 		}
 	}
-	return all
+	return true
 }
 
 const script = ".php"
 
-// aliasesOfAll gives those of a path and of its readings; most paths have none.
-func aliasesOfAll(p string, readings []string) []string {
-	all := aliases(p)
-	for _, r := range readings {
-		all = append(all, aliases(r)...)
+// aliasesOfAll gives those of a path and of its readings, each once; most paths have
+// none. One with too many of them is refused: it was made to cost time.
+func aliasesOfAll(p string, readings []string) ([]string, error) {
+	var all []string
+	text := 0
+	found := func(alias string) bool {
+		if !slices.Contains(all, alias) {
+			all, text = append(all, alias), text+len(alias)
+		}
+		return text <= maxText
 	}
-	return all
+	for i := -1; i < len(readings); i++ {
+		if i >= 0 {
+			p = readings[i]
+		}
+		if !aliases(p, found) {
+			return nil, errReadings
+		}
+	}
+	return all, nil
 }
 
 // checkAliases refuses a path which has an alias that belongs to a resource
-// before its own, or to another instance of its own.
-func (h *Handler) checkAliases(r *http.Request, readings []string) error {
-	all := aliasesOfAll(r.URL.Path, readings)
-	if len(all) == 0 {
-		return nil
+// before its own, or to another instance of its own. cases are the readings in other
+// cases: their captures are the same letters at most.
+func (h *Handler) checkAliases(r *http.Request, readings, cases []string) error {
+	exact, err := aliasesOfAll(r.URL.Path, readings)
+	if err != nil {
+		return err
+	}
+	more, err := aliasesOfAll("", cases)
+	if len(exact)+len(more) == 0 || err != nil {
+		return err
 	}
 	own, err := h.match(reread(r, r.URL.Path))
-	for i := 0; err == nil && i < len(all); i++ {
+	for i, alias := range append(exact, more...) {
+		if err != nil {
+			return err
+		}
 		var at place
-		if at, err = h.match(reread(r, all[i])); err == nil && at.before(own) {
+		if at, err = h.match(reread(r, alias)); err == nil && at.before(own, i >= len(exact)) {
 			err = errReadings
 		}
 	}
@@ -57,8 +79,8 @@ func (h *Handler) checkAliases(r *http.Request, readings []string) error {
 }
 
 // before tells whether an alias at p counts for a path at own.
-func (p place) before(own place) bool {
-	return p.index >= 0 && (own.index < 0 || p.index < own.index || p.index == own.index && !p.same(own, false))
+func (p place) before(own place, anyCase bool) bool {
+	return p.index >= 0 && (own.index < 0 || p.index < own.index || p.index == own.index && !p.same(own, anyCase))
 }
 
 // caseless are matchers that tell no a from A in a path, or do not look at it.

@@ -88,7 +88,7 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request, origin strin
 }
 
 // passPreflight hands a preflight on that can be nothing else: no body, no
-// credentials, no other method in a header field.
+// credentials, no other method in a header field, no other protocol.
 func (h *Handler) passPreflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	refusal := unclear(r)
 	if _, err := h.placeOf(r); unclearPath(err) != nil {
@@ -103,7 +103,9 @@ func (h *Handler) passPreflight(w http.ResponseWriter, r *http.Request, next cad
 	r.Header.Del("Authorization")
 	r.Header.Del("DPoP")
 	h.headers.clean(r)
-	caddyhttp.SetVar(r.Context(), passedVar, true)
+	r.Header.Del("Connection")
+	r.Header.Del("Upgrade")
+	h.headers.pass(r)
 	return h.serveNext(w, r, "", next)
 }
 

@@ -246,7 +246,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if assertion != "" {
 		r.Header.Set(h.Assertion.Field, assertion)
 	}
-	caddyhttp.SetVar(r.Context(), passedVar, true)
+	h.headers.pass(r)
 	return h.serveNext(w, r, origin, next)
 }
 
@@ -277,6 +277,8 @@ func unclearPath(err error) *rs.Refusal {
 	switch {
 	case errors.Is(err, errReadings):
 		return rs.BadRequest("The path of the request can be read in more than one way.")
+	case errors.Is(err, errLong):
+		return rs.BadRequest("The path of the request is too long.")
 	case errors.Is(err, errCapture):
 		return rs.BadRequest("A part of the path of the request is too long.")
 	}

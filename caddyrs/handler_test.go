@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-uma/caddy-uma/internal/rs"
+	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 )
 
 func TestProvision_Errors(t *testing.T) {
@@ -86,6 +87,19 @@ func TestHandOver_IsBounded(t *testing.T) {
 	}
 	if handedOver(rs.CallToken) || handedOver(rs.CallRegistration) || !handedOver(rs.CallPermission) {
 		t.Error("a call with a secret is handed over")
+	}
+}
+
+// TestOA_13_LargestStatusListInTheProcess: the engine reads it over the network, too.
+func TestOA_13_LargestStatusListInTheProcess(t *testing.T) {
+	resp := handOver(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := w.Write(make([]byte, statuslist.MaxToken)); err != nil {
+			t.Error(err)
+		}
+	}), httptest.NewRequest("GET", "https://as.example/status/1", nil))
+	_ = resp.Body.Close()
+	if resp.ContentLength != statuslist.MaxToken {
+		t.Errorf("%d bytes, want %d", resp.ContentLength, statuslist.MaxToken)
 	}
 }
 

@@ -57,6 +57,7 @@ var forwardedFields = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forward
 type headerRules struct {
 	rules  map[string]fieldRule // by what lookAlike gives
 	fields []HeaderField
+	own    []string // what lookAlike gives for fields and the assertion's
 }
 
 // fieldRule says when a field is removed.
@@ -76,11 +77,12 @@ func newHeaderRules(up []HeaderField, assertion *Assertion, forwardAuthorization
 	}
 	always := slices.Concat(identityFields, pathFields)
 	for _, f := range up {
-		always = append(always, lookAlike(f.Field))
+		h.own = append(h.own, lookAlike(f.Field))
 	}
 	if assertion != nil {
-		always = append(always, lookAlike(assertion.Field))
+		h.own = append(h.own, lookAlike(assertion.Field))
 	}
+	always = append(always, h.own...)
 	if !forwardAuthorization { // CONFORMANCE SEC-20
 		always = append(always, "authorization", "dpop")
 	}

@@ -12,8 +12,18 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxReadings bounds the readings of one path; a path that has more is refused.
-const maxReadings = 128
+// Bounds on what finding the resource of a request costs before anything is known of
+// who asks. A path beyond them is refused.
+const (
+	// maxReadings bounds the readings of one path.
+	maxReadings = 128
+	// maxPath is the length in bytes of what RFC 9110 §4.1 asks all to support.
+	maxPath = 8000
+	// maxSegments: the time to match a pattern grows with their number times the length.
+	maxSegments = 256
+	// maxText bounds the readings of one path together, and its aliases, in bytes.
+	maxText = 32 << 10
+)
 
 // reading turns a path into what some program makes of it.
 type reading func(string) string
@@ -75,6 +85,9 @@ func dropSessions(p string) string {
 // readings gives the other ways in which a path may be read; most paths have
 // none.
 func readings(u *url.URL) ([]string, error) {
+	if max(len(u.Path), len(u.RawPath)) > maxPath || strings.Count(u.Path, "/") > maxSegments {
+		return nil, errLong
+	}
 	if u.RawPath == "" && u.Opaque == "" && ordinary(u.Path) {
 		return nil, nil
 	}
@@ -113,7 +126,11 @@ func allReadings(u *url.URL) ([]string, error) {
 			all = append(all, p)
 		}
 	}
+	text := 0
 	for i := 0; i < len(all); i++ {
+		if text += len(all[i]); text > maxText {
+			return nil, errReadings
+		}
 		for _, read := range rereadings() {
 			p := read(all[i])
 			if !printable(p) {

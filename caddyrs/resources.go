@@ -18,6 +18,9 @@ import (
 // another program may read it.
 var errReadings = errors.New("the path can be read in more than one way")
 
+// errLong says that a path is longer than any that is meant.
+var errLong = errors.New("the path is too long")
+
 // errCapture says that a part of a path cannot tell one instance from another.
 var errCapture = errors.New("a part of the path is too long")
 
@@ -74,7 +77,7 @@ func (h *Handler) placeOf(r *http.Request) (place, error) {
 	if err != nil {
 		return place{index: -1}, err
 	}
-	if err := h.checkAliases(r, cases); err != nil {
+	if err := h.checkAliases(r, all, cases[len(all):]); err != nil {
 		return place{index: -1}, err
 	}
 	at, err := h.match(r)
@@ -148,10 +151,6 @@ func reread(r *http.Request, path string) *http.Request {
 	return &c
 }
 
-// passedVar marks a request that a protection has let through: what it set for
-// the backend stays.
-const passedVar = "uma_protect.passed"
-
 // serveGuard passes what the matcher of a protection leaves public in every
 // reading of its path, and what the protection has let through. A public
 // request is nobody's: it must not say who the user is (CONFORMANCE SEC-19),
@@ -168,7 +167,8 @@ func (h *Handler) serveGuard(w http.ResponseWriter, r *http.Request, next caddyh
 		rs.BadRequest("The path of the request can be read in more than one way.").Write(w, r)
 		return nil
 	}
-	if caddyhttp.GetVar(r.Context(), passedVar) != nil {
+	if set, ok := passed(r); ok {
+		h.headers.cleanPassed(r, set)
 		return next.ServeHTTP(w, r)
 	}
 	h.headers.clean(r)
@@ -190,7 +190,11 @@ func (h *Handler) publicInAllReadings(r *http.Request) bool {
 	}
 	all = h.withCases(r.URL.Path, all)
 	if h.named {
-		all = append(all, aliasesOfAll(r.URL.Path, all)...)
+		others, err := aliasesOfAll(r.URL.Path, all)
+		if err != nil {
+			return false
+		}
+		all = append(all, others...)
 	}
 	for _, path := range all {
 		if protected, err := h.guard.AnyMatchWithError(reread(r, path)); err != nil || protected {

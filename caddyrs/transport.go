@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/rs"
+	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
@@ -64,8 +65,9 @@ func handOver(h http.Handler, r *http.Request) *http.Response {
 	return w.response(r)
 }
 
-// maxRecorded is more than the engine reads, so that it sees what is too large.
-const maxRecorded = 2 << 20
+// maxRecorded is more than the engine reads, so that it sees what is too large. The
+// largest that it reads is a status list.
+const maxRecorded = statuslist.MaxToken + 1<<10
 
 // recorder is a http.ResponseWriter that keeps the answer.
 type recorder struct {

@@ -34,6 +34,7 @@ func (s *Server) authenticate(r *request, form url.Values, e endpoints) error {
 		form.Set("client_id", s.cfg.ClientID)
 		form.Set("client_assertion_type", oauth.AssertionTypeJWT)
 		form.Set("client_assertion", assertion)
+		r.once = true
 	case s.cfg.ClientSecret == "": // a certificate says the rest, or the transport (RFC 8705 §2)
 		form.Set("client_id", s.cfg.ClientID)
 	case e.secretPost:

@@ -68,6 +68,7 @@ type request struct {
 	body                 []byte
 	bearer               string
 	basic                *url.Userinfo
+	once                 bool // it holds an assertion, which no authorization server takes twice
 }
 
 // send does one call. The URL stems from metadata of the issuer, which the
@@ -106,8 +107,10 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 }
 
 // repeatable: what asks or says how something is to be may be sent twice; what makes
-// something may not.
-func (r request) repeatable() bool { return r.call != CallRegistration || r.method != http.MethodPost }
+// something may not, nor what is good once (see loadPAT).
+func (r request) repeatable() bool {
+	return !r.once && (r.call != CallRegistration || r.method != http.MethodPost)
+}
 
 func readAnswer(resp *http.Response, limit int64) (*answer, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))

@@ -53,6 +53,9 @@ func (s *Server) Reachable(ctx context.Context) error {
 		return err
 	}
 	err := s.reach(ctx)
+	if errors.Is(err, context.Canceled) { // who asked has left, which says nothing of us
+		return err
+	}
 	s.unwell.mu.Lock()
 	defer s.unwell.mu.Unlock()
 	s.unwell.at, s.unwell.err = s.cfg.Now(), err

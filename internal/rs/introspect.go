@@ -110,12 +110,13 @@ func (a *asker) knownInactive(hash tokenHash, now time.Time) bool {
 }
 
 // goesOn tells whether the last answer still counts after asking again failed: for
-// three times as long as usual, or with FailOpen until the token expires.
+// three times as long as usual, or with FailOpen until the token expires. Of a JWT
+// that was only verified here there is no answer, or it was a bad one.
 func (a *asker) goesOn(t *verified, err error) bool {
 	var verdict *tokenError
 	now := a.s.cfg.Now()
 	switch {
-	case t == nil || errors.As(err, &verdict) || !now.Before(t.claims.Expires.Time()):
+	case !t.wasAsked() || errors.As(err, &verdict) || !now.Before(t.claims.Expires.Time()):
 		return false
 	case t.fresh(now, statuslist.StaleFactor*a.s.cfg.Revocation):
 		return true

@@ -112,6 +112,11 @@ func (a *asker) describe(body []byte) (*verified, error) {
 	if _, err := a.v.read(body, &t.claims); err != nil {
 		return nil, err
 	}
+	// RFC 9449 §6.2: such an answer says to which key. Without that it would make a
+	// bearer token of one that is none.
+	if tokenType == `"dpop"` && (t.claims.Confirm == nil || t.claims.Confirm.jkt == "") {
+		return nil, bad("is bound to a key, and the answer does not say to which")
+	}
 	if t.claims.Issuer == "" {
 		t.claims.Issuer = a.s.cfg.Issuer
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/outbound"
 )
 
 // pat is a protection API access token (UMA Federated Authorization §1.2).
@@ -51,11 +52,10 @@ func (s *Server) loadPAT(ctx context.Context) (pat, time.Time, error) {
 		return pat{}, time.Time{}, err
 	}
 	now := s.cfg.Now()
-	r, err := s.patRequest(e)
-	if err != nil {
-		return pat{}, time.Time{}, err
+	a, once, err := s.askPAT(ctx, e)
+	if once && outbound.Lost(err) { // again, with a new assertion
+		a, _, err = s.askPAT(ctx, e)
 	}
-	a, err := s.send(ctx, r)
 	if err != nil {
 		return pat{}, time.Time{}, err
 	}
@@ -63,6 +63,15 @@ func (s *Server) loadPAT(ctx context.Context) (pat, time.Time, error) {
 		return pat{}, time.Time{}, a.failure("asking for a PAT")
 	}
 	return s.readPAT(a.body, now)
+}
+
+func (s *Server) askPAT(ctx context.Context, e endpoints) (a *answer, once bool, err error) {
+	r, err := s.patRequest(e)
+	if err != nil {
+		return nil, false, err
+	}
+	a, err = s.send(ctx, r)
+	return a, r.once, err
 }
 
 func (s *Server) patRequest(e endpoints) (request, error) {

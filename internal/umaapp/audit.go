@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,13 +139,23 @@ func (a *App) hashEmail(ctx context.Context, role, issuer, email string) string 
 // auditChecks chooses among the checks of RPTs, of which every request makes one.
 type auditChecks struct {
 	all     bool
-	first   seenSet[firstUse]
+	first   seenSet[checkKey]
 	refused *limit.Limiter
 	dropped atomic.Int64
 }
 
-// firstUse is what has one line.
-type firstUse struct{ decision, server, issuer, resource string }
+// checkKey names what has one line, or what shares a bound. It is a hash: a decision
+// id of another authorization server may be long, and shares its memory with all that
+// the RPT says.
+type checkKey [sha256.Size]byte
+
+func newCheckKey(parts ...string) checkKey {
+	text := make([]byte, 0, 256)
+	for _, part := range parts {
+		text = append(binary.BigEndian.AppendUint32(text, uint32(len(part))), part...)
+	}
+	return sha256.Sum256(text)
+}
 
 // Bounds of what a stranger who sends tokens can make us write and remember. An
 // audit log that rolls is no help if a flood rolls it over.
@@ -155,18 +166,19 @@ const (
 )
 
 func newAuditChecks(all bool, now func() time.Time) *auditChecks {
-	return &auditChecks{all: all, first: seenSet[firstUse]{size: auditedFirsts / 2}, refused: limit.New(auditedRefusals, time.Minute, auditedRPTs, now)}
+	return &auditChecks{all: all, first: seenSet[checkKey]{size: auditedFirsts / 2}, refused: limit.New(auditedRefusals, time.Minute, auditedRPTs, now)}
 }
 
 // wanted tells whether a check has a line, and how many had none since the last
 // line because there were too many.
 func (c *auditChecks) wanted(e event.RPTCheck) (ok bool, dropped int64) {
 	if e.Outcome == event.Granted {
-		return c.all || c.first.add(firstUse{e.DecisionID, e.ResourceServer, e.Issuer, e.Resource}), 0
+		return c.all || c.first.add(newCheckKey(e.DecisionID, e.ResourceServer, e.Issuer, e.Resource)), 0
 	}
 	// A flood of tokens that nobody issued does not take the place of refusals of
 	// real ones.
-	if ok, _ := c.refused.Allow(e.DecisionID + "\x00" + e.ResourceServer + "\x00" + e.Issuer); !ok {
+	key := newCheckKey(e.DecisionID, e.ResourceServer, e.Issuer)
+	if ok, _ := c.refused.Allow(string(key[:])); !ok {
 		c.dropped.Add(1)
 		return false, 0
 	}

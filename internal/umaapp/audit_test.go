@@ -2,7 +2,9 @@ package umaapp
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +127,29 @@ func TestSEC_22_AuditedChecks(t *testing.T) {
 	c = newAuditChecks(true, func() time.Time { return now })
 	want("all", granted, true, 0)
 	want("all again", granted, true, 0)
+}
+
+// What is remembered of checks does not grow with what an RPT says: a decision id of
+// another authorization server may be long, and is a part of all that the RPT says.
+func TestSEC_22_MemoryOfAuditedChecks(t *testing.T) {
+	const rpts, text = 2000, 16 << 10
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	c := newAuditChecks(false, time.Now)
+	for i := range rpts {
+		claims := fmt.Sprintf("%d-%s", i, strings.Repeat("x", text))
+		for _, outcome := range []event.Outcome{event.Granted, event.Refused} {
+			c.wanted(event.RPTCheck{DecisionID: claims[:22], ResourceServer: "api", Outcome: outcome})
+			c.wanted(event.RPTCheck{DecisionID: claims, ResourceServer: "api", Outcome: outcome})
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(c)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / rpts; each > 2<<10 {
+		t.Errorf("%d bytes for each RPT", each)
+	}
 }
 
 func TestSeenSetIsBounded(t *testing.T) {

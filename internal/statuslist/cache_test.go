@@ -102,6 +102,11 @@ func (w *world) fetch(_ context.Context, at, etag string) (statuslist.Answer, er
 
 func (w *world) do(f func()) { w.mu.Lock(); defer w.mu.Unlock(); f() }
 
+func (w *world) fetched() (n int) {
+	w.do(func() { n = w.fetches })
+	return n
+}
+
 func (w *world) pass(d time.Duration) { w.do(func() { w.now = w.now.Add(d) }) }
 
 func (w *world) revoke(i int64) {

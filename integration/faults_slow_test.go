@@ -197,7 +197,7 @@ func TestSlowClients(t *testing.T) {
 	if perClient := float64(busy-idle) / float64(connected); perClient > 4 {
 		t.Errorf("%.1f goroutines a client", perClient)
 	}
-	if perClient := (held - memory) / connected; perClient > 200 {
+	if perClient := (held - memory) / connected; perClient > 400*memoryFactor {
 		t.Errorf("%d KiB a client", perClient)
 	}
 	// The bodies that do not come are given up, whatever Caddy is set to.

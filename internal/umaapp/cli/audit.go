@@ -13,18 +13,7 @@ import (
 )
 
 func auditCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "The audit log",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return finish(cmd, usagef("there is no command %q; see caddy uma audit --help", args[0]))
-		},
-	}
-	cmd.AddCommand(auditVerifyCommand())
-	return cmd
+	return group("audit", "The audit log", "", auditVerifyCommand())
 }
 
 // auditOptions are the flags of verify.

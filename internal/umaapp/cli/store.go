@@ -3,22 +3,10 @@ package cli
 import "github.com/spf13/cobra"
 
 func storeCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "store",
-		Short: "The document store of authorization servers and providers",
-		Long: `
+	return group("store", "The document store of authorization servers and providers", `
 Authorization servers and embedded providers keep what they know in a store: grants,
 tokens, registered resources, spent tickets, blocks, logins, and with 'keys store'
-their keys.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return finish(cmd, usagef("there is no command %q; see caddy uma store --help", args[0]))
-		},
-	}
-	cmd.AddCommand(storeMigrateCommand())
-	return cmd
+their keys.`, storeMigrateCommand())
 }
 
 // migrateOptions are the flags of `store migrate`.

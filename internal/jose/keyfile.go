@@ -61,8 +61,17 @@ func folder(role, issuer, purpose string) string {
 	return path.Join("uma", role, name, purpose)
 }
 
-// generate makes a new key.
+// generate makes a new key. Its kid does not begin with a dash: administrators type
+// it, and a command line would take it for a flag.
 func generate(alg string) (*ringKey, error) {
+	k, err := generateAny(alg)
+	for err == nil && k.kid[0] == '-' {
+		k, err = generateAny(alg)
+	}
+	return k, err
+}
+
+func generateAny(alg string) (*ringKey, error) {
 	k := &ringKey{alg: alg}
 	var err error
 	switch alg {

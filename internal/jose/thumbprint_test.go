@@ -27,3 +27,12 @@ func TestThumbprint(t *testing.T) {
 		t.Errorf("a weak key has the thumbprint %s", got)
 	}
 }
+
+// Ids that people type do not look like flags.
+func TestNewSigner_Typed(t *testing.T) {
+	for range 2000 { // one in 64 would
+		if key, err := jose.NewSigner("EdDSA"); err != nil || key.KID[0] == '-' {
+			t.Fatal(key.KID, err)
+		}
+	}
+}

@@ -11,3 +11,6 @@ func EndGrants(p *Provider, user, client string) error {
 func SealAs(p *Provider, text string, data ...string) (string, error) {
 	return p.box.Seal(context.Background(), []byte(text), data...)
 }
+
+// Secret makes what stands for a session or a code, and gives its id.
+func Secret() (id string) { return hashID(secret()) }

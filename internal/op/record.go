@@ -98,8 +98,17 @@ type sessionRecord struct {
 
 var errVersion = errors.New("op: a stored record has another version")
 
-// secret makes 256 random bits as text.
+// secret makes 256 random bits as text. Its hash, which administrators type, does not
+// begin with a dash: a command line would take that for a flag.
 func secret() string {
+	text := draw()
+	for hashID(text)[0] == '-' {
+		text = draw()
+	}
+	return text
+}
+
+func draw() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand
 	return base64.RawURLEncoding.EncodeToString(b[:])

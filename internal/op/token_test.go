@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/op"
 )
 
 func TestToken(t *testing.T) {
@@ -236,6 +237,15 @@ func TestSEC_13_StoreFails(t *testing.T) {
 	for _, c := range a.header.Values("Set-Cookie") {
 		if strings.Contains(c, "session") {
 			t.Error("a session that was not recorded")
+		}
+	}
+}
+
+// Ids that people type do not look like flags.
+func TestSecret_Typed(t *testing.T) {
+	for range 2000 { // one in 64 would
+		if id := op.Secret(); id[0] == '-' {
+			t.Fatal(id)
 		}
 	}
 }

@@ -141,3 +141,6 @@ func CheckSignature(ctx context.Context, token *jose.Token, keys jose.KeySet, tr
 
 // MinuteOf is what the decisions of a time are found by.
 func MinuteOf(t time.Time) string { return minuteOf(t) }
+
+// NewID makes an id that people type.
+func NewID() string { return newID(grantIDBytes) }

@@ -107,6 +107,16 @@ func randomText(n int) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+// newID makes an id of n random bytes that people type: it does not begin with a
+// dash, which a command line would take for a flag.
+func newID(n int) string {
+	id := randomText(n)
+	for id[0] == '-' {
+		id = randomText(n)
+	}
+	return id
+}
+
 // hashID is how credentials are kept: SHA-256, base64url (CONFORMANCE SEC-24).
 func hashID(credential string) string {
 	sum := sha256.Sum256([]byte(credential))

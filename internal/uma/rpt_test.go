@@ -114,3 +114,12 @@ func TestUG_33_ChangedSince(t *testing.T) {
 		}
 	})
 }
+
+// Ids that people type do not look like flags.
+func TestID_Typed(t *testing.T) {
+	for range 2000 { // one in 64 would
+		if id := uma.NewID(); id[0] == '-' {
+			t.Fatal(id)
+		}
+	}
+}

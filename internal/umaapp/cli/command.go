@@ -5,11 +5,13 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func init() {
@@ -67,7 +69,20 @@ func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return finish(cmd, noCommand(cmd, words[0]))
 	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		err = dashed(cmd, unknown)
+	}
 	return finish(cmd, usageError{err})
+}
+
+// dashed: an id may begin with a dash. Ours do not any more.
+func dashed(cmd *cobra.Command, unknown *pflag.NotExistError) error {
+	id := "-" + cmp.Or(unknown.GetSpecifiedShortnames(), "-"+unknown.GetSpecifiedName())
+	if !isWord(id, idLength, hashLength) {
+		return unknown
+	}
+	return fmt.Errorf("an id that begins with - stands at the end, after --: %s -- %s", cmd.CommandPath(), id)
 }
 
 // usageError is a mistake on the command line.

@@ -33,8 +33,7 @@ For a change without loss see 'rotate'. The subject key cannot be retired. Befor
 KID that begins with - write --.
 ` + longKeysAdmin,
 		Example: `  caddy uma keys list
-  caddy uma keys retire --reason "backup was stolen" QK3e…
-  caddy uma keys retire --yes -- -7Hy…`,
+  caddy uma keys retire --reason "backup was stolen" QK3e…`,
 		Args: between(1, 1, "the kid of the key"),
 		RunE: func(cmd *cobra.Command, args []string) error { return finish(cmd, retireKey(cmd, o, args[0])) },
 	}

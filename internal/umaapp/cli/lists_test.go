@@ -225,6 +225,9 @@ func TestLists_Usage(t *testing.T) {
 		"sessions show x":                          "is not the id of a session",
 		"sessions revoke " + aGrant:                "is not the id of a session",
 		"clients show a b":                         "takes one argument",
+		"grants show -bbcdefghijklmnopqrstu":       "stands at the end, after --: uma grants show -- -bbcdefghijklmnopqrstu",
+		"grants show --bcdefghijklmnopqrstu":       "uma grants show -- --bcdefghijklmnopqrstu",
+		"grants show -bcdefghijklmnopqrstu":        "unknown shorthand flag", // too short for an id
 		"resource-servers show api --issuer x --y": "unknown flag",
 	} {
 		code, stdout, stderr := caddyUMA(t, "", "", append(strings.Fields(args), "--address", a.address)...)

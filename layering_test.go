@@ -41,7 +41,7 @@ var shared = []string{caddyserver, zap, goJose, lru, xSync}
 
 // vocabulary is level 0, tools is level 1.
 var (
-	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "caddyuma/policy"}
+	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "internal/finding", "caddyuma/policy"}
 	tools      = []string{
 		"internal/seal", "internal/limit", "internal/jose", "internal/outbound", "internal/store", "internal/cel",
 		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery", "internal/keystore", "internal/chain",
@@ -62,6 +62,7 @@ var packages = map[string]pkg{
 	"internal/oauth":   {foreign: []string{goJose}},
 	"internal/event":   {},
 	"internal/suggest": {},
+	"internal/finding": {},
 	"internal/chain":   {},
 	"caddyuma/policy":  {},
 
@@ -96,7 +97,8 @@ var packages = map[string]pkg{
 	"internal/rs":       {ours: low, foreign: []string{zap, lru, xSync}},
 	"caddyuma/rqp":      {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},
 
-	"internal/umaapp": {ours: low, foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
+	"internal/umaapp/sites": {ours: []string{"internal/finding"}, foreign: []string{caddyserver}},
+	"internal/umaapp":       {ours: append([]string{"internal/umaapp/sites"}, low...), foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
 	"internal/umaapp/cli": {
 		ours:    append([]string{"internal/umaapp", "caddyuma/rqp"}, low...),
 		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "golang.org/x/term"},

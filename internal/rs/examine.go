@@ -28,6 +28,8 @@ type Examined struct {
 	Step Step
 	// Err is nil if it went well.
 	Err error
+	// Unanswered: there was no whole answer.
+	Unanswered bool
 	// Status and Code are those of an answer that is of no use; 0 = there is none.
 	Status int
 	Code   string
@@ -46,6 +48,9 @@ type mismatch struct {
 
 // Error implements error.
 func (m *mismatch) Error() string { return m.what }
+
+// Leeway is what clocks may differ by.
+func (s *Server) Leeway() time.Duration { return s.cfg.Leeway }
 
 // Examine goes the way to the authorization server anew, whatever is remembered, and
 // tells of each step. It ends at the first one without which there is no next. It asks
@@ -79,6 +84,8 @@ func examined(step Step, err error) Examined {
 	if errors.As(err, &status) {
 		x.Status, x.Code = status.status, status.code
 	}
+	var none *noAnswer
+	x.Unanswered = errors.As(err, &none)
 	var differ *mismatch
 	if errors.As(err, &differ) {
 		x.Ours, x.Theirs = differ.ours, differ.theirs

@@ -27,6 +27,10 @@ func (g *group) examine(issuer, clientID string) umaapp.Examine {
 		l := finding.List{Subject: "uma_protect " + clientID + " at " + issuer}
 		for _, server := range g.all() {
 			leeway := server.Leeway()
+			if ctx.Err() != nil {
+				l.Warn("authorization_server", "not everything was looked at", "there was no time left", "again in a minute")
+				return l.All
+			}
 			for _, x := range server.Examine(ctx) {
 				say(&l, x, issuer, clientID, time.Now(), leeway)
 			}

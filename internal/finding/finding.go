@@ -69,3 +69,17 @@ func Sort(all []Finding) []Finding {
 		return twice
 	})
 }
+
+// Worst is the level of the worst finding.
+func Worst(all []Finding) Level {
+	worst := OK
+	for _, f := range all {
+		if f.Level == Failure {
+			return Failure
+		}
+		if f.Level != OK {
+			worst = Warning
+		}
+	}
+	return worst
+}

@@ -29,6 +29,6 @@ func serveDoctor(w http.ResponseWriter, r *http.Request) error {
 	if all == nil {
 		all = []finding.Finding{}
 	}
-	oauth.WriteJSON(w, http.StatusOK, map[string]any{"findings": all})
+	oauth.WriteJSON(w, http.StatusOK, map[string]any{"verdict": finding.Worst(all), "findings": all})
 	return nil
 }

@@ -55,7 +55,7 @@ func say(l *finding.List, x rs.Examined, issuer, clientID string, now time.Time,
 	case x.Step == rs.StepPAT:
 		sayPAT(l, x, issuer, clientID)
 	case x.Step == rs.StepURI && x.Err == nil:
-		l.OK("resource_uri", "both sides have the same resource_uri")
+		l.OK("resource_uri", "both sides agree on the resource_uri")
 	case x.Step == rs.StepURI:
 		sayURI(l, x, clientID)
 	default:

@@ -22,7 +22,7 @@ func serveDoctor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all, ok := app.examine(r.Context())
+	all, ok := app.Examine(r.Context())
 	if !ok {
 		return apiError(http.StatusServiceUnavailable, "somebody else is examining this configuration at the moment")
 	}

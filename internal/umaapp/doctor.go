@@ -52,8 +52,8 @@ const (
 	maxFindings = 2000
 )
 
-// examine looks at everything. ok is false if somebody else does that now.
-func (a *App) examine(ctx context.Context) (all []finding.Finding, ok bool) {
+// Examine looks at everything. ok is false if somebody else does that now.
+func (a *App) Examine(ctx context.Context) (all []finding.Finding, ok bool) {
 	d := &a.registry.doctor
 	if !d.busy.TryLock() {
 		return nil, false

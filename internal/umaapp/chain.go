@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-uma/caddy-uma/internal/chain"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // ChainEncoder is a log encoder that links the lines of another one, so that
@@ -56,7 +57,7 @@ func (e *ChainEncoder) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("uma_chain: %w", err)
 	}
 	if e.Key != "" {
-		secret, err := Secret("uma_chain", "key", e.Key, "")
+		secret, err := syntax.Secret("uma_chain", "key", e.Key, "")
 		if err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func (e *ChainEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) 
 //	}
 func (e *ChainEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parseEncoder(d, &e.WrappedRaw, map[string]func(*caddyfile.Dispenser) error{
-		"key":  Text("uma_chain", &e.Key),
+		"key":  syntax.Text("uma_chain", &e.Key),
 		"wrap": wrapping("uma_chain", &e.WrappedRaw),
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // parseEncoder reads the lines of an encoder that wraps another one:
@@ -33,7 +35,7 @@ func parseEncoder(d *caddyfile.Dispenser, wrap *json.RawMessage, words map[strin
 			return d.ArgErr()
 		}
 	}
-	return Words{Directive: name, Known: words, Order: slices.Sorted(maps.Keys(words))}.Read(d)
+	return syntax.Words{Directive: name, Known: words, Order: slices.Sorted(maps.Keys(words))}.Read(d)
 }
 
 const encoders = "caddy.logging.encoders."

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-uma/caddy-uma/internal/suggest"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 const healthDirective = "uma_health"
@@ -25,10 +26,10 @@ func (h *Health) Unmarshal(d *caddyfile.Dispenser, _ string) error {
 	if d.NextArg() {
 		return d.Errf("%s: '%s' is too much; this directive takes a matcher and nothing else on its line", healthDirective, d.Val())
 	}
-	block := Words{
+	block := syntax.Words{
 		Directive: healthDirective,
 		Known: map[string]func(*caddyfile.Dispenser) error{
-			"fail": List(&h.Fail), "warn": List(&h.Warn), "details": Flag(&h.Details),
+			"fail": syntax.List(&h.Fail), "warn": syntax.List(&h.Warn), "details": syntax.Flag(&h.Details),
 		},
 		Order: []string{"details", "fail", "warn"},
 	}
@@ -70,4 +71,4 @@ func checkHealthName(name string) error {
 	return errors.New(healthDirective + ": there is no check '" + name + "'; known: " + strings.Join(known, ", "))
 }
 
-var _ handler = (*Health)(nil)
+var _ syntax.Handler = (*Health)(nil)

@@ -105,7 +105,7 @@ var packages = map[string]pkg{
 	"internal/umaapp": {ours: slices.Concat(below, low), foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
 	"internal/umaapp/cli": {
 		ours:    slices.Concat([]string{"internal/umaapp", "caddyuma/rqp"}, below, low),
-		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "golang.org/x/term"},
+		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
 
 	"caddyuma":          {ours: adapter("internal/uma"), foreign: []string{caddyserver, zap}},

@@ -48,7 +48,7 @@ var (
 	}
 	low = slices.Concat(vocabulary, tools)
 	// below the app are parts of it that stand alone; they know Caddy.
-	below = []string{"internal/umaapp/syntax"}
+	below = []string{"internal/umaapp/syntax", "internal/umaapp/logs", "internal/umaapp/health"}
 )
 
 // engines are separate trust domains. They meet, in code as on the wire, only
@@ -102,7 +102,9 @@ var packages = map[string]pkg{
 		ours:    []string{"internal/oauth", "internal/suggest", "internal/limit", "internal/cel"},
 		foreign: []string{caddyserver, zap},
 	},
-	"internal/umaapp": {ours: slices.Concat(below, low), foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
+	"internal/umaapp/logs":   {ours: []string{"internal/chain", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
+	"internal/umaapp/health": {ours: []string{"internal/oauth", "internal/suggest", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
+	"internal/umaapp":        {ours: slices.Concat(below, low), foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
 	"internal/umaapp/cli": {
 		ours:    slices.Concat([]string{"internal/umaapp", "caddyuma/rqp"}, below, low),
 		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},

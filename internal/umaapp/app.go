@@ -25,15 +25,17 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/keystore"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/store"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/logs"
 )
 
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Bolt{})
 	caddy.RegisterModule(adminAPI{})
-	caddy.RegisterModule(Health{})
-	caddy.RegisterModule(new(ChainEncoder))
-	caddy.RegisterModule(new(FilterEncoder))
+	caddy.RegisterModule(health.Handler{})
+	caddy.RegisterModule(new(logs.ChainEncoder))
+	caddy.RegisterModule(new(logs.FilterEncoder))
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are
@@ -90,11 +92,14 @@ type App struct {
 	store    *lazyStore
 	sweeper  sweeper
 	registry registry
-	health   health
-	nodes    nodes
-	now      func() time.Time
-	metrics  *metrics
-	events   *emitter
+
+	health    health.Checks
+	ownHealth sync.Once
+
+	nodes   nodes
+	now     func() time.Time
+	metrics *metrics
+	events  *emitter
 
 	keks *keystore.Secrets
 
@@ -189,7 +194,7 @@ func orDefault[T comparable](v, def T) T {
 // Start implements caddy.App: it names leftover exceptions and starts sweeping.
 func (a *App) Start() error {
 	a.warnConnectTo()
-	a.warnLogs()
+	logs.Warn(a.ctx, a.log)
 	a.sweeper.start(a.store, a.log, sweepEvery)
 	a.startBeating()
 	return nil

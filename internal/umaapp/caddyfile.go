@@ -12,12 +12,13 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 func init() {
 	httpcaddyfile.RegisterGlobalOption("uma", parseOption)
-	syntax.RegisterEndpoints(healthDirective, func() *Health { return new(Health) })
+	syntax.RegisterEndpoints(health.Directive, func() *health.Handler { return new(health.Handler) })
 }
 
 // parseOption reads the global option

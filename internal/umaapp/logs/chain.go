@@ -1,4 +1,4 @@
-package umaapp
+package logs
 
 import (
 	"encoding/json"
@@ -65,23 +65,6 @@ func (e *ChainEncoder) Provision(ctx caddy.Context) error {
 	}
 	e.chain, e.pool = chain.New(nil), buffer.NewPool()
 	return e.probe()
-}
-
-// wrappedEncoder loads the encoder below one of ours; raw is its field WrappedRaw.
-func wrappedEncoder(ctx caddy.Context, outer any, raw json.RawMessage) (zapcore.Encoder, error) {
-	if raw == nil {
-		inner := new(logging.JSONEncoder)
-		return inner, inner.Provision(ctx)
-	}
-	mod, err := ctx.LoadModule(outer, "WrappedRaw")
-	if err != nil {
-		return nil, fmt.Errorf("wrap: %w", err)
-	}
-	inner, ok := mod.(zapcore.Encoder)
-	if !ok {
-		return nil, fmt.Errorf("wrap: %T is no log encoder", mod)
-	}
-	return inner, nil
 }
 
 // probe refuses at load an encoder whose lines cannot be linked.

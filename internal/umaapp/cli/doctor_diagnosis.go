@@ -51,13 +51,13 @@ type dialedAddress struct {
 
 // diagnosis is all that the doctor says.
 type diagnosis struct {
-	Email    string    `json:"email"`
-	Verdict  level     `json:"verdict"`
-	Summary  string    `json:"summary"`
-	Issuer   string    `json:"issuer,omitempty"`
-	FoundBy  string    `json:"found_by,omitempty"`
+	Email    string        `json:"email"`
+	Verdict  level         `json:"verdict"`
+	Summary  string        `json:"summary"`
+	Issuer   string        `json:"issuer,omitempty"`
+	FoundBy  string        `json:"found_by,omitempty"`
 	Findings []stepFinding `json:"findings"`
-	Requests []request `json:"requests"`
+	Requests []request     `json:"requests"`
 
 	address     oauth.Address
 	expected    string // the issuer that the metadata must have

@@ -423,7 +423,9 @@ func TestDoctorCommand(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 1 {
 			t.Fatalf("exit %d, %v", code, err)
 		}
-		problem := func(f stepFinding) bool { return f.Level == levelProblem && f.Code == "port" && f.Step == "configuration" }
+		problem := func(f stepFinding) bool {
+			return f.Level == levelProblem && f.Code == "port" && f.Step == "configuration"
+		}
 		if got.Verdict != levelProblem || got.Email != "bob@bob.localhost" || !slices.ContainsFunc(got.Findings, problem) || len(got.Requests) == 0 {
 			t.Errorf("%s", stdout)
 		}

@@ -42,7 +42,11 @@ sizes and times. It says in plain words what is wrong, and what to do about it,
 and warns of what works but is not meant. It is for whoever runs the domain or its
 provider; no password is needed, and nobody is logged in.
 
-For an address under localhost, Caddy's own CA certificate and the connect_to
+With a URL it meets what a client meets there that cannot identify anybody: the
+permission ticket, the metadata of the resource (RFC 9728) and of its authorization
+server, and whether they name each other. That leaves one ticket unused.
+
+For an address or URL under localhost, Caddy's own CA certificate and the connect_to
 entries are read from the admin API of the running Caddy (--address, or as the
 --config file says). With --cacert FILE an admin API is not needed.
 
@@ -52,13 +56,14 @@ server does not answer; without an argument that server is Caddy's admin API.`
 func doctorCommand() *cobra.Command {
 	d := new(doctorOptions)
 	cmd := &cobra.Command{
-		Use:   "doctor [flags] [EMAIL]",
-		Short: "What is wrong with the running configuration, or with an e-mail address, and the cure",
+		Use:   "doctor [flags] [EMAIL|URL]",
+		Short: "What is wrong with the running configuration, or with an e-mail address or URL, and the cure",
 		Long:  longDoctor,
 		Example: `  caddy uma doctor
   caddy uma doctor bob@bob.example
+  caddy uma doctor https://api.alice.example/photos
   caddy uma doctor --json bob@bob.localhost`,
-		Args: between(0, 1, "no argument, or an e-mail address"),
+		Args: between(0, 1, "no argument, or an e-mail address or URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.in.stdin = cmd.InOrStdin()
 			return finish(cmd, d.run(cmd, strings.Join(args, "")))
@@ -76,6 +81,9 @@ func doctorCommand() *cobra.Command {
 func (d *doctorOptions) run(cmd *cobra.Command, email string) error {
 	if email == "" && len(cmd.Flags().Args()) == 0 {
 		return d.runRunning(cmd)
+	}
+	if strings.Contains(email, "://") {
+		return d.runURL(cmd, email)
 	}
 	a, err := doctorAddress(email)
 	if err != nil {
@@ -101,11 +109,8 @@ func (d *doctorOptions) run(cmd *cobra.Command, email string) error {
 }
 
 func doctorAddress(email string) (oauth.Address, error) {
-	switch {
-	case email == "":
+	if email == "" {
 		return oauth.Address{}, usagef("the e-mail address is empty; without an argument doctor looks at the running configuration")
-	case strings.Contains(email, "://"):
-		return oauth.Address{}, usagef("doctor takes an e-mail address, such as: caddy uma doctor bob@bob.example. It does not examine a URL")
 	}
 	a, err := oauth.ParseAddress(email)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // found.
 func (d *doctorOptions) runRunning(cmd *cobra.Command) error {
 	if d.cacert != "" {
-		return usagef("--cacert is for an e-mail address: the running Caddy trusts the CAs of its configuration")
+		return usagef("--cacert is for an e-mail address or a URL: the running Caddy trusts the CAs of its configuration")
 	}
 	admin := adminOptions{address: d.address, config: d.config, adapter: d.adapter}
 	answer, err := admin.call(http.MethodGet, "/uma/show/doctor", nil, nil)
@@ -69,5 +69,5 @@ func verdict(failures, warnings int) string {
 	case warnings > 0:
 		return fmt.Sprintf("No failure; the warnings (%d) are worth a look.", warnings)
 	}
-	return "All is well, as far as this Caddy can see."
+	return "All is well, as far as can be seen from here."
 }

@@ -22,7 +22,7 @@ func TestDoctorRunning(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"well", healthy, nil, 0, "All is well, as far as this Caddy can see.", ""},
+		{"well", healthy, nil, 0, "All is well, as far as can be seen from here.", ""},
 		{"warnings", warned, nil, 0, "No failure; the warnings (1) are worth a look.", ""},
 		{"failures", ill, nil, 1, "Failures: 1, warnings: 1.", ""},
 		{"nothing", `{"findings":[]}`, nil, 0, "All is well", ""},

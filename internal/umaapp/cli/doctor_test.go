@@ -397,9 +397,9 @@ func TestDoctorCommand(t *testing.T) {
 		stderr string
 	}{
 		{"empty", []string{""}, 2, nil, "the e-mail address is empty"},
-		{"URL", []string{"https://api.example/"}, 2, nil, "It does not examine a URL"},
+		{"plain URL", []string{"http://api.example/"}, 2, nil, "must begin with https://"},
 		{"no address", []string{"bob"}, 2, nil, "is not an e-mail address"},
-		{"two", []string{"bob@bob.example", "eve@bob.example"}, 2, nil, "takes no argument, or an e-mail address"},
+		{"two", []string{"bob@bob.example", "eve@bob.example"}, 2, nil, "takes no argument, or an e-mail address or URL"},
 		{"no admin API", []string{"--address", "127.0.0.1:1", "bob@bob.localhost"}, 3, nil, "--cacert FILE"},
 		{"without connect_to", []string{"--address", w.admin, "bob@eve.localhost"}, 1, []string{"127.0.0.1, which is loopback", "uma { connect_to eve.localhost:443 127.0.0.1:PORT }"}, ""},
 		{"issuer without connect_to", []string{"--address", w.admin, "bob@bob.localhost"}, 1, []string{"is at port " + w.port}, ""},

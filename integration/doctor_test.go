@@ -64,6 +64,7 @@ func TestDoctor(t *testing.T) {
 	const protect = "uma_protect https://as.localhost:{$UMA_PORT:8443} {\n"
 	as, api := w.url("as", ""), w.url("api", "")
 	contains(t, doctor(t, uma, 0), nil)
+	expect(t, uma, 0, "a client would identify its user now", "doctor", api+"/")
 	for _, tc := range []struct {
 		name, from, to string
 		code           int
@@ -108,6 +109,9 @@ func TestDoctor(t *testing.T) {
 			w.reload()
 			w.await()
 			contains(t, doctor(t, uma, tc.code), tc.want)
+			if tc.want["credentials"] != nil {
+				expect(t, uma, 1, "the resource server gets no permission ticket", "doctor", api+"/")
+			}
 			if _, text := uma("doctor"); strings.Contains(text, secret) || strings.Contains(text, other) {
 				t.Errorf("a secret is shown: %s", text)
 			}

@@ -27,11 +27,13 @@ func TestExamineSays(t *testing.T) {
 	}{
 		{"metadata", rs.Examined{Step: rs.StepMetadata}, []string{"ok authorization_server"}},
 		{
-			"another issuer", rs.Examined{Step: rs.StepMetadata, Err: errOdd, Status: 0, Ours: "https://as.example", Theirs: "https://as.example/"},
+			"another issuer",
+			rs.Examined{Step: rs.StepMetadata, Err: errOdd, Status: 0, Ours: "https://as.example", Theirs: "https://as.example/"},
 			[]string{"failure authorization_server", "another issuer", "'https://as.example'", "'https://as.example/'", "uma_protect https://as.example/"},
 		},
 		{
-			"no credentials", rs.Examined{Step: rs.StepMetadata, Err: fmt.Errorf("x: %w", errNoLocalAS), Unanswered: true},
+			"no credentials",
+			rs.Examined{Step: rs.StepMetadata, Err: fmt.Errorf("x: %w", errNoLocalAS), Unanswered: true},
 			[]string{"failure authorization_server", "no credentials", "client_secret", "{ local }"},
 		},
 		{"nothing there", rs.Examined{Step: rs.StepMetadata, Err: errOdd, Status: 404}, []string{"failure authorization_server", "no authorization server at " + issuer, "404", "slash and path"}},
@@ -44,7 +46,8 @@ func TestExamineSays(t *testing.T) {
 		{"no keys", rs.Examined{Step: rs.StepKeys, Err: errOdd, Status: 500}, []string{"failure keys", "RPTs cannot be checked", "500", "jwks_uri"}},
 		{"credentials", rs.Examined{Step: rs.StepPAT}, []string{"ok credentials", "'api'"}},
 		{
-			"a wrong secret", rs.Examined{Step: rs.StepPAT, Err: errOdd, Status: 401, Code: "invalid_client"},
+			"a wrong secret",
+			rs.Examined{Step: rs.StepPAT, Err: errOdd, Status: 401, Code: "invalid_client"},
 			[]string{"failure credentials", "refuses the credentials of 'api'", "401 invalid_client", "compare client_id and client_secret", "'resource_server api'"},
 		},
 		{"a client alone", rs.Examined{Step: rs.StepPAT, Err: errOdd, Status: 400, Code: "unauthorized_client"}, []string{"failure credentials", "unauthorized_client", "not only a client"}},
@@ -53,13 +56,15 @@ func TestExamineSays(t *testing.T) {
 		{"token endpoint down", rs.Examined{Step: rs.StepPAT, Err: refused, Unanswered: true}, []string{"failure credentials", "nothing listens"}},
 		{"resource_uri", rs.Examined{Step: rs.StepURI}, []string{"ok resource_uri"}},
 		{
-			"another resource_uri", rs.Examined{Step: rs.StepURI, Err: errOdd, Ours: "https://a.example", Theirs: "https://b.example"},
+			"another resource_uri",
+			rs.Examined{Step: rs.StepURI, Err: errOdd, Ours: "https://a.example", Theirs: "https://b.example"},
 			[]string{"failure resource_uri", "differs", "'https://a.example'", "'https://b.example'", "same on both sides"},
 		},
 		{"no resource_uri", rs.Examined{Step: rs.StepURI, Err: errOdd}, []string{"failure resource_uri", "nobody knows", "resource_uri https://"}},
 		{"resources", rs.Examined{Step: rs.StepResources}, []string{"ok resources"}},
 		{
-			"one not accepted", rs.Examined{Step: rs.StepResources, Err: errOdd, Status: 400, Code: "invalid_request", Names: []string{"photos", ""}},
+			"one not accepted",
+			rs.Examined{Step: rs.StepResources, Err: errOdd, Status: 400, Code: "invalid_request", Names: []string{"photos", ""}},
 			[]string{"failure resources", "not accepted: photos", "400 invalid_request", "resources diff"},
 		},
 		{"none", rs.Examined{Step: rs.StepResources, Err: errOdd, Status: 503}, []string{"failure resources", "not registered", "503"}},

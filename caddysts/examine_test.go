@@ -56,7 +56,8 @@ func TestExamineDomain(t *testing.T) {
 		{"an error", func(op *fakeop.OP) { op.Misbehave(fakeop.WebFinger, fakeop.Status(500)) }, nil, []string{"failure webfinger", "do not lead here", "caddy uma doctor somebody@bob.example"}},
 		{"no DNS", func(*fakeop.OP) {}, map[string][]string{}, []string{"failure webfinger", "cannot connect", "caddy uma doctor"}},
 		{
-			"a private address", func(*fakeop.OP) {}, map[string][]string{"bob.example": {"10.0.0.7"}},
+			"a private address", func(*fakeop.OP) {},
+			map[string][]string{"bob.example": {"10.0.0.7"}},
 			[]string{"warning webfinger", "from here nobody can tell", "private address", "public DNS"},
 		},
 	} {

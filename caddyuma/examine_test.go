@@ -87,7 +87,9 @@ func TestExamineDomains(t *testing.T) {
 	}
 	const away = "https://away.example"
 	h := &Handler{EmailDomains: []EmailDomain{
-		entry("corp.example", "*.corp.example", "*"), {Domains: []string{"bad.example"}, Deny: true}, {Domains: []string{"plain.example"}},
+		entry("corp.example", "*.corp.example", "*"),
+		{Domains: []string{"bad.example"}, Deny: true},
+		{Domains: []string{"plain.example"}},
 		{Domains: []string{"away.example"}, BaseURL: away},
 	}}
 	var domains []discovery.Domain

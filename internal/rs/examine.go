@@ -41,13 +41,13 @@ type Examined struct {
 	Date time.Time
 }
 
-// mismatch is what both sides must write alike, and do not.
-type mismatch struct {
+// mismatchError is what both sides must write alike, and do not.
+type mismatchError struct {
 	what, ours, theirs string
 }
 
 // Error implements error.
-func (m *mismatch) Error() string { return m.what }
+func (m *mismatchError) Error() string { return m.what }
 
 // Leeway is what clocks may differ by.
 func (s *Server) Leeway() time.Duration { return s.cfg.Leeway }
@@ -80,14 +80,11 @@ func (s *Server) Examine(ctx context.Context) []Examined {
 
 func examined(step Step, err error) Examined {
 	x := Examined{Step: step, Err: err}
-	var status *statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*statusError](err); ok {
 		x.Status, x.Code = status.status, status.code
 	}
-	var none *noAnswer
-	x.Unanswered = errors.As(err, &none)
-	var differ *mismatch
-	if errors.As(err, &differ) {
+	_, x.Unanswered = errors.AsType[*answerError](err)
+	if differ, ok := errors.AsType[*mismatchError](err); ok {
 		x.Ours, x.Theirs = differ.ours, differ.theirs
 	}
 	return x

@@ -71,7 +71,7 @@ func (s *Server) readMetadata(body []byte) (endpoints, error) {
 	// RFC 8414 §3.3 (CONFORMANCE OD-14): the document must speak for the
 	// issuer we asked for, or another server could hand us its endpoints.
 	if m.Issuer != s.cfg.Issuer {
-		return endpoints{}, fmt.Errorf("%w: %w", errFinal, &mismatch{
+		return endpoints{}, fmt.Errorf("%w: %w", errFinal, &mismatchError{
 			fmt.Sprintf("the metadata of %s says that the issuer is %q", s.cfg.Issuer, m.Issuer), s.cfg.Issuer, m.Issuer,
 		})
 	}

@@ -132,7 +132,7 @@ func (s *Server) learn(t *oauth.TokenResponse) (*learned, error) {
 		s.cfg.Log.Error("the resource URI differs from what the authorization server has for this client: nothing passes",
 			zap.String("client_id", s.cfg.ClientID), zap.String("iss", s.cfg.Issuer),
 			zap.String("resource_uri", mine), zap.String("resource_uri_at_as", theirs))
-		return nil, &mismatch{"the resource URIs of both sides differ", mine, theirs}
+		return nil, &mismatchError{"the resource URIs of both sides differ", mine, theirs}
 	}
 	l := &learned{resource: or(mine, theirs), owner: or(s.cfg.Owner, t.Owner)}
 	if l.resource == "" {

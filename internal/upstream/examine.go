@@ -35,11 +35,11 @@ type Examined struct {
 	Date time.Time
 }
 
-// notThatIssuer is metadata that speaks for another one.
-type notThatIssuer struct{ theirs string }
+// issuerError is metadata that speaks for another one.
+type issuerError struct{ theirs string }
 
 // Error implements error.
-func (e *notThatIssuer) Error() string { return fmt.Sprintf("it says the issuer is %q", e.theirs) }
+func (e *issuerError) Error() string { return fmt.Sprintf("it says the issuer is %q", e.theirs) }
 
 // Examine goes the way to the provider anew, whatever is remembered: its metadata,
 // then its keys, or the introspection of a token that nobody has issued. It changes
@@ -60,12 +60,12 @@ func (u *Upstream) Examine(ctx context.Context) Examined {
 	if err != nil {
 		return x.failed(StepMetadata, a, err)
 	}
-	switch u.cfg.Check {
-	case CheckJWT:
+	if u.cfg.Check == CheckJWT {
 		if a, err = u.examineKeys(ctx, doc.JWKSURI); err != nil {
 			return x.failed(StepKeys, a, err)
 		}
-	case CheckIntrospection:
+	}
+	if u.cfg.Check == CheckIntrospection {
 		if a, err = u.examineCredentials(ctx, doc.IntrospectionEndpoint); err != nil {
 			return x.failed(StepCredentials, a, err)
 		}
@@ -76,8 +76,7 @@ func (u *Upstream) Examine(ctx context.Context) Examined {
 func (x Examined) failed(step string, a answer, err error) Examined {
 	x.Step, x.Err, x.Status = step, err, a.status
 	x.Unanswered = a.status == 0 && !errors.Is(err, errLarge)
-	var other *notThatIssuer
-	if errors.As(err, &other) {
+	if other, ok := errors.AsType[*issuerError](err); ok {
 		x.Theirs = other.theirs
 	}
 	return x

@@ -116,7 +116,7 @@ func (u *Upstream) fetchMetadata(ctx context.Context) (*document, error) {
 // that it gave us) is its own. Redirects are not followed.
 func (u *Upstream) checkDocument(doc *document) error {
 	if doc.Issuer != u.cfg.Issuer {
-		return &notThatIssuer{cut(doc.Issuer)}
+		return &issuerError{cut(doc.Issuer)}
 	}
 	for name, uri := range map[string]string{
 		"jwks_uri": doc.JWKSURI, "introspection_endpoint": doc.IntrospectionEndpoint, "userinfo_endpoint": doc.UserinfoEndpoint,

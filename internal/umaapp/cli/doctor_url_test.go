@@ -21,7 +21,9 @@ func TestDoctorURL(t *testing.T) {
 		stdout []string
 	}{
 		{
-			"protected", []string{"--address", w.admin, w.url("api") + "/x?secret=1"}, 0,
+			"protected",
+			[]string{"--address", w.admin, w.url("api") + "/x?secret=1"},
+			0,
 			[]string{
 				w.url("api") + "/x\n", "ok       api.localhost:" + w.port + " -> client: 401, as_uri " + w.url("as"),
 				"ok       metadata of the resource at " + w.url("api"), "ok       metadata of " + w.url("as"), "caddy uma get --user EMAIL goes on", "All is well",
@@ -76,7 +78,8 @@ func TestDoctorURLEnds(t *testing.T) {
 		{&rqp.StepError{Code: rqp.CodeUnreachable, Who: "as.example", Err: syscall.ECONNREFUSED}, finding.Failure, []string{"as.example cannot be reached", "nothing listens"}},
 		{
 			&rqp.StepError{Code: rqp.CodeUntrusted, Step: 2, Name: "checking the authorization server", Description: "the metadata are of another issuer", Hint: "asking who runs it"},
-			finding.Failure, []string{"a client stops here: checking the authorization server failed", "another issuer", "asking who runs it"},
+			finding.Failure,
+			[]string{"a client stops here: checking the authorization server failed", "another issuer", "asking who runs it"},
 		},
 		{&rqp.StepError{Code: rqp.CodeBadAnswer, Status: 500, Description: "no JSON object"}, finding.Failure, []string{"no JSON object (status 500)", "caddy uma doctor, at its Caddy"}},
 		{errors.New("odd"), finding.Failure, []string{"odd", "look at the URL"}},

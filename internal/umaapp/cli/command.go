@@ -69,8 +69,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return finish(cmd, noCommand(cmd, words[0]))
 	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		err = dashed(cmd, unknown)
 	}
 	return finish(cmd, usageError{err})

@@ -28,14 +28,49 @@ func (g *group) guarded(write bool, do func(*bolt.Tx) error) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := safely(do, tx); err != nil {
+	err = safely(do, tx)
+	switch {
+	case !write:
+		if ended := g.close(tx); err == nil {
+			err = ended
+		}
+		return err
+	case err != nil:
 		_ = tx.Rollback()
 		return err
 	}
-	if !write {
-		return tx.Rollback()
+	return g.unlessDown(tx.Commit)
+}
+
+// close ends a transaction that has read. Nobody begins one meanwhile, or else it waits
+// for no longer than that takes.
+func (g *group) close(tx *bolt.Tx) error {
+	if !g.beginning.TryLock() {
+		return g.unlessDown(tx.Rollback)
 	}
-	return tx.Commit()
+	defer g.beginning.Unlock()
+	if broken := g.broken.Load(); broken != nil {
+		return *broken
+	}
+	return tx.Rollback()
+}
+
+// unlessDown ends a transaction, for which bolt needs a lock. Who meets a fault when it
+// begins to read leaves that locked: then nobody must wait for it.
+func (g *group) unlessDown(end func() error) error {
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { ended <- err }()
+		defer g.breaks(&err, debug.SetPanicOnFault(true))
+		err = end()
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-g.down:
+		return *g.broken.Load()
+	}
 }
 
 // begin begins one at a time: bolt holds a lock meanwhile, and a fault leaves it
@@ -55,7 +90,9 @@ func (g *group) breaks(err *error, before bool) {
 	debug.SetPanicOnFault(before)
 	if p := recover(); p != nil {
 		broken := fmt.Errorf("%w (%w)", errBroken, panicked(p))
-		g.broken.CompareAndSwap(nil, &broken)
+		if g.broken.CompareAndSwap(nil, &broken) {
+			close(g.down)
+		}
 		*err = broken
 	}
 }

@@ -74,7 +74,7 @@ func OpenBolt(path string, opts BoltOptions) (*Bolt, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), db.Close())
 	}
-	return &Bolt{db: db, group: &group{db: db}, id: id, now: opts.Now}, nil
+	return &Bolt{db: db, group: newGroup(db), id: id, now: opts.Now}, nil
 }
 
 // openFile opens the file and takes its lock.

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// SEC-13: a file that is cut below the two pages that say where everything is, while
+// others read and write. Who begins next meets the fault with a lock of bolt that the
+// others need to come to an end: they must not wait for it, nor a reload for them.
+func TestSEC_13_FileIsCutUnderCalls(t *testing.T) {
+	for name, size := range map[string]int64{"to nothing": 0, "to the first page": 4096} {
+		t.Run("SEC-13 "+name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "store.db")
+			s, err := OpenBolt(path, BoltOptions{Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun, goOn, over := make(chan struct{}), make(chan struct{}), make(chan error)
+			wait := func(*bolt.Tx) error {
+				begun <- struct{}{}
+				<-goOn
+				return nil
+			}
+			for _, call := range []func(func(*bolt.Tx) error) error{s.view, s.view, s.group.update} {
+				go func() { over <- call(wait) }()
+				<-begun
+			}
+			if err := os.Truncate(path, size); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Get(t.Context(), Key{"t", "k", "x"}); !errors.Is(err, errBroken) {
+				t.Errorf("Get = %v, want %v", err, errBroken)
+			}
+			close(goOn)
+			for range 3 {
+				select {
+				case err := <-over:
+					if !errors.Is(err, errBroken) {
+						t.Errorf("a call that ran = %v, want %v", err, errBroken)
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("a call that ran hangs")
+				}
+			}
+			if err := s.Commit(t.Context(), Create(Doc{Key: Key{"t", "k", "new"}})); !errors.Is(err, errBroken) {
+				t.Errorf("Commit = %v, want %v", err, errBroken)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

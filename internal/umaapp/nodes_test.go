@@ -131,6 +131,7 @@ func newCluster(t *testing.T, storages ...string) *cluster {
 			Keys: keysStorage, Algorithm: "ES256", ctx: ctx, log: zap.New(core), now: clock, rings: map[ringKey]ringEntry{},
 			store: newLazyStore(someStore{key: t.Name() + storage + clock().String(), open: c.disk}),
 		}
+		a.store.now = clock
 		a.nodes.prepare(newProcess(c.now))
 		a.Store()
 		for _, purpose := range []string{"subject", "rpt"} {

@@ -14,7 +14,7 @@ import (
 )
 
 // statements are the statements of a store, with the name of its schema.
-type statements struct{ id, get, list, listIndex, commit, sweep string }
+type statements struct{ id, get, list, listIndex, commit, sweep, time string }
 
 // live is the condition that a document exists, by the time in the parameter or
 // the database's own. now() is the start of the statement.
@@ -28,6 +28,7 @@ func statementsFor(schema string) statements {
 	in := func(s string) string { return strings.ReplaceAll(s, "SCHEMA", quote(schema)) }
 	return statements{
 		id:        in(`SELECT id FROM SCHEMA.meta`),
+		time:      `SELECT coalesce($1::timestamptz, clock_timestamp())`,
 		get:       in(fields + `WHERE key = $2 AND ` + live),
 		list:      in(fields + `WHERE sha256(tenant || '\x00'::bytea || kind) = $2` + page),
 		listIndex: in(fields + `WHERE sha256(tenant || '\x00'::bytea || kind || '\x00'::bytea || idx) = $2 AND idx <> ''` + page),
@@ -84,6 +85,12 @@ func (s *Store) readID(ctx context.Context) error {
 		s.id.Store(&id)
 		return nil
 	})
+}
+
+// Time implements store.Timed: the database's clock decides what has expired.
+func (s *Store) Time(ctx context.Context) (now time.Time, err error) {
+	err = s.call(ctx, func(ctx context.Context) error { return s.pool.QueryRow(ctx, s.sql.time, s.clock()).Scan(&now) })
+	return now, err
 }
 
 // Close waits for running calls and closes the connections.
@@ -165,4 +172,7 @@ func (s *Store) Sweep(ctx context.Context, n int) (removed int, err error) {
 	return removed, err
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Timed = (*Store)(nil)
+)

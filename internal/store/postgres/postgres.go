@@ -38,7 +38,7 @@ func statementsFor(schema string) statements {
 				$6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[], $11::timestamptz[], $12::bytea[])`),
 		// Rows that another node is sweeping or changing are left to it.
 		sweep: in(`WITH due AS MATERIALIZED (
-				SELECT key FROM SCHEMA.doc WHERE expires <= coalesce($1::timestamptz, now())
+				SELECT key FROM SCHEMA.doc WHERE expires <= least(coalesce($1::timestamptz, now()), $3::timestamptz)
 				ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM SCHEMA.doc USING due WHERE doc.key = due.key`),
 	}
@@ -159,13 +159,21 @@ func scan(row pgx.Row, tenant, kind string) (store.Doc, error) {
 const maxSweep = 4096
 
 // Sweep removes up to n expired documents, at most maxSweep at a time. Several
-// nodes sweep beside each other.
+// nodes sweep beside each other. What has expired by the database's clock alone stays:
+// if that is ahead and set back, a spent ticket must not be good again (CONFORMANCE
+// SEC-12).
 func (s *Store) Sweep(ctx context.Context, n int) (removed int, err error) {
 	if n <= 0 {
 		return 0, ctx.Err()
 	}
+	// NULL is no time: least takes the other one.
+	var machine *time.Time
+	if s.machine != nil {
+		now := s.machine()
+		machine = &now
+	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, s.sql.sweep, s.clock(), min(n, maxSweep))
+		tag, err := s.pool.Exec(ctx, s.sql.sweep, s.clock(), min(n, maxSweep), machine)
 		removed = int(tag.RowsAffected())
 		return err
 	})

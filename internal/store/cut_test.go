@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -55,5 +56,31 @@ func TestSEC_13_FileIsCutUnderCalls(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// SEC-13: a damaged file is copied by nobody; it is an error and not the end of the process.
+func TestSEC_13_WalkOfADamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := OpenBolt(path, BoltOptions{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		doc := Doc{Key: Key{"t", "k", strconv.Itoa(i)}, Body: make([]byte, 100<<10)}
+		if err := s.Commit(t.Context(), Create(doc)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Truncate(path, 1<<19); err != nil {
+		t.Fatal(err)
+	}
+	to, err := OpenBolt(filepath.Join(t.TempDir(), "to.db"), BoltOptions{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	if _, err := Migrate(t.Context(), s, to); !errors.Is(err, errCut) {
+		t.Errorf("Migrate = %v, want %v", err, errCut)
 	}
 }

@@ -108,10 +108,13 @@ func safely(do func(*bolt.Tx) error, tx *bolt.Tx) (err error) {
 	return do(tx)
 }
 
-// panicked says what happened. What the runtime says of a fault would lead astray.
+// errCut is what is said of a fault: the words of the runtime would lead astray.
+var errCut = errors.New("a part of the file cannot be read")
+
+// panicked says what happened.
 func panicked(p any) error {
 	if _, fault := p.(interface{ Addr() uintptr }); fault {
-		return errors.New("a part of the file cannot be read")
+		return errCut
 	}
 	return fmt.Errorf("panic: %v", p)
 }

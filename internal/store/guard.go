@@ -13,9 +13,9 @@ import (
 // would end the process; and bolt panics at what cannot be. Neither may take the
 // other sites of this Caddy with it.
 
-// errBroken is the answer of a store that cannot be used until it is opened anew:
+// ErrBroken is the answer of a store that cannot be used until it is opened anew:
 // what bolt has locked stays locked.
-var errBroken = errors.New("the file is damaged or cannot be read; stop Caddy, look at the disk, and restore the file")
+var ErrBroken = errors.New("the file is damaged or cannot be read; stop Caddy, look at the disk, and restore the file")
 
 // view reads.
 func (s *Bolt) view(do func(*bolt.Tx) error) error { return s.group.guarded(false, do) }
@@ -89,7 +89,7 @@ func (g *group) begin(write bool) (tx *bolt.Tx, err error) {
 func (g *group) breaks(err *error, before bool) {
 	debug.SetPanicOnFault(before)
 	if p := recover(); p != nil {
-		broken := fmt.Errorf("%w (%w)", errBroken, panicked(p))
+		broken := fmt.Errorf("%w (%w)", ErrBroken, panicked(p))
 		if g.broken.CompareAndSwap(nil, &broken) {
 			close(g.down)
 		}

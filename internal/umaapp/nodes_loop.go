@@ -2,6 +2,7 @@ package umaapp
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -114,7 +115,7 @@ func (a *App) tick(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, beatEvery)
 	defer cancel()
-	if err := a.beat(ctx); err != nil {
+	if err := a.beat(ctx); err != nil && !errors.Is(err, errClocks) {
 		a.log.Debug("the heartbeat of this node could not be written", zap.Error(err)) // uma_health and every request say so louder
 		return
 	}

@@ -174,6 +174,9 @@ func (d *documents) read() []clientView {
 }
 
 func (s *Server) adminClient(ctx context.Context, r *http.Request) (any, error) {
+	if err := onlyParams(r, "client_id"); err != nil {
+		return nil, err
+	}
 	details, err := s.clientDetails(ctx, r.URL.Query().Get("client_id"))
 	if err != nil {
 		return nil, err
@@ -226,7 +229,7 @@ func (s *Server) adminRevokeClient(ctx context.Context, r *http.Request) (any, e
 	var in struct {
 		Client string `json:"client_id"`
 	}
-	if err := readExactly(r, &in); err != nil {
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
 	details, err := s.removable(ctx, in.Client)

@@ -207,6 +207,7 @@ func TestAdminDecisions(t *testing.T) {
 
 // testAdminDecisions makes four decisions, the first of them as they were before.
 func testAdminDecisions(t *testing.T, older int) {
+	t.Helper()
 	b := newBench(t)
 	var ids []string // the oldest first
 	come := func(email string, status int) {

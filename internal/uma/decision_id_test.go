@@ -26,7 +26,8 @@ func TestDecisionID(t *testing.T) {
 	if !slices.IsSorted(keys) {
 		t.Errorf("%q", keys)
 	}
-	if now := time.Unix(1_800_000_000, 0); uma.NewDecisionID(now) == uma.NewDecisionID(now) {
+	now := time.Unix(1_800_000_000, 0)
+	if one, two := uma.NewDecisionID(now), uma.NewDecisionID(now); one == two {
 		t.Error("two are the same")
 	}
 	for _, text := range []string{"", "x", strings.Repeat("A", 21), strings.Repeat("A", 24), strings.Repeat("A", 21) + "B", strings.Repeat("A", 21) + "\n"} {

@@ -270,6 +270,81 @@ func TestUF_27_SameVerdictOnBoundTokens(t *testing.T) {
 	}
 }
 
+// A JWT says itself to what it is bound. An answer that is silent about that does not
+// make a bearer token of it.
+func TestDP_04_AnswerWithoutTheBinding(t *testing.T) {
+	for _, m := range []struct {
+		name       string
+		introspect bool
+		status     func(map[string]any) // of the JWT
+	}{
+		{"asked about", true, func(map[string]any) {}},
+		{"on no list, so asked about", false, set("status", nil)},
+	} {
+		t.Run("DP-04 "+m.name, func(t *testing.T) {
+			w := newAsking(t, func(c *rs.Config) { c.Introspect = m.introspect })
+			mine, other := newHolder(t, "ES256"), newHolder(t, "ES256")
+			answer := func(token string, change ...func(map[string]any)) string {
+				w.as.set(func() { w.as.tokens[token] = w.claims(change...) })
+				return token
+			}
+			bound := answer(w.bound(mine, m.status))
+			for _, when := range []string{"first", "again"} {
+				_, f := w.present("Bearer", bound, "")
+				refusedAs(t, f, "DPoP", "invalid_token")
+				_, f = w.present("DPoP", bound, w.proof(other, bound, nil, nil))
+				refusedAs(t, f, "DPoP", "invalid_token")
+				if g, f := w.present("DPoP", bound, w.proof(mine, bound, nil, nil)); g == nil {
+					t.Errorf("%s: its holder is refused: %+v", when, f)
+				}
+			}
+			free := answer(w.rpt(m.status, set("jti", "free")))
+			if g, f := w.present("Bearer", free, ""); g == nil {
+				t.Errorf("bound to nothing, and refused: %+v", f)
+			}
+			said := answer(w.rpt(m.status, set("jti", "said")), set("cnf", map[string]any{"jkt": mine.jkt}))
+			if g, _ := w.present("Bearer", said, ""); g != nil {
+				t.Error("bound by the answer alone, and taken as a bearer token")
+			}
+			if g, f := w.present("DPoP", said, w.proof(mine, said, nil, nil)); g == nil {
+				t.Errorf("bound by the answer alone: its holder is refused: %+v", f)
+			}
+			twice := answer(w.bound(mine, m.status, set("jti", "twice")), set("cnf", map[string]any{"jkt": other.jkt}))
+			for _, h := range []holder{mine, other} {
+				if g, _ := w.present("DPoP", twice, w.proof(h, twice, nil, nil)); g != nil {
+					t.Error("bound to two keys, and one is enough")
+				}
+			}
+			both := answer(w.bound(mine, m.status, set("jti", "both")), set("cnf", map[string]any{"x5t#S256": "x"}))
+			if g, _ := w.present("DPoP", both, w.proof(mine, both, nil, nil)); g != nil {
+				t.Error("bound to a certificate by the answer, and passes without")
+			}
+			for name, cnf := range map[string]any{"empty": map[string]any{}, "unknown": map[string]any{"kid": "x"}, "no object": "x"} {
+				odd := answer(w.rpt(m.status, set("jti", name), set("cnf", cnf)))
+				if g, _ := w.present("Bearer", odd, ""); g != nil {
+					t.Errorf("%s: taken as a bearer token", name)
+				}
+			}
+		})
+	}
+}
+
+// What only looks like a JWT says nothing: the answer is all there is.
+func TestUF_27_TokensThatLookLikeJWTs(t *testing.T) {
+	w := newAsking(t, introspecting)
+	for token, ok := range map[string]bool{
+		"a.b.c": true, "a.%%%.c": false, "a.e30.c": true, "a." + b64([]byte(`{"cnf":{"jkt":"x"}}`)) + ".c": false,
+		"a." + b64([]byte(`{"cnf":{"jkt":"x"},"cnf":null}`)) + ".c": false, "a." + b64([]byte(`{"cnf":null}`)) + ".c": true,
+		"a." + b64([]byte(` {"cnf":{"jkt":"x"}`)) + ".c": false, "a." + b64([]byte(`"cnf"`)) + ".c": true, "..": true,
+		"a." + b64([]byte(`{"cnf":{"jkt":"x"}}`)) + ".c.d.e": true,
+	} {
+		w.as.set(func() { w.as.tokens[token] = w.claims() })
+		if g, _ := w.present("Bearer", token, ""); (g != nil) != ok {
+			t.Errorf("%q passes: %v", token, g != nil)
+		}
+	}
+}
+
 func TestSEC_14_ConfirmationsThatAreNotKnown(t *testing.T) {
 	w := newWorld(t)
 	w.status("GET", "")

@@ -23,7 +23,8 @@ const (
 	kindGrant     = "grant"
 	kindReference = "reference"
 	kindPCT       = "pct"
-	kindDecision  = "decision"
+	kindDecided   = "decided"
+	kindDecision  = "decision" // decisions of before their ids told the time
 	kindProcess   = "process"
 	kindClient    = "client"
 	kindInstance  = "instance"

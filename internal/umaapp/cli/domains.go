@@ -163,7 +163,7 @@ func printDomains(out io.Writer, domains []domain) error {
 			if i.Known {
 				is = "known"
 			}
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, printable(i.Issuer), is, printable(i.Evidence), day(i.First), day(i.Last), addresses)
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, printable(i.Issuer), is, printable(i.Evidence), orDash(day(i.First)), orDash(day(i.Last)), addresses)
 			name, addresses = "", ""
 		}
 	}
@@ -192,13 +192,6 @@ func (d *domainDoubt) String() string {
 		who = "for an address that is known with another issuer or subject"
 	}
 	return fmt.Sprintf("on %s, %s %s %s", day(d.At), printable(d.Issuer), what, who)
-}
-
-func day(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(time.DateOnly)
 }
 
 func acceptDomain(cmd *cobra.Command, a *adminOptions, args []string) error {

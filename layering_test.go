@@ -78,7 +78,7 @@ var packages = map[string]pkg{
 	"internal/store/postgres": {ours: []string{"internal/store"}, foreign: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	"internal/keystore":       {ours: []string{"internal/seal", "internal/jose", "internal/store"}, foreign: []string{zap}},
 	"internal/cel":            {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
-	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose"}},
+	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose", "internal/store"}},
 	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose", "internal/seal"}, foreign: []string{lru}},
 	"internal/statuslist":     {ours: []string{"internal/jose"}, foreign: []string{lru}},
 	"internal/discovery": {

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
@@ -144,9 +145,13 @@ func (h *Handler) authenticator(app *umaapp.App, clients []sts.Client) (authenti
 	if err != nil {
 		return nil, err
 	}
-	auth, err := clientauth.NewAuthenticator(clientauth.Config{
+	cfg := clientauth.Config{
 		Issuer: h.Issuer, Keys: clientKeys(app), Leeway: or(h.Leeway, defaultLeeway), Used: used, Now: time.Now,
-	})
+	}
+	if h.Provider != nil { // without it the service has no use for a store, and needs none
+		cfg.Store, cfg.Tenant = app.Store(), store.Tenant("sts", h.Issuer)
+	}
+	auth, err := clientauth.NewAuthenticator(cfg)
 	if err != nil {
 		return nil, err
 	}

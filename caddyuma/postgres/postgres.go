@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -57,7 +58,7 @@ func (p *Postgres) Provision(caddy.Context) error {
 	if p.literal {
 		syntax.WarnLiteral(directive, "the DSN")
 	}
-	p.options = postgres.Options{DSN: dsn, Schema: p.Schema, MaxConns: p.MaxConns}
+	p.options = postgres.Options{DSN: dsn, Schema: p.Schema, MaxConns: p.MaxConns, Machine: time.Now}
 	return postgres.Check(p.options)
 }
 

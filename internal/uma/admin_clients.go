@@ -173,6 +173,9 @@ func (d *documents) read() []clientView {
 }
 
 func (s *Server) adminClient(ctx context.Context, r *http.Request) (any, error) {
+	if err := onlyParams(r, "client_id"); err != nil {
+		return nil, err
+	}
 	details, err := s.clientDetails(ctx, r.URL.Query().Get("client_id"))
 	if err != nil {
 		return nil, err

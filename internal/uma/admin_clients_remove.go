@@ -15,7 +15,7 @@ func (s *Server) adminRevokeClient(ctx context.Context, r *http.Request) (any, e
 	var in struct {
 		Client string `json:"client_id"`
 	}
-	if err := readExactly(r, &in); err != nil {
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
 	details, err := s.removable(ctx, in.Client)

@@ -44,6 +44,7 @@ type nodes struct {
 
 	mu     sync.Mutex
 	beaten time.Time
+	skewed bool                      // the clocks of node and store differ
 	loaded map[tenantName]nodeIssuer // what runs since when
 	said   string                    // what of others was logged last
 
@@ -132,6 +133,8 @@ func (a *App) policyRevisions() map[string]string {
 
 // record is the heartbeat of this configuration as it stands now.
 func (a *App) record(ctx context.Context) nodeRecord {
+	ctx, cancel := context.WithTimeout(ctx, printTime)
+	defer cancel()
 	p := a.nodes.process
 	r := nodeRecord{V: nodeVersion, id: p.id, Host: p.host, Version: p.version, Started: p.started, Beat: a.now(), Issuers: []nodeIssuer{}}
 	for _, name := range a.tenants() {
@@ -170,8 +173,12 @@ func (a *App) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stored, err := a.store.Time(ctx)
+	if err != nil {
+		return err
+	}
 	now := a.now()
-	doc := store.Doc{Key: nodeKey(rec.id), Rev: a.nodes.rev, Expires: now.Add(beatExpires), Body: body}
+	doc := store.Doc{Key: nodeKey(rec.id), Rev: a.nodes.rev, Expires: stored.Add(beatExpires), Body: body}
 	if doc.Rev, err = putDocument(ctx, a.store, doc); err != nil {
 		return err
 	}
@@ -179,7 +186,7 @@ func (a *App) beat(ctx context.Context) error {
 	a.nodes.mu.Lock()
 	defer a.nodes.mu.Unlock()
 	a.nodes.beaten = now
-	return nil
+	return a.compareClocks(now, stored)
 }
 
 // enter waits for a gate.

@@ -134,6 +134,7 @@ func newCluster(t *testing.T, storages ...string) *cluster {
 			Keys: keysStorage, Algorithm: "ES256", ctx: ctx, log: zap.New(core), now: clock, rings: map[ringKey]ringEntry{},
 			store: newLazyStore(someStore{key: t.Name() + storage + clock().String(), open: c.disk}),
 		}
+		a.store.now = clock
 		a.nodes.prepare(newProcess(c.now))
 		a.Store()
 		for _, purpose := range []string{"subject", "rpt"} {
@@ -159,8 +160,12 @@ func contextWithStorage(t *testing.T, dir string) caddy.Context {
 
 func (c *cluster) health(t *testing.T, i int) (int, map[string]string) {
 	t.Helper()
+	return c.ask(t, i, health.Handler{})
+}
+
+func (c *cluster) ask(t *testing.T, i int, h health.Handler) (int, map[string]string) {
+	t.Helper()
 	c.now = c.now.Add(health.MaxAge)
-	var h health.Handler
 	h.For(c.apps[i])
 	w := httptest.NewRecorder()
 	if err := h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil), nil); err != nil {

@@ -110,7 +110,7 @@ func (o *blockOptions) run(cmd *cobra.Command, who string) error {
 	}
 	until := "until 'caddy uma unblock'"
 	if !b.Until.IsZero() {
-		until = "until " + b.Until.UTC().Format("2006-01-02 15:04 MST")
+		until = "until " + at(b.Until)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is blocked %s; ended: %s.\n", printable(b.Who), until, grants(b.Ended))
 	return err
@@ -138,11 +138,11 @@ func changeBlock(cmd *cobra.Command, a *adminOptions, what string, body any) (b 
 	if err != nil {
 		return b, false, err
 	}
+	if err := json.Unmarshal(answer, &b); err != nil || b.Kind == "" { // {} is nobody's answer: nobody is blocked
+		return b, false, unreadable(err)
+	}
 	if a.json {
 		return b, true, printJSON(cmd.OutOrStdout(), answer)
-	}
-	if err := json.Unmarshal(answer, &b); err != nil {
-		return b, false, unreadable(err)
 	}
 	return b, false, nil
 }
@@ -188,14 +188,11 @@ func printBlocks(out io.Writer, blocks []block) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "BLOCKED\tKIND\tSINCE\tUNTIL\tREASON")
 	for _, b := range blocks {
-		who, until := printable(b.Who), "-"
+		who := printable(b.Who)
 		if who == "" {
 			who = "(cannot be read)"
 		}
-		if !b.Until.IsZero() {
-			until = b.Until.UTC().Format("2006-01-02 15:04")
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", who, printable(b.Kind), day(b.Since), until, printable(b.Reason))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", who, printable(b.Kind), orDash(day(b.Since)), orDash(at(b.Until)), printable(b.Reason))
 	}
 	return w.Flush()
 }

@@ -180,16 +180,9 @@ func printKeys(out io.Writer, keys []keyRow) error {
 			before = issuer
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", issuer, printable(k.Purpose), printable(k.State), printable(k.Alg),
-			minute(k.Created), minute(k.NotBefore), minute(k.RetireAfter), printable(k.KID))
+			orDash(at(k.Created)), orDash(at(k.NotBefore)), orDash(at(k.RetireAfter)), printable(k.KID))
 	}
 	return w.Flush()
-}
-
-func minute(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format("2006-01-02 15:04Z")
 }
 
 func rotateKeys(cmd *cobra.Command, k *keyOptions) error {

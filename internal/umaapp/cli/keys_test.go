@@ -19,6 +19,7 @@ const (
 )
 
 func TestKeysList(t *testing.T) {
+	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"GET /uma/show/keys": keysAnswer,
 		"GET /uma/show/keys?issuer=https%3A%2F%2Fas.example&purpose=rpt": keysAnswer,

@@ -75,7 +75,7 @@ func printNodes(out io.Writer, nodes []nodeRow) error {
 			keys, policies = "(asked)", "(asked)"
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(n.ID), printable(n.Host), printable(n.Version),
-			minute(n.Started), n.Beat.UTC().Format("15:04:05Z"), printable(keys), printable(policies))
+			orDash(at(n.Started)), orDash(precisely(n.Beat)), printable(keys), printable(policies))
 	}
 	return w.Flush()
 }

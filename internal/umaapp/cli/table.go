@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -124,13 +125,31 @@ func printFacts(out io.Writer, facts []fact) error {
 	return err
 }
 
-// at is a time where the administrator is; JSON has UTC.
-func at(t time.Time) string {
+// Times for people are those of where the administrator is, and say so; JSON has UTC
+// (RFC 3339).
+const (
+	toMinute = "2006-01-02 15:04Z07:00"
+	toSecond = "2006-01-02 15:04:05Z07:00"
+)
+
+// at is a time to the minute; "" = there is none.
+func at(t time.Time) string { return local(t, toMinute) }
+
+// precisely is at to the second.
+func precisely(t time.Time) string { return local(t, toSecond) }
+
+// day is at to the day.
+func day(t time.Time) string { return local(t, time.DateOnly) }
+
+func local(t time.Time, layout string) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04")
+	return t.Local().Format(layout)
 }
+
+// orDash fills the cell of a table.
+func orDash(text string) string { return cmp.Or(text, "-") }
 
 // countOf is a number, with a + if there may be more.
 func countOf(n int, more bool) string {

@@ -15,8 +15,8 @@ const (
 	// MaxAge is how long an outcome counts: whoever reaches uma_health cannot
 	// make it ask the database, or an authorization server, more often.
 	MaxAge = time.Second
-	// maxTime is how long a check may take.
-	maxTime = 2 * time.Second
+	// MaxTime is how long a check may take.
+	MaxTime = 2 * time.Second
 )
 
 var errHanging = errors.New("the check does not come to an end")
@@ -83,7 +83,7 @@ func (r *round) old(now time.Time) bool {
 }
 
 func (r *round) run(ctx context.Context, checks []*runningCheck, now func() time.Time, log *zap.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	ctx, cancel := context.WithTimeout(ctx, MaxTime)
 	defer cancel()
 	ends := make([]<-chan struct{}, len(checks))
 	for i, c := range checks {

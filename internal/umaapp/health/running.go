@@ -29,7 +29,7 @@ func (c *runningCheck) start(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	c.running = ended
 	go func() {
-		err := guarded(ctx, c.Do)
+		err := Guarded(ctx, c.Do)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.err, c.running = err, nil
@@ -38,8 +38,8 @@ func (c *runningCheck) start(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-// guarded turns a panic into an error: nobody above would recover it.
-func guarded(ctx context.Context, do func(context.Context) error) (err error) {
+// Guarded turns a panic into an error: nobody above would recover it.
+func Guarded(ctx context.Context, do func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

@@ -1,6 +1,7 @@
 package caddyuma
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
+	"github.com/caddy-uma/caddy-uma/internal/finding"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
@@ -54,6 +56,11 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 		return nil, err
 	}
 	h.warn()
+	app.RegisterExamine(func(context.Context) []finding.Finding {
+		l := finding.List{Subject: umaapp.Directive("as", h.Issuer)}
+		examineClaims(&l, server.UnseenClaims())
+		return l.All
+	})
 	return h.share(app, fingerprint, server)
 }
 

@@ -16,11 +16,22 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/finding"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
 // maxExamined is how many entries of email_domain are looked up in one examination.
 const maxExamined = 20
+
+// examineClaims: a name that is misspelt in a condition denies, and nothing else says
+// so.
+func examineClaims(l *finding.List, unseen []uma.Unseen) {
+	for _, u := range unseen {
+		l.Warn("claims", "policy '"+u.Policy+"' looks at claims that nobody brought: "+strings.Join(u.Claims[:min(len(u.Claims), 10)], ", "),
+			fmt.Sprintf("of whom it speaks came, since the configuration was loaded: %d, and nobody with such a claim", u.Asked),
+			"compare the names with those that the provider gives (release at uma_sts); caddy uma explain shows those of one decision")
+	}
+}
 
 // registerExamines makes the server known to `caddy uma doctor`.
 func (h *Handler) registerExamines(app *umaapp.App, providers discovery.Config) {

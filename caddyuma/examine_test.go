@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/finding"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
 
 // says compares what was found: for each finding its parts.
@@ -77,6 +78,14 @@ func TestExamineWritten(t *testing.T) {
 	l = finding.List{}
 	(&Handler{Policies: []Policy{{Name: "x"}}}).examineWritten(&l)
 	says(t, l.All)
+}
+
+func TestExamineClaims(t *testing.T) {
+	l := finding.List{}
+	examineClaims(&l, nil)
+	says(t, l.All)
+	examineClaims(&l, []uma.Unseen{{Policy: "staff", Claims: []string{"dept", "gruops"}, Asked: 7}})
+	says(t, l.All, []string{"warning claims", "policy 'staff'", "dept, gruops", ": 7,", "caddy uma explain"})
 }
 
 func TestExamineDomains(t *testing.T) {

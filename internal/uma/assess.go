@@ -14,6 +14,7 @@ import (
 func (s *Server) assess(ctx context.Context, p *process) ([]oauth.Permission, error) {
 	v := verdict{complete: len(p.asked) == len(p.ticket.Permissions)}
 	budget := policy.NewBudget(policy.DefaultBudget)
+	s.watch.note(s.cfg.Policies, p.party)
 	for _, r := range p.asked {
 		q := s.question(p, r)
 		q.budget = budget

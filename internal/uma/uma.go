@@ -37,6 +37,7 @@ type Server struct {
 	pats               memo[patRecord]
 	resources          memo[resourceRecord]
 	review             review
+	watch              watch
 	routes             map[string]route
 	base               string // path below which the endpoints stand, with a slash at the end
 }
@@ -55,6 +56,7 @@ func New(cfg Config) (*Server, error) {
 		denialsOf: limit.New(deniedPerDomain, time.Hour, 1000, cfg.Now),
 		base:      strings.TrimSuffix(issuer.Path, "/") + "/uma/",
 		full:      newFullPatterns(),
+		watch:     newWatch(cfg.Policies),
 	}
 	for _, c := range cfg.Clients {
 		s.clients[c.ID] = c

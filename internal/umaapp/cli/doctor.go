@@ -32,8 +32,8 @@ takes the credentials, has the same resource_uri and the resources; for each
 uma_server and uma_sts whether it is found at its issuer, and by the e-mail addresses
 that it vouches for; whether providers answer and take the credentials; store, keys
 and other nodes; clocks; requests that a load balancer sent without saying that they
-came by TLS; what stands before uma_protect and takes requests away; and entries that
-are left over from a test. The Caddy asks what it asks anyway, with the same clients.
+came by TLS; what stands before uma_protect and takes requests away; claims that
+policies name and nobody brought; and entries that are left over from a test. The Caddy asks what it asks anyway, with the same clients.
 
 With an e-mail address it looks that up as an authorization server does that has no
 entry for its domain: WebFinger at the domain, the issuer that it names, the issuer's

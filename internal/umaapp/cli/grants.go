@@ -167,7 +167,7 @@ func (l *listOptions) ask(what string, body map[string]any) func(string, int) (j
 
 func fillGrants(entries []json.RawMessage, states bool) (*table, error) {
 	list, err := decodeAll[grant](entries)
-	t := &table{head: []string{"GRANT", "CLIENT", "AT", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
+	t := &table{head: []string{"GRANT", "CLIENT", "RESOURCE SERVER", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
 	if states {
 		t.head[4] = "IS"
 	}

@@ -113,6 +113,8 @@ type auditReport struct {
 	First    []string     `json:"first_problems"`
 	Notes    []string     `json:"notes"`
 	Chains   []auditChain `json:"chains"`
+
+	keyless bool // all that is wrong is that there was no key
 }
 
 type auditChain struct {
@@ -128,7 +130,7 @@ func (o *auditOptions) report(cmd *cobra.Command, r chain.Report) error {
 	if r.Lines == 0 && r.Count == 0 {
 		return errors.New("there is no line")
 	}
-	out := auditReport{Intact: r.Count == 0, Lines: r.Lines, Problems: r.Count, First: []string{}, Notes: []string{}, Chains: []auditChain{}}
+	out := auditReport{keyless: r.Keyless == r.Count, Intact: r.Count == 0, Lines: r.Lines, Problems: r.Count, First: []string{}, Notes: []string{}, Chains: []auditChain{}}
 	for _, p := range r.Problems {
 		out.First = append(out.First, printable(p.String()))
 	}
@@ -138,16 +140,20 @@ func (o *auditOptions) report(cmd *cobra.Command, r chain.Report) error {
 	for _, c := range r.Chains {
 		out.Chains = append(out.Chains, auditChain{c.Last.Chain, c.First, c.Last.Seq, c.Lines, c.Keyed, c.Last.String()})
 	}
-	if err := o.print(cmd.OutOrStdout(), out); err != nil {
+	if err := o.print(cmd.OutOrStdout(), &out); err != nil {
 		return err
 	}
-	if !out.Intact {
+	switch {
+	case out.Intact:
+		return nil
+	case out.keyless: // nothing was found, because nothing could be looked at
+		return usagef("give the key of the log, the secret of its line 'key': --key-file FILE")
+	default:
 		return errRefused
 	}
-	return nil
 }
 
-func (o *auditOptions) print(w io.Writer, r auditReport) error {
+func (o *auditOptions) print(w io.Writer, r *auditReport) error {
 	if o.json {
 		raw, err := json.Marshal(r)
 		if err != nil {
@@ -158,7 +164,7 @@ func (o *auditOptions) print(w io.Writer, r auditReport) error {
 	for _, p := range r.First {
 		_, _ = fmt.Fprintln(w, p)
 	}
-	if more := r.Problems - len(r.First); more > 0 {
+	if more := r.Problems - len(r.First); more > 0 && !r.keyless {
 		_, _ = fmt.Fprintf(w, "and %d more\n", more)
 	}
 	for _, note := range r.Notes {
@@ -167,12 +173,19 @@ func (o *auditOptions) print(w io.Writer, r auditReport) error {
 	for _, c := range r.Chains {
 		_, _ = fmt.Fprintf(w, "chain %s: lines %d to %d%s; anchor %s\n", c.Chain, c.From, c.Until, keyed(c.Keyed), c.Anchor)
 	}
-	verdict := "as it was written"
-	if !r.Intact {
-		verdict = fmt.Sprintf("NOT as it was written: %d problems", r.Problems)
-	}
-	_, err := fmt.Fprintf(w, "%d lines, %s\n", r.Lines, verdict)
+	_, err := fmt.Fprintf(w, "%s, %s\n", counted(r.Lines, "line"), r.verdict())
 	return err
+}
+
+func (r *auditReport) verdict() string {
+	switch {
+	case r.Intact:
+		return "as it was written"
+	case r.keyless:
+		return "NOT checked"
+	default:
+		return "NOT as it was written: " + counted(r.Problems, "problem")
+	}
 }
 
 func keyed(with bool) string {

@@ -142,7 +142,10 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	if !ok {
 		return nil, fmt.Errorf("issuer %s belongs to another kind of handler", h.Issuer)
 	}
-	return shared, nil
+	if shared == made {
+		err = h.registerExamines(app)
+	}
+	return shared, err
 }
 
 func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Server, error) {

@@ -47,6 +47,8 @@ var (
 		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery", "internal/keystore", "internal/chain",
 	}
 	low = slices.Concat(vocabulary, tools)
+	// below the app are parts of it that stand alone; they know Caddy.
+	below = []string{"internal/umaapp/syntax", "internal/umaapp/logs", "internal/umaapp/health"}
 )
 
 // engines are separate trust domains. They meet, in code as on the wire, only
@@ -96,16 +98,22 @@ var packages = map[string]pkg{
 	"internal/rs":       {ours: low, foreign: []string{zap, lru, xSync}},
 	"caddyuma/rqp":      {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},
 
-	"internal/umaapp": {ours: low, foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
+	"internal/umaapp/syntax": {
+		ours:    []string{"internal/oauth", "internal/suggest", "internal/limit", "internal/cel"},
+		foreign: []string{caddyserver, zap},
+	},
+	"internal/umaapp/logs":   {ours: []string{"internal/chain", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
+	"internal/umaapp/health": {ours: []string{"internal/oauth", "internal/suggest", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
+	"internal/umaapp":        {ours: slices.Concat(below, low), foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
 	"internal/umaapp/cli": {
-		ours:    append([]string{"internal/umaapp", "caddyuma/rqp"}, low...),
-		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "golang.org/x/term"},
+		ours:    slices.Concat([]string{"internal/umaapp", "caddyuma/rqp"}, below, low),
+		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
 
 	"caddyuma":          {ours: adapter("internal/uma"), foreign: []string{caddyserver, zap}},
 	"caddysts":          {ours: adapter("internal/sts", "internal/op", "internal/upstream", "internal/wrap"), foreign: []string{caddyserver, zap}},
 	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap, "golang.org/x/net/http/httpguts", "golang.org/x/text/unicode/norm", "github.com/dunglas/go-urlpattern"}},
-	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/store", "internal/store/postgres"}, foreign: []string{caddyserver, zap}},
+	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/umaapp/syntax", "internal/store", "internal/store/postgres"}, foreign: []string{caddyserver, zap}},
 
 	".":                        {ours: []string{"caddyuma", "caddysts", "caddyrs", "caddyuma/postgres"}},
 	"integration":              {ours: everything, foreign: []string{caddyserver, zap}},
@@ -125,7 +133,7 @@ var packages = map[string]pkg{
 // adapter may import its own engine, the app, the command line and what lies
 // below; never another adapter or its engine.
 func adapter(engine ...string) []string {
-	return slices.Concat(engine, []string{"internal/umaapp", "internal/umaapp/cli"}, low)
+	return slices.Concat(engine, []string{"internal/umaapp", "internal/umaapp/cli"}, below, low)
 }
 
 // source is a Go file; a nil text is read from the path.

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // build makes the server, or finds the one that an equal block made before (one
@@ -33,7 +34,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 		return nil, err
 	}
 	cfg, err := h.settings(umaapp.Lookup{Keys: umaapp.ReadKeyFile, Secret: func(field, text string) (string, error) {
-		return umaapp.Secret(directive, field, text, h.Issuer)
+		return syntax.Secret(directive, field, text, h.Issuer)
 	}})
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*uma.Server, error)
 func (h *Handler) fillLimits(app *umaapp.App, cfg *uma.Config) (err error) {
 	for _, l := range []struct {
 		name   string
-		set    *umaapp.RateLimit
+		set    *syntax.RateLimit
 		n      int
 		window time.Duration
 		to     **limit.Limiter

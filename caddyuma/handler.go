@@ -15,13 +15,14 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 const directive = "uma_server"
 
 func init() {
 	caddy.RegisterModule(Handler{})
-	umaapp.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
+	syntax.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
 }
 
 // Handler is a UMA 2.0 authorization server: resource servers register their

@@ -78,6 +78,7 @@ type seen struct {
 	head    Head
 	lines   int
 	keyed   bool
+	latest  float64 // of the times of its lines, in the unit of the encoder; 0 = unknown
 	waiting map[uint64]early
 	turns   turns
 	recent  []string
@@ -88,6 +89,7 @@ type early struct {
 	Head
 	prev, file string
 	number     int
+	at         float64
 }
 
 // NewVerifier makes one. Without keys, chains without a key are checked; with keys

@@ -77,7 +77,7 @@ func (s *Server) adminDecisions(ctx context.Context, r *http.Request) (any, erro
 
 func (s *Server) adminDecisionsOf(ctx context.Context, r *http.Request) (any, error) {
 	var f decisionFilter
-	if err := readExactly(r, &f); err != nil {
+	if err := readAdmin(r, &f); err != nil {
 		return nil, err
 	}
 	if err := f.checkPage(); err != nil {

@@ -169,6 +169,9 @@ func TestBlock_Words(t *testing.T) {
 		"block by looking":           {"POST", "/show/block", `{"who":"bob.example"}`, 404},
 		"change with GET":            {"GET", "/change/block", "", 405},
 		"limit 0":                    {"GET", "/show/blocks?limit=0", "", 400},
+		"a parameter misspelt":       {"GET", "/show/blocks?limt=1", "", 400},
+		"a member misspelt":          {"POST", "/change/block", `{"who":"dave.example","fro":60}`, 400},
+		"unblock, a member more":     {"POST", "/change/unblock", `{"who":"*.carol.example","issuer":"x"}`, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if res := b.admin(tc.method, tc.path, tc.body); res.status != tc.status {

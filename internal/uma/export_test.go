@@ -149,7 +149,7 @@ func CheckSignature(ctx context.Context, token *jose.Token, keys jose.KeySet, tr
 func MinuteOf(t time.Time) string { return minuteOf(t) }
 
 // NewID makes an id that people type.
-func NewID() string { return newID(grantIDBytes) }
+func NewID() string { return newID() }
 
 // NewDecisionID makes an id of a decision.
 func NewDecisionID(now time.Time) string { return newDecisionID(now) }

@@ -138,11 +138,11 @@ func changeBlock(cmd *cobra.Command, a *adminOptions, what string, body any) (b 
 	if err != nil {
 		return b, false, err
 	}
+	if err := json.Unmarshal(answer, &b); err != nil || b.Kind == "" { // {} is nobody's answer: nobody is blocked
+		return b, false, unreadable(err)
+	}
 	if a.json {
 		return b, true, printJSON(cmd.OutOrStdout(), answer)
-	}
-	if err := json.Unmarshal(answer, &b); err != nil {
-		return b, false, unreadable(err)
 	}
 	return b, false, nil
 }

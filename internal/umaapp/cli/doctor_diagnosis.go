@@ -230,8 +230,13 @@ func (f finding) write(b *strings.Builder) {
 }
 
 func (d *diagnosis) printJSON(out io.Writer) error {
-	enc := json.NewEncoder(out)
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(d)
+	if err := enc.Encode(d); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, plainJSON(text.String()))
+	return err
 }

@@ -1,6 +1,7 @@
-package umaapp
+package health
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
-// Health is the module http.handlers.uma_health: it tells a load balancer whether
+// Handler is the module http.handlers.uma_health: it tells a load balancer whether
 // this node is of use, 200 or 503, and says in JSON what was looked at. It answers
 // every request that reaches it, over plain HTTP too: put it on a private port, or
 // behind a matcher. GET and HEAD only. It names no address and no cause; causes are
@@ -18,7 +19,7 @@ import (
 //
 // While Caddy waits for `shutdown_delay` to pass the answer is 503, so that the
 // balancer takes the node out before its connections end.
-type Health struct {
+type Handler struct {
 	// Fail are further checks that make the node unhealthy (503) when they fail: of
 	// store, keys, nodes, policies, authorization_server, status_list. The first
 	// three do by default.
@@ -29,22 +30,34 @@ type Health struct {
 	// once.
 	Details bool `json:"details,omitempty"`
 
-	app *App
+	of Source
 }
 
 // CaddyModule implements caddy.Module.
-func (Health) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.uma_health", New: func() caddy.Module { return new(Health) }}
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.uma_health", New: func() caddy.Module { return new(Handler) }}
 }
 
 // Provision implements caddy.Provisioner.
-func (h *Health) Provision(ctx caddy.Context) (err error) {
+func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.check(); err != nil {
 		return err
 	}
-	h.app, err = Get(ctx)
-	return err
+	app, err := ctx.App("uma")
+	if err != nil {
+		return err
+	}
+	h.For(app.(Source))
+	return nil
 }
+
+// Source is whose health is told: the app `uma`.
+type Source interface {
+	Health(context.Context) ([]Result, error)
+}
+
+// For sets whose health is told.
+func (h *Handler) For(s Source) { h.of = s }
 
 // Values of a status, those of draft-inadarei-api-health-check.
 const (
@@ -53,14 +66,14 @@ const (
 	statusFail = "fail"
 )
 
-// healthAnswer is what is told.
-type healthAnswer struct {
+// report is what is told.
+type report struct {
 	Status string       `json:"status"`
 	Reason string       `json:"reason,omitempty"`
-	Checks []healthLine `json:"checks"`
+	Checks []reportLine `json:"checks"`
 }
 
-type healthLine struct {
+type reportLine struct {
 	Check    string `json:"check"`
 	Role     string `json:"role,omitempty"`
 	Issuer   string `json:"issuer,omitempty"`
@@ -70,16 +83,15 @@ type healthLine struct {
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
-func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return nil
 	}
-	answer := healthAnswer{Status: statusFail, Reason: "this node is shutting down", Checks: []healthLine{}}
+	answer := report{Status: statusFail, Reason: "this node is shutting down", Checks: []reportLine{}}
 	if !shuttingDown(r) {
-		h.app.health.own.Do(h.app.ownChecks)
-		results, err := h.app.health.report(r.Context(), h.app.now, h.app.log)
+		results, err := h.of.Health(r.Context())
 		if err != nil { // the client has gone
 			return nil //nolint:nilerr // nobody is left to tell
 		}
@@ -107,12 +119,12 @@ func shuttingDown(r *http.Request) bool {
 	return down
 }
 
-func (h *Health) answer(results []result) healthAnswer {
-	a := healthAnswer{Status: statusPass, Checks: []healthLine{}}
+func (h *Handler) answer(results []Result) report {
+	a := report{Status: statusPass, Checks: []reportLine{}}
 	for _, r := range results {
-		line := healthLine{Check: r.Name, Status: h.status(r)}
-		if r.trouble != nil {
-			line.Reason = r.trouble.Reason
+		line := reportLine{Check: r.Name, Status: h.status(r)}
+		if r.Trouble != nil {
+			line.Reason = r.Trouble.Reason
 		}
 		if h.Details {
 			line.Role, line.Issuer, line.ClientID = r.Role, r.Issuer, r.ClientID
@@ -123,7 +135,7 @@ func (h *Health) answer(results []result) healthAnswer {
 }
 
 // add adds a line, or else the worst one of each check stays.
-func (a *healthAnswer) add(line healthLine, all bool) {
+func (a *report) add(line reportLine, all bool) {
 	a.Status = worse(a.Status, line.Status)
 	last := len(a.Checks) - 1
 	switch {
@@ -134,27 +146,30 @@ func (a *healthAnswer) add(line healthLine, all bool) {
 	}
 }
 
-func (h *Health) status(r result) string {
+func (h *Handler) status(r Result) string {
 	switch {
-	case r.trouble == nil:
+	case r.Trouble == nil:
 		return statusPass
-	case r.trouble.Mild || !h.fails(r.Name):
+	case r.Trouble.Mild || !h.fails(r.Name):
 		return statusWarn
 	}
 	return statusFail
 }
 
-func (h *Health) fails(name string) bool {
+func (h *Handler) fails(name string) bool {
 	if slices.Contains(h.Fail, name) {
 		return true
 	}
-	return healthWords[place(name)].fails && !slices.Contains(h.Warn, name)
+	return words[place(name)].fails && !slices.Contains(h.Warn, name)
 }
 
-func worse(a, b string) string { return worst([]string{statusPass, statusWarn, statusFail}, a, b) }
+func worse(a, b string) string {
+	order := []string{statusPass, statusWarn, statusFail}
+	return order[max(slices.Index(order, a), slices.Index(order, b))]
+}
 
 // Interface guards.
 var (
-	_ caddy.Provisioner           = (*Health)(nil)
-	_ caddyhttp.MiddlewareHandler = (*Health)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

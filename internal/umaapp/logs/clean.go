@@ -1,4 +1,4 @@
-package umaapp
+package logs
 
 import (
 	"net/url"
@@ -17,7 +17,7 @@ const redacted = "REDACTED"
 var secretParams = []string{ //nolint:gochecknoglobals // a table of constants
 	"access_token", "actor_token", "api_key", "apikey", "assertion", "auth_session", "authorization_code", "claim_token", "client_assertion",
 	"client_secret", "client_secrets", "code", "code_verifier", "consent_uri", "device_code", "id_token", "id_token_hint", "initial_access_token",
-	"initial_tokens", "key_encryption_keys", "login_hint", "logout_token", "passwd", "password", "password_hash", "pct", "private_key", "pushed_claims", "refresh_token",
+	"initial_tokens", "key_encryption_keys", "login_hint", "logout_token", "passphrase", "passwd", "password", "password_hash", "pct", "private_key", "pushed_claims", "refresh_token",
 	"registration_access_token", "request", "rpt", "secret", "secrets", "session", "sid", "state", "subject_token", "ticket", "token", "user_code",
 	"username", "verification_uri_complete",
 }
@@ -35,9 +35,10 @@ const before = `(\b|\\[nrt]|\\u[0-9a-fA-F]{4})`
 
 var (
 	// ours are tokens with a prefix of their own (DESIGN §8), jwt are those of
-	// everybody: three or five parts, of which the first is JSON.
+	// everybody: three or five parts, of which the first is JSON, and what is disclosed
+	// behind them (RFC 9901).
 	ours = regexp.MustCompile(before + `(?:pat|rt|rpt|pct|rat)_[A-Za-z0-9_-]{20,}`)
-	jwt  = regexp.MustCompile(before + `eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2,4}`)
+	jwt  = regexp.MustCompile(`(\b|_|\\[nrt]|\\u[0-9a-fA-F]{4})eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2,4}(?:~[A-Za-z0-9_.-]*)*`)
 	// account is a person in a URI (RFC 7565), as WebFinger asks for.
 	account = regexp.MustCompile(`(?i)\bacct(:|%3A)[^@%\s&]+(@|%40)`)
 	// userinfo is that of a URL, with a password (RFC 3986 §3.2.1).
@@ -50,16 +51,48 @@ var plainWords = []string{"code", "request", "session", "sid", "state", "usernam
 func isPlainWord(name string) bool { return slices.Contains(plainWords, strings.ToLower(name)) }
 
 // isSecretParam tells whether what stands behind name= is a credential. Names are
-// written with _ or with -.
+// written with _, with - or as camelCase.
 func isSecretParam(name string) bool {
 	low := strings.ReplaceAll(strings.ToLower(name), "-", "_")
-	return slices.Contains(secretParams, low) || slices.ContainsFunc(secretEnds, func(end string) bool { return strings.HasSuffix(low, end) })
+	if isListed(low) {
+		return true
+	}
+	return isCamel(name) && isListed(snake(name))
+}
+
+func isListed(low string) bool {
+	return slices.Contains(secretFields, low) || slices.Contains(secretParams, low) || slices.ContainsFunc(secretEnds, func(end string) bool { return strings.HasSuffix(low, end) })
 }
 
 // isSecretName tells whether what has this name is a credential.
 func isSecretName(name string) bool {
-	low := strings.ReplaceAll(strings.ToLower(name), "-", "_")
-	return slices.Contains(secretFields, low) || isSecretParam(low) && !isPlainWord(low)
+	return isSecretParam(name) && !isPlainWord(name)
+}
+
+// snake parts camelCase: clientSecret is client_secret.
+func snake(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		if isHump(name, i) {
+			b.WriteByte('_')
+		}
+		b.WriteByte(name[i])
+	}
+	return strings.ReplaceAll(strings.ToLower(b.String()), "-", "_")
+}
+
+// isHump tells whether a word begins at i in camelCase.
+func isHump(name string, i int) bool {
+	return i > 0 && name[i] >= 'A' && name[i] <= 'Z' && name[i-1] >= 'a' && name[i-1] <= 'z'
+}
+
+func isCamel(name string) bool {
+	for i := range len(name) {
+		if isHump(name, i) {
+			return true
+		}
+	}
+	return false
 }
 
 // clean takes credentials out of a text.

@@ -1,4 +1,4 @@
-package umaapp
+package logs
 
 import (
 	"encoding/json"
@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-uma/caddy-uma/internal/chain"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // ChainEncoder is a log encoder that links the lines of another one, so that
@@ -56,7 +57,7 @@ func (e *ChainEncoder) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("uma_chain: %w", err)
 	}
 	if e.Key != "" {
-		secret, err := Secret("uma_chain", "key", e.Key, "")
+		secret, err := syntax.Secret("uma_chain", "key", e.Key, "")
 		if err != nil {
 			return err
 		}
@@ -64,23 +65,6 @@ func (e *ChainEncoder) Provision(ctx caddy.Context) error {
 	}
 	e.chain, e.pool = chain.New(nil), buffer.NewPool()
 	return e.probe()
-}
-
-// wrappedEncoder loads the encoder below one of ours; raw is its field WrappedRaw.
-func wrappedEncoder(ctx caddy.Context, outer any, raw json.RawMessage) (zapcore.Encoder, error) {
-	if raw == nil {
-		inner := new(logging.JSONEncoder)
-		return inner, inner.Provision(ctx)
-	}
-	mod, err := ctx.LoadModule(outer, "WrappedRaw")
-	if err != nil {
-		return nil, fmt.Errorf("wrap: %w", err)
-	}
-	inner, ok := mod.(zapcore.Encoder)
-	if !ok {
-		return nil, fmt.Errorf("wrap: %T is no log encoder", mod)
-	}
-	return inner, nil
 }
 
 // probe refuses at load an encoder whose lines cannot be linked.
@@ -194,7 +178,7 @@ func (e *ChainEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) 
 //	}
 func (e *ChainEncoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parseEncoder(d, &e.WrappedRaw, map[string]func(*caddyfile.Dispenser) error{
-		"key":  Text("uma_chain", &e.Key),
+		"key":  syntax.Text("uma_chain", &e.Key),
 		"wrap": wrapping("uma_chain", &e.WrappedRaw),
 	})
 }

@@ -1,4 +1,4 @@
-package umaapp_test
+package syntax_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 const (
@@ -32,7 +32,7 @@ func TestSecret(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := umaapp.Secret("uma_protect", "client_secret", tt.value, tt.issuer)
+			got, err := syntax.Secret("uma_protect", "client_secret", tt.value, tt.issuer)
 			if err != nil || got != tt.want {
 				t.Errorf("Secret = %q, %v, want %q", got, err, tt.want)
 			}
@@ -60,7 +60,7 @@ func TestSecretRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := umaapp.Secret("uma_protect", "client_secret", tt.value, tt.issuer)
+			got, err := syntax.Secret("uma_protect", "client_secret", tt.value, tt.issuer)
 			if err == nil || got != "" {
 				t.Fatalf("Secret = %q, %v, want an error", got, err)
 			}

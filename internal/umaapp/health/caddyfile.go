@@ -1,4 +1,4 @@
-package umaapp
+package health
 
 import (
 	"errors"
@@ -9,9 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-uma/caddy-uma/internal/suggest"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
-const healthDirective = "uma_health"
+// Directive is the name of the handler in a Caddyfile.
+const Directive = "uma_health"
 
 // Unmarshal reads
 //
@@ -20,15 +22,15 @@ const healthDirective = "uma_health"
 //		warn <checks...>
 //		details
 //	}
-func (h *Health) Unmarshal(d *caddyfile.Dispenser, _ string) error {
+func (h *Handler) Unmarshal(d *caddyfile.Dispenser, _ string) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return d.Errf("%s: '%s' is too much; this directive takes a matcher and nothing else on its line", healthDirective, d.Val())
+		return d.Errf("%s: '%s' is too much; this directive takes a matcher and nothing else on its line", Directive, d.Val())
 	}
-	block := Words{
-		Directive: healthDirective,
+	block := syntax.Words{
+		Directive: Directive,
 		Known: map[string]func(*caddyfile.Dispenser) error{
-			"fail": List(&h.Fail), "warn": List(&h.Warn), "details": Flag(&h.Details),
+			"fail": syntax.List(&h.Fail), "warn": syntax.List(&h.Warn), "details": syntax.Flag(&h.Details),
 		},
 		Order: []string{"details", "fail", "warn"},
 	}
@@ -42,32 +44,32 @@ func (h *Health) Unmarshal(d *caddyfile.Dispenser, _ string) error {
 }
 
 // check holds JSON to what the Caddyfile parser lets through, too.
-func (h *Health) check() error {
+func (h *Handler) check() error {
 	for _, name := range slices.Concat(h.Fail, h.Warn) {
-		if err := checkHealthName(name); err != nil {
+		if err := checkName(name); err != nil {
 			return err
 		}
 	}
 	for _, name := range h.Fail {
 		if slices.Contains(h.Warn, name) {
-			return fmt.Errorf("%s: '%s' stands behind both fail and warn", healthDirective, name)
+			return fmt.Errorf("%s: '%s' stands behind both fail and warn", Directive, name)
 		}
 	}
 	return nil
 }
 
-func checkHealthName(name string) error {
+func checkName(name string) error {
 	var known []string
-	for _, w := range healthWords {
+	for _, w := range words {
 		known = append(known, w.name)
 	}
 	if slices.Contains(known, name) {
 		return nil
 	}
 	if near := suggest.Nearest(name, known); near != "" {
-		return fmt.Errorf("%s: there is no check '%s', did you mean '%s'?", healthDirective, name, near)
+		return fmt.Errorf("%s: there is no check '%s', did you mean '%s'?", Directive, name, near)
 	}
-	return errors.New(healthDirective + ": there is no check '" + name + "'; known: " + strings.Join(known, ", "))
+	return errors.New(Directive + ": there is no check '" + name + "'; known: " + strings.Join(known, ", "))
 }
 
-var _ handler = (*Health)(nil)
+var _ syntax.Handler = (*Handler)(nil)

@@ -1,4 +1,4 @@
-package umaapp
+package syntax
 
 import (
 	"fmt"

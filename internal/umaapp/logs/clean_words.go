@@ -1,4 +1,4 @@
-package umaapp
+package logs
 
 import (
 	"slices"
@@ -52,6 +52,9 @@ func valueOf(text string, i int) (start, end int) {
 		return start, end
 	}
 	end = endOfWord(text, start)
+	if named := len(before) - len(name); len(before) == i && named > 0 && (text[named-1] == '?' || text[named-1] == '&') {
+		end = endOfParam(text, start)
+	}
 	if isPlainWord(name) && (len(before) < i || isStatus(text[start:end])) { // "code = Unavailable", "status code=404"
 		return 0, 0
 	}
@@ -60,6 +63,15 @@ func valueOf(text string, i int) (start, end int) {
 
 func endOfWord(text string, start int) int {
 	if n := strings.IndexAny(text[start:], " \t\r\n&;,\"'<>#"); n >= 0 {
+		return start + n
+	}
+	return len(text)
+}
+
+// endOfParam is endOfWord in a query, where other marks belong to the value (RFC 3986
+// §3.4).
+func endOfParam(text string, start int) int {
+	if n := strings.IndexAny(text[start:], " \t\r\n&\"<>#"); n >= 0 {
 		return start + n
 	}
 	return len(text)
@@ -120,6 +132,9 @@ func memberOf(text string, i int) (start, end int) {
 		}
 		return start + 1, endOfList(text, start)
 	}
+	if start < len(text) && (text[start] >= '0' && text[start] <= '9') && !isPlainWord(wordBefore(strings.TrimRight(quoted, `\`))) {
+		return start, start + len(text[start:]) - len(strings.TrimLeft(text[start:], "0123456789.eE+-"))
+	}
 	return insideQuotes(text, start)
 }
 
@@ -149,18 +164,43 @@ func endOfList(text string, start int) int {
 	return len(text)
 }
 
+// writtenFields are header fields whose values are more than one word.
+var writtenFields = []string{"authorization", "cookie", "proxy-authorization", "set-cookie"} //nolint:gochecknoglobals // a table of constants
+
 // fieldOf finds the value of a header field that is written out, as in
-// "Cookie: a=b; c=d" or in Go's map[Cookie:[a=b]].
+// "Cookie: a=b; c=d", or of any name in Go's map[Cookie:[a=b] code:[c]].
 func fieldOf(text string, i, start int) (int, int) {
-	name := strings.ToLower(wordBefore(text[:i]))
+	word := wordBefore(text[:i])
+	name := strings.ToLower(word)
 	x := strings.HasPrefix(name, "x-") && isSecretName(name)
-	if !x && name != "cookie" && name != "set-cookie" {
+	list := start == i+1 && strings.HasPrefix(text[start:], "[") && isSecretParam(word)
+	if list {
+		start++
+	}
+	if !x && !list && !slices.Contains(writtenFields, name) {
 		return 0, 0
 	}
-	if n := strings.IndexAny(text[start:], "\r\n\"\\]"); n >= 0 {
-		return start, start + n
+	return start, endOfField(text, start)
+}
+
+// endOfField is where a field ends that is written out: with its line, the list or the
+// string that it stands in. The value of a cookie may stand in quotes of its own.
+func endOfField(text string, start int) int {
+	for i := start; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			if i == start || text[i-1] != '=' {
+				return i
+			}
+			if i, _ = endOfQuoted(text, i); i == len(text) {
+				return i
+			}
+			i--
+		case '\r', '\n', '\\', ']':
+			return i
+		}
 	}
-	return start, len(text)
+	return len(text)
 }
 
 // minCredentials is how short no credentials are: a sentence may speak of a scheme.

@@ -1,4 +1,4 @@
-package umaapp
+package logs
 
 import (
 	"slices"
@@ -18,11 +18,11 @@ const (
 	defaultFilter = "{\n\tlog default {\n\t\tformat uma_filter\n\t}\n}"
 )
 
-// warnLogs names the logs that would show credentials of our sites (CONFORMANCE
-// SEC-22): the access logs of sites with our directives, and Caddy's other lines
-// about requests, which at DEBUG are many and else only those of errors.
-func (a *App) warnLogs() {
-	app, err := a.ctx.AppIfConfigured("http")
+// Warn names the logs that would show credentials of our sites (CONFORMANCE SEC-22):
+// the access logs of sites with our directives, and Caddy's other lines about
+// requests, which at DEBUG are many and else only those of errors.
+func Warn(ctx caddy.Context, log *zap.Logger) {
+	app, err := ctx.AppIfConfigured("http")
 	web, ok := app.(*caddyhttp.App)
 	if err != nil || !ok {
 		return
@@ -35,27 +35,27 @@ func (a *App) warnLogs() {
 		}
 		ours = true
 		for _, name := range accessLogs(server, hosts, any) {
-			if a.shows(name) {
-				a.log.Warn("an access log shows credentials (DPoP proofs, tickets, codes): put the filter into the site's log directive",
+			if shows(ctx, name) {
+				log.Warn("an access log shows credentials (DPoP proofs, tickets, codes): put the filter into the site's log directive",
 					zap.String("log", name), zap.String("lines", siteFilter))
 			}
 		}
 	}
 	if ours {
-		a.warnDefaultLog()
+		warnDefaultLog(ctx, log)
 	}
 }
 
-func (a *App) warnDefaultLog() {
+func warnDefaultLog(ctx caddy.Context, log *zap.Logger) {
 	const errors, proxy = "http.log.error", "http.handlers.reverse_proxy"
-	if !a.shows(errors) && !a.shows(proxy) {
+	if !shows(ctx, errors) && !shows(ctx, proxy) {
 		return
 	}
 	level, what := zapcore.InfoLevel, "lines about failed requests (5xx) show credentials of theirs (DPoP proofs, codes in addresses): put the filter into the global options"
-	if a.ctx.Logger(named(proxy)).Core().Enabled(zapcore.DebugLevel) {
+	if ctx.Logger(named(proxy)).Core().Enabled(zapcore.DebugLevel) {
 		level, what = zapcore.WarnLevel, "at DEBUG the log shows credentials (DPoP proofs, tickets, codes): put the filter into the global options"
 	}
-	if line := a.log.Check(level, what); line != nil {
+	if line := log.Check(level, what); line != nil {
 		line.Write(zap.String("lines", defaultFilter))
 	}
 }
@@ -160,7 +160,7 @@ func (n named) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: cadd
 // to their encoders, which looks whether anybody reads them, and no line is
 // written. So it does not matter which filter hides them, or where it stands in the
 // configuration.
-func (a *App) shows(logger string) bool {
+func shows(ctx caddy.Context, logger string) bool {
 	var seen bool
 	sight := zapcore.ArrayMarshalerFunc(func(to zapcore.ArrayEncoder) error {
 		_, cleaned := to.(arrayCleaner)
@@ -177,6 +177,6 @@ func (a *App) shows(logger string) bool {
 	}
 	// A module gets the logs of everything below its name, too; below this name
 	// there is nothing.
-	a.ctx.Logger(named(logger + ".-")).Core().With(fields)
+	ctx.Logger(named(logger + ".-")).Core().With(fields)
 	return seen
 }

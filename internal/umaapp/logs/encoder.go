@@ -1,15 +1,39 @@
-package umaapp
+// Package logs has the log encoders uma_filter, which takes credentials out of the lines
+// of other encoders, and uma_chain, which links them, and the warning about logs that
+// would show credentials.
+package logs
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/logging"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
+
+// wrappedEncoder loads the encoder below one of ours; raw is its field WrappedRaw.
+func wrappedEncoder(ctx caddy.Context, outer any, raw json.RawMessage) (zapcore.Encoder, error) {
+	if raw == nil {
+		inner := new(logging.JSONEncoder)
+		return inner, inner.Provision(ctx)
+	}
+	mod, err := ctx.LoadModule(outer, "WrappedRaw")
+	if err != nil {
+		return nil, fmt.Errorf("wrap: %w", err)
+	}
+	inner, ok := mod.(zapcore.Encoder)
+	if !ok {
+		return nil, fmt.Errorf("wrap: %T is no log encoder", mod)
+	}
+	return inner, nil
+}
 
 // parseEncoder reads the lines of an encoder that wraps another one:
 //
@@ -33,7 +57,7 @@ func parseEncoder(d *caddyfile.Dispenser, wrap *json.RawMessage, words map[strin
 			return d.ArgErr()
 		}
 	}
-	return Words{Directive: name, Known: words, Order: slices.Sorted(maps.Keys(words))}.Read(d)
+	return syntax.Words{Directive: name, Known: words, Order: slices.Sorted(maps.Keys(words))}.Read(d)
 }
 
 const encoders = "caddy.logging.encoders."

@@ -1,4 +1,4 @@
-package umaapp
+package health
 
 import (
 	"context"
@@ -18,29 +18,36 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
-
-	"github.com/caddy-uma/caddy-uma/internal/golden"
 )
 
-func TestCaddyfiles(t *testing.T) { golden.Run(t) }
+// testApp has checks and nothing else.
+type testApp struct {
+	Checks
+	log *zap.Logger
+}
+
+func (a *testApp) Health(ctx context.Context) ([]Result, error) {
+	return a.Report(ctx, time.Now, a.log)
+}
 
 // healthOf is a handler over checks of the test.
-func healthOf(h Health, checks ...Check) (*Health, *observer.ObservedLogs) {
+func healthOf(h Handler, checks ...Check) (*Handler, *observer.ObservedLogs) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	h.app = &App{log: zap.New(core), now: time.Now}
+	app := &testApp{log: zap.New(core)}
 	for _, c := range checks {
-		h.app.RegisterCheck(c)
+		app.Add(c)
 	}
+	h.For(app)
 	return &h, logs
 }
 
-func askHealth(t *testing.T, h *Health, method string) (int, healthAnswer) {
+func askHealth(t *testing.T, h *Handler, method string) (int, report) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	if err := h.ServeHTTP(w, httptest.NewRequest(method, "/", nil), nil); err != nil {
 		t.Fatal(err)
 	}
-	var a healthAnswer
+	var a report
 	if w.Body.Len() > 0 {
 		if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil {
 			t.Fatal(err)
@@ -65,75 +72,75 @@ func ill(name, issuer string) Check {
 
 func TestHealth(t *testing.T) {
 	mild := Check{Name: CheckNodes, Do: func(context.Context) error {
-		return &HealthError{Reason: "another node has other keys", Mild: true, Err: errSecret}
+		return &Error{Reason: "another node has other keys", Mild: true, Err: errSecret}
 	}}
 	const notWritten, unreachable = "the store cannot be written", "the authorization server cannot be reached"
 	for _, tt := range []struct {
 		name   string
-		h      Health
+		h      Handler
 		checks []Check
 		status int
-		want   healthAnswer
+		want   report
 	}{
-		{"nothing to look at", Health{}, nil, 200, healthAnswer{Status: "pass", Checks: []healthLine{}}},
+		{"nothing to look at", Handler{}, nil, 200, report{Status: "pass", Checks: []reportLine{}}},
 		{
 			"all is well",
-			Health{},
+			Handler{},
 			[]Check{well(CheckAS, "i"), well(CheckKeys, "i"), well(CheckKeys, "j"), well(CheckStore, "")},
 			200,
-			healthAnswer{Status: "pass", Checks: []healthLine{{Check: "store", Status: "pass"}, {Check: "keys", Status: "pass"}, {Check: "authorization_server", Status: "pass"}}},
+			report{Status: "pass", Checks: []reportLine{{Check: "store", Status: "pass"}, {Check: "keys", Status: "pass"}, {Check: "authorization_server", Status: "pass"}}},
 		},
 		{
 			"the worst of its kind",
-			Health{},
+			Handler{},
 			[]Check{well(CheckKeys, "a"), ill(CheckKeys, "b"), well(CheckKeys, "c")},
 			503,
-			healthAnswer{Status: "fail", Checks: []healthLine{{Check: "keys", Status: "fail", Reason: "keys cannot be read or made"}}},
+			report{Status: "fail", Checks: []reportLine{{Check: "keys", Status: "fail", Reason: "keys cannot be read or made"}}},
 		},
 		{
 			"of others",
-			Health{},
+			Handler{},
 			[]Check{ill(CheckAS, "i"), well(CheckStore, "")},
 			200,
-			healthAnswer{Status: "warn", Checks: []healthLine{{Check: "store", Status: "pass"}, {Check: "authorization_server", Status: "warn", Reason: unreachable}}},
+			report{Status: "warn", Checks: []reportLine{{Check: "store", Status: "pass"}, {Check: "authorization_server", Status: "warn", Reason: unreachable}}},
 		},
 		{
 			"of others, but fail",
-			Health{Fail: []string{CheckAS}},
+			Handler{Fail: []string{CheckAS}},
 			[]Check{ill(CheckAS, "i")},
 			503,
-			healthAnswer{Status: "fail", Checks: []healthLine{{Check: "authorization_server", Status: "fail", Reason: unreachable}}},
+			report{Status: "fail", Checks: []reportLine{{Check: "authorization_server", Status: "fail", Reason: unreachable}}},
 		},
 		{
 			"store, but warn",
-			Health{Warn: []string{CheckStore}},
+			Handler{Warn: []string{CheckStore}},
 			[]Check{ill(CheckStore, "")},
 			200,
-			healthAnswer{Status: "warn", Checks: []healthLine{{Check: "store", Status: "warn", Reason: notWritten}}},
+			report{Status: "warn", Checks: []reportLine{{Check: "store", Status: "warn", Reason: notWritten}}},
 		},
 		{
 			"mild, also with fail",
-			Health{Fail: []string{CheckNodes}},
+			Handler{Fail: []string{CheckNodes}},
 			[]Check{mild},
 			200,
-			healthAnswer{Status: "warn", Checks: []healthLine{{Check: "nodes", Status: "warn", Reason: "another node has other keys"}}},
+			report{Status: "warn", Checks: []reportLine{{Check: "nodes", Status: "warn", Reason: "another node has other keys"}}},
 		},
 		{
 			"details",
-			Health{Details: true},
+			Handler{Details: true},
 			[]Check{ill(CheckKeys, "j"), well(CheckKeys, "i")},
 			503,
-			healthAnswer{Status: "fail", Checks: []healthLine{
+			report{Status: "fail", Checks: []reportLine{
 				{Check: "keys", Issuer: "i", Status: "pass"},
 				{Check: "keys", Issuer: "j", ClientID: "api", Status: "fail", Reason: "keys cannot be read or made"},
 			}},
 		},
 		{
 			"a check that panics",
-			Health{},
+			Handler{},
 			[]Check{{Name: CheckStore, Do: func(context.Context) error { panic("x") }}},
 			503,
-			healthAnswer{Status: "fail", Checks: []healthLine{{Check: "store", Status: "fail", Reason: notWritten}}},
+			report{Status: "fail", Checks: []reportLine{{Check: "store", Status: "fail", Reason: notWritten}}},
 		},
 	} {
 		t.Run("SEC-22 "+tt.name, func(t *testing.T) {
@@ -150,7 +157,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestHealthMethods(t *testing.T) {
-	h, _ := healthOf(Health{}, ill(CheckStore, ""))
+	h, _ := healthOf(Handler{}, ill(CheckStore, ""))
 	for method, want := range map[string]int{"GET": 503, "HEAD": 503, "POST": 405, "OPTIONS": 405} {
 		if got, _ := askHealth(t, h, method); got != want {
 			t.Errorf("%s: %d, want %d", method, got, want)
@@ -162,7 +169,7 @@ func TestHealthMethods(t *testing.T) {
 func TestHealthIsAskedOncePerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked, at, most atomic.Int32
-		h, _ := healthOf(Health{}, Check{Name: CheckStore, Do: func(context.Context) error {
+		h, _ := healthOf(Handler{}, Check{Name: CheckStore, Do: func(context.Context) error {
 			asked.Add(1)
 			most.Store(max(most.Load(), at.Add(1)))
 			defer at.Add(-1)
@@ -174,7 +181,7 @@ func TestHealthIsAskedOncePerSecond(t *testing.T) {
 			users.Go(func() { askHealth(t, h, "GET") })
 		}
 		users.Wait()
-		time.Sleep(healthAge - time.Millisecond)
+		time.Sleep(MaxAge - time.Millisecond)
 		askHealth(t, h, "GET")
 		if asked.Load() != 1 || most.Load() != 1 {
 			t.Errorf("asked %d times, %d at once, want once", asked.Load(), most.Load())
@@ -192,7 +199,7 @@ func TestHealthHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var begun atomic.Int32
 		end := make(chan struct{})
-		h, logs := healthOf(Health{}, well(CheckKeys, "i"), Check{Name: CheckStore, Do: func(context.Context) error { // deaf to its context
+		h, logs := healthOf(Handler{}, well(CheckKeys, "i"), Check{Name: CheckStore, Do: func(context.Context) error { // deaf to its context
 			begun.Add(1)
 			<-end
 			return nil
@@ -200,14 +207,14 @@ func TestHealthHangs(t *testing.T) {
 		for range 3 {
 			start := time.Now()
 			status, a := askHealth(t, h, "GET")
-			if took := time.Since(start); status != 503 || took != healthTime {
-				t.Errorf("%d after %v, want 503 after %v", status, took, healthTime)
+			if took := time.Since(start); status != 503 || took != MaxTime {
+				t.Errorf("%d after %v, want 503 after %v", status, took, MaxTime)
 			}
-			want := []healthLine{{Check: "store", Status: "fail", Reason: "the store cannot be written"}, {Check: "keys", Status: "pass"}}
+			want := []reportLine{{Check: "store", Status: "fail", Reason: "the store cannot be written"}, {Check: "keys", Status: "pass"}}
 			if diff := cmp.Diff(want, a.Checks); diff != "" {
 				t.Error(diff)
 			}
-			time.Sleep(healthAge)
+			time.Sleep(MaxAge)
 		}
 		if begun.Load() != 1 {
 			t.Errorf("begun %d times, want once", begun.Load())
@@ -226,7 +233,7 @@ func TestHealthHangs(t *testing.T) {
 // Who leaves does not end what others wait for.
 func TestHealthClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, _ := healthOf(Health{}, Check{Name: CheckStore, Do: func(ctx context.Context) error {
+		h, _ := healthOf(Handler{}, Check{Name: CheckStore, Do: func(ctx context.Context) error {
 			select {
 			case <-time.After(time.Second):
 				return nil
@@ -259,10 +266,10 @@ func TestHealthClientLeaves(t *testing.T) {
 func TestSEC_22_HealthCauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := errSecret
-		h, logs := healthOf(Health{Details: true}, Check{Name: CheckAS, Role: "rs", Issuer: "https://as.example", ClientID: "api", Do: func(context.Context) error { return now }})
+		h, logs := healthOf(Handler{Details: true}, Check{Name: CheckAS, Role: "rs", Issuer: "https://as.example", ClientID: "api", Do: func(context.Context) error { return now }})
 		said := func(want ...string) {
 			t.Helper()
-			time.Sleep(healthAge)
+			time.Sleep(MaxAge)
 			w := httptest.NewRecorder()
 			_ = h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil), nil)
 			for _, secret := range []string{"secret", "10.0.0.5", "postgres"} {
@@ -285,7 +292,7 @@ func TestSEC_22_HealthCauses(t *testing.T) {
 		said()
 		now = errors.New("another")
 		said("error health: the authorization server cannot be reached")
-		now = &HealthError{Reason: "the status list is stale", Mild: true, Err: errSecret}
+		now = &Error{Reason: "the status list is stale", Mild: true, Err: errSecret}
 		said("warn health: the status list is stale")
 		now = nil
 		said("info health: well again")
@@ -294,7 +301,7 @@ func TestSEC_22_HealthCauses(t *testing.T) {
 }
 
 func TestHealthWhileShuttingDown(t *testing.T) {
-	h, _ := healthOf(Health{}, well(CheckStore, ""))
+	h, _ := healthOf(Handler{}, well(CheckStore, ""))
 	for _, down := range []bool{false, true} {
 		repl := caddy.NewReplacer()
 		repl.Set("http.shutting_down", down)
@@ -310,7 +317,7 @@ func TestHealthWhileShuttingDown(t *testing.T) {
 }
 
 func TestHealthJSON(t *testing.T) {
-	for _, h := range []Health{{Fail: []string{"x"}}, {Warn: []string{"x"}}, {Fail: []string{CheckKeys}, Warn: []string{CheckKeys}}} {
+	for _, h := range []Handler{{Fail: []string{"x"}}, {Warn: []string{"x"}}, {Fail: []string{CheckKeys}, Warn: []string{CheckKeys}}} {
 		if err := h.Provision(caddy.Context{}); err == nil || !strings.HasPrefix(err.Error(), "uma_health: ") {
 			t.Errorf("%+v: %v, want an error", h, err)
 		}

@@ -1,4 +1,4 @@
-package umaapp_test
+package logs_test
 
 import (
 	"encoding/json"

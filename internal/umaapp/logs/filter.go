@@ -1,4 +1,4 @@
-package umaapp
+package logs
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package umaapp
+package logs
 
 import (
 	"encoding/json"
@@ -69,7 +69,19 @@ func TestSEC_22_Clean(t *testing.T) {
 		{"/cb?oauth_token=" + liveTicket + "&x-amz-security-token=" + liveTicket, "/cb?oauth_token=REDACTED&x-amz-security-token=REDACTED"},
 		{`{"X-Vault-Token":["` + liveTicket + `"]}`, `{"X-Vault-Token":[REDACTED]}`},
 		{"Cookie: s=" + liveTicket + "; b=c\nHost: x", "Cookie: REDACTED\nHost: x"},
-		{"map[Accept:[a] Set-Cookie:[s=" + liveTicket + "] Via:[b]]", "map[Accept:[a] Set-Cookie:REDACTED] Via:[b]]"},
+		{"map[Accept:[a] Set-Cookie:[s=" + liveTicket + "] Via:[b]]", "map[Accept:[a] Set-Cookie:[REDACTED] Via:[b]]"},
+		{"map[Authorization:[Token " + liveTicket + "] client_secret:[" + liveTicket + "] code:[" + liveTicket + "] page:[2]]", "map[Authorization:[REDACTED] client_secret:[REDACTED] code:[REDACTED] page:[2]]"},
+		{"Authorization: Negotiate " + liveTicket + "\nHost: x", "Authorization: REDACTED\nHost: x"},
+		{"authorization=Bearer+" + liveTicket + "&dpop=" + liveTicket, "authorization=REDACTED&dpop=REDACTED"},
+		{"Cookie: a=\"" + liveTicket + "\"; b=" + liveTicket + "\nHost: x", "Cookie: REDACTED\nHost: x"},
+		{`"Cookie: a=` + liveTicket + `" was sent`, `"Cookie: REDACTED" was sent`},
+		{"/cb?code=" + liveTicket[:9] + "," + liveTicket + "'" + liveTicket + ";" + liveTicket + "&x=1", "/cb?code=REDACTED&x=1"},
+		{"code=" + liveTicket + ", then", "code=REDACTED, then"},
+		{`{"clientSecret":"` + liveTicket + `","refreshToken":["` + liveTicket + `"],"tokenType":"x"}`, `{"clientSecret":"REDACTED","refreshToken":[REDACTED],"tokenType":"x"}`},
+		{"/cb?accessToken=" + liveTicket + "&passphrase=" + liveTicket, "/cb?accessToken=REDACTED&passphrase=REDACTED"},
+		{`{"password":12345678,"code":17}`, `{"password":REDACTED,"code":17}`},
+		{"/v1_" + liveProof + "/x", "/v1_REDACTED/x"},
+		{"/" + liveProof + "~WyJzYWx0IiwiZW1haWwiLCJib2IiXQ~" + liveProof + "?a", "/REDACTED?a"},
 		{"X-Api-Key: " + liveTicket, "X-Api-Key: REDACTED"},
 		{"rpc error: code = Unavailable desc = x", "rpc error: code = Unavailable desc = x"},
 		{"status code=404", "status code=404"},

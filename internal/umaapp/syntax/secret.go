@@ -1,4 +1,4 @@
-package umaapp
+package syntax
 
 import (
 	"fmt"
@@ -117,10 +117,11 @@ func isLocalhost(issuer string) bool {
 	if err != nil {
 		return false
 	}
-	return isLocalhostName(u.Hostname())
+	return IsLocalhost(u.Hostname())
 }
 
-func isLocalhostName(host string) bool {
+// IsLocalhost tells whether a host is this machine whatever DNS says (RFC 6761 §6.3).
+func IsLocalhost(host string) bool {
 	host = strings.ToLower(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

@@ -81,7 +81,8 @@ type seen struct {
 	head    Head
 	lines   int
 	keyed   bool
-	held    bool // one of the keys fits at least one line
+	latest  float64 // of the times of its lines, in the unit of the encoder; 0 = unknown
+	held    bool    // one of the keys fits at least one line
 	waiting map[uint64]early
 	turns   turns
 	recent  []string
@@ -92,6 +93,7 @@ type early struct {
 	Head
 	prev, file string
 	number     int
+	at         float64
 }
 
 // NewVerifier makes one. Without keys, chains without a key are checked; with keys

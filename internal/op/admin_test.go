@@ -260,6 +260,8 @@ func TestAdminSessions_Refused(t *testing.T) {
 		{"GET", "/show/sessions/%00" + hash[1:], "", 404},
 		{"POST", "/show/sessions/search", `{"user":"bob"}`, 400},
 		{"POST", "/show/sessions/search", `{}`, 400},
+		{"POST", "/show/sessions/search", `{"user":"bob@bob.example","limt":1}`, 400},
+		{"POST", "/change/sessions/revoke", `{"user":"carol@bob.example","session":"x"}`, 400},
 		{"POST", "/change/sessions/revoke", `{}`, 400},
 		{"POST", "/change/sessions/revoke", `{"user":"bob@bob.example","session_id":"` + id + `"}`, 400},
 		{"POST", "/change/sessions/revoke", `{"session_id":"` + hash + `"}`, 404},

@@ -41,6 +41,12 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s: the authorization server answered %d", e.what, e.status)
 }
 
+// answerError is why a call got no whole answer.
+type answerError struct{ error }
+
+// Unwrap gives the cause.
+func (e *answerError) Unwrap() error { return e.error }
+
 func (a *answer) failure(what string) error {
 	return &statusError{what: what, status: a.status, code: a.errorCode()}
 }
@@ -102,7 +108,7 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("calling the authorization server: %w", err)
+		return nil, &answerError{fmt.Errorf("calling the authorization server: %w", err)}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	s.hear(resp.StatusCode)
@@ -118,7 +124,7 @@ func (r request) repeatable() bool {
 func readAnswer(resp *http.Response, limit int64) (*answer, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the authorization server's answer: %w", err)
+		return nil, &answerError{fmt.Errorf("reading the authorization server's answer: %w", err)}
 	}
 	if int64(len(body)) > limit {
 		return nil, errors.New("the authorization server's answer is too large")

@@ -87,7 +87,7 @@ func (s *Server) adminGrants(ctx context.Context, r *http.Request) (any, error) 
 
 func (s *Server) adminGrantsOf(ctx context.Context, r *http.Request) (any, error) {
 	var in grantAsk
-	if err := readExactly(r, &in); err != nil {
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
 	if err := in.checkPage(); err != nil {

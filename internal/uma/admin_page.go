@@ -45,8 +45,11 @@ func (a *ask) checkPage() error {
 // isKey accepts what can be part of a key of the store.
 func isKey(text string) bool { return len(text) <= maxText && strings.IndexByte(text, 0) < 0 }
 
-// pageSize reads the parameter limit.
+// pageSize reads the parameter limit of a list that takes no others.
 func pageSize(r *http.Request) (int, error) {
+	if err := onlyParams(r); err != nil {
+		return 0, err
+	}
 	a, err := readAsk(r)
 	return a.Limit, err
 }
@@ -76,9 +79,10 @@ func onlyParams(r *http.Request, known ...string) error {
 	return nil
 }
 
-// readExactly is readAdmin for bodies where a member that is not known changes what
-// is meant.
-func readExactly(r *http.Request, v any) error {
+// readAdmin reads the JSON body of a question or a change. A member that is not known,
+// such as one that is spelt wrong, would change what is meant: {"isuer": ...} would
+// accept the issuer that came last.
+func readAdmin(r *http.Request, v any) error {
 	body, err := readJSON(r)
 	if err != nil {
 		return err
@@ -153,7 +157,7 @@ func (s *Server) administered(ctx context.Context, e event.Administration) {
 // name nothing, and need not be looked up.
 func isID(text string) bool {
 	raw, err := oauth.DecodeBase64(text)
-	return err == nil && len(raw) == grantIDBytes
+	return err == nil && len(raw) == idBytes
 }
 
 func notFound(text string) error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 )
 
 // storageFile is where the random id of Caddy's storage is. It lies beside the keys,
@@ -33,9 +34,33 @@ type fingerprints struct {
 	keys  map[tenantName]string
 }
 
+// printTime is how long a heartbeat waits for fingerprints: a storage that hangs must not
+// silence a node that has its keys in memory.
+const printTime = health.MaxTime / 2
+
 // fingerprint tells the keys that this node uses for an issuer from those of others,
-// and says nothing about them. It is as old as a heartbeat at most.
+// and says nothing about them. It is as old as a heartbeat at most. Storages do not all
+// look at ctx: nobody waits longer, and one waits for the storage at most.
 func (a *App) fingerprint(ctx context.Context, name tenantName) (string, error) {
+	read := make(chan struct{})
+	var found string
+	var failed error
+	go func() {
+		defer close(read)
+		failed = health.Guarded(ctx, func(ctx context.Context) (err error) {
+			found, err = a.readFingerprint(ctx, name)
+			return err
+		})
+	}()
+	select {
+	case <-read:
+		return found, failed
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func (a *App) readFingerprint(ctx context.Context, name tenantName) (string, error) {
 	f := &a.nodes.printed
 	if err := enter(ctx, f.gate); err != nil {
 		return "", err

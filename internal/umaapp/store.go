@@ -192,6 +192,12 @@ func (l *lazyStore) ID(ctx context.Context) (id string, err error) {
 	return id, err
 }
 
+// Time implements store.Timed.
+func (l *lazyStore) Time(ctx context.Context) (now time.Time, err error) {
+	err = l.do(ctx, func(s store.Store) error { now, err = store.Time(ctx, s, l.now); return err })
+	return now, err
+}
+
 // Get implements store.Store.
 func (l *lazyStore) Get(ctx context.Context, key store.Key) (doc store.Doc, err error) {
 	err = l.measured(ctx, opGet, key.Kind, func(s store.Store) error { doc, err = s.Get(ctx, key); return err })
@@ -228,6 +234,7 @@ func (l *lazyStore) Close() error { return nil }
 // Interface guards.
 var (
 	_ store.Store           = (*lazyStore)(nil)
+	_ store.Timed           = (*lazyStore)(nil)
 	_ Backend               = (*Bolt)(nil)
 	_ caddy.Provisioner     = (*Bolt)(nil)
 	_ caddyfile.Unmarshaler = (*Bolt)(nil)

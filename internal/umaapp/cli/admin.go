@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -170,6 +171,23 @@ func printJSON(w io.Writer, answer json.RawMessage) error {
 	if err := json.Indent(&out, answer, "", "  "); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, out.String())
+	_, err := fmt.Fprintln(w, plainJSON(out.String()))
 	return err
+}
+
+// plainJSON writes what could steer a terminal as escapes, which JSON reads as the same:
+// encoders leave DEL, the controls of C1 and the marks that turn a line around as they
+// are.
+func plainJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			_, _ = fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }

@@ -133,11 +133,11 @@ func changeBlock(cmd *cobra.Command, a *adminOptions, what string, body any) (b 
 	if err != nil {
 		return b, false, err
 	}
+	if err := json.Unmarshal(answer, &b); err != nil || b.Kind == "" { // {} is nobody's answer: nobody is blocked
+		return b, false, unreadable(err)
+	}
 	if a.json {
 		return b, true, printJSON(cmd.OutOrStdout(), answer)
-	}
-	if err := json.Unmarshal(answer, &b); err != nil {
-		return b, false, unreadable(err)
 	}
 	return b, false, nil
 }
@@ -182,7 +182,7 @@ func listBlocks(cmd *cobra.Command, a *adminOptions) error {
 func printBlocks(out io.Writer, blocks []block) error {
 	t := &table{head: []string{"BLOCKED", "KIND", "SINCE", "UNTIL", "REASON"}, cut: []int{4}}
 	for _, b := range blocks {
-		t.add(cmp.Or(b.Who, "(cannot be read)"), b.Kind, day(b.Since), at(b.Until), b.Reason)
+		t.add(cmp.Or(b.Who, "(cannot be read)"), b.Kind, day(b.Since), cell(b.Until), b.Reason)
 	}
 	return t.print(out)
 }

@@ -47,7 +47,7 @@ func TestBlock(t *testing.T) {
 	}{
 		{
 			"with everything", "block --for 7d --reason lost bob@bob.example", 0, "POST /uma/change/as/block",
-			`{"for":604800,"reason":"lost","who":"bob@bob.example"}`, "bob@bob.example is blocked until 2026-01-09 05:04; ended: 1 grant.\n", "",
+			`{"for":604800,"reason":"lost","who":"bob@bob.example"}`, "bob@bob.example is blocked until 2026-01-09 05:04+02:00; ended: 1 grant.\n", "",
 		},
 		{
 			"of one of several", "block --issuer https://as.carol bob.example", 0, "POST /uma/change/as/block?issuer=https%3A%2F%2Fas.carol",

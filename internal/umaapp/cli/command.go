@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -73,8 +74,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return finish(cmd, noCommand(cmd, words[0]))
 	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		err = dashed(cmd, unknown)
 	}
 	return finish(cmd, usageError{err})
@@ -125,6 +125,26 @@ func between(least, most int, what string) cobra.PositionalArgs {
 		if len(args) < least || len(args) > most {
 			return finish(cmd, usagef("%s takes %s", cmd.CommandPath(), what))
 		}
+		return finish(cmd, notEmpty(cmd, args))
+	}
+}
+
+// mayBeEmpty are flags of administrators where an empty text says what none would.
+var mayBeEmpty = []string{"address", "config", "adapter", "after", "reason"} //nolint:gochecknoglobals // a table of constants
+
+// notEmpty refuses empty words to administrators: a script whose variable is empty
+// would end more than was meant, as with --client "$APP", or accept another issuer.
+func notEmpty(cmd *cobra.Command, args []string) (err error) {
+	if cmd.Flags().Lookup("issuer") == nil {
 		return nil
 	}
+	if slices.Contains(args, "") {
+		return usagef("an argument of %s is empty", cmd.CommandPath())
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && !slices.Contains(mayBeEmpty, f.Name) {
+			err = usagef("--%s is empty; leave it out to mean all", f.Name)
+		}
+	})
+	return err
 }

@@ -85,7 +85,7 @@ func fillDecisions(entries []json.RawMessage) (*table, error) {
 	list, err := decodeAll[decision](entries)
 	t := &table{head: []string{"WHEN", "OUTCOME", "DECISION", "CLIENT", "RESOURCE SERVER", "POLICY"}, cut: []int{3, 4, 5}}
 	for _, d := range list {
-		t.add(d.At.Local().Format("01-02 15:04:05"), d.Outcome, d.ID, d.Client, d.ResourceServer, d.Policy)
+		t.add(local(d.At, "01-02 15:04:05"), d.Outcome, d.ID, d.Client, d.ResourceServer, d.Policy)
 	}
 	return t, err
 }

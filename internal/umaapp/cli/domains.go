@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -138,6 +139,9 @@ func listDomains(cmd *cobra.Command, a *adminOptions) error {
 }
 
 func unreadable(err error) error {
+	if err == nil {
+		err = errors.New("it does not say what was done")
+	}
 	return unreachableError{fmt.Errorf("the answer of the admin API is not understood: %w. Try: the caddy program that runs there", err)}
 }
 
@@ -218,15 +222,15 @@ func forgetDomain(cmd *cobra.Command, a *adminOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return printJSON(cmd.OutOrStdout(), answer)
-	}
 	var gone struct {
 		Domain    string `json:"domain"`
 		Addresses int    `json:"addresses"`
 	}
-	if err := json.Unmarshal(answer, &gone); err != nil {
+	if err := json.Unmarshal(answer, &gone); err != nil || gone.Domain == "" {
 		return unreadable(err)
+	}
+	if a.json {
+		return printJSON(cmd.OutOrStdout(), answer)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is forgotten, with %d of its addresses.\n", printable(gone.Domain), gone.Addresses)
 	return err

@@ -196,7 +196,7 @@ func keyTable(keys []keyRow) *table {
 		drop: []int{3, 4, 2}, cut: []int{0, 5},
 	}
 	for _, k := range keys {
-		t.add(k.Purpose, k.State, k.Alg, at(k.Created), at(k.NotBefore), at(k.RetireAfter), k.KID)
+		t.add(k.Purpose, k.State, k.Alg, cell(k.Created), cell(k.NotBefore), cell(k.RetireAfter), k.KID)
 	}
 	return t
 }

@@ -244,6 +244,81 @@ func TestLists_Usage(t *testing.T) {
 	}
 }
 
+// A script whose variable is empty does not end more than it names, nor accept the issuer
+// that came last.
+func TestAdmin_Empty(t *testing.T) {
+	a := newAdmin(t, nil)
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"grants", "revoke", "", "--client", "app"}, "an argument of uma grants revoke is empty"},
+		{[]string{"grants", "revoke", "--client", "", "--person", "bob@bob.example"}, "--client is empty"},
+		{[]string{"domains", "accept", "bob.example", ""}, "an argument of uma domains accept is empty"},
+		{[]string{"keys", "rotate", "--purpose", ""}, "--purpose is empty"},
+		{[]string{"block", "bob@bob.example", "--for="}, "--for is empty"},
+		{[]string{"clients", "revoke", ""}, "is empty"},
+		{[]string{"sessions", "list", "--user", ""}, "--user is empty"},
+		{[]string{"resources", "revoke", "--issuer", "", aResource}, "--issuer is empty"},
+	} {
+		code, stdout, stderr := caddyUMA(t, "", "", append(tc.args, "--address", a.address)...)
+		if code != 2 || stdout != "" || !strings.Contains(stderr, tc.want) || a.asked != "" {
+			t.Errorf("%q: exit %d, %q, %q, asked %s", tc.args, code, stdout, stderr, a.asked)
+		}
+	}
+	a = newAdmin(t, map[string]string{"GET /uma/show/as/grants?limit=100": `{"grants":[]}`})
+	if code, _, stderr := caddyUMA(t, "", "", "grants", "list", "--after", "", "--config", "", "--address", a.address); code != 0 {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+}
+
+// What answers with 200 and says nothing of what was done is no Caddy of ours.
+func TestAdmin_SaysNothing(t *testing.T) {
+	for _, answer := range []string{`{}`, `null`, `{"ok":true}`} {
+		a := newAdmin(t, map[string]string{
+			"POST /uma/change/as/grants/revoke": answer, "POST /uma/change/as/clients/revoke": answer, "POST /uma/change/as/block": answer,
+			"POST /uma/change/as/unblock": answer, "POST /uma/change/sts/sessions/revoke": answer, "POST /uma/change/as/domains/forget": answer,
+		})
+		for _, args := range []string{
+			"grants revoke " + aGrant, "clients revoke c-1", "block bob@bob.example", "unblock bob@bob.example",
+			"sessions revoke bob@bob.example", "domains forget bob.example", "block bob@bob.example --json",
+		} {
+			code, stdout, stderr := caddyUMA(t, "", "", append(strings.Fields(args), "--address", a.address)...)
+			if code != 3 || stdout != "" || !strings.Contains(stderr, "is not understood") {
+				t.Errorf("%s, %s: exit %d, %q, %q", answer, args, code, stdout, stderr)
+			}
+		}
+	}
+}
+
+// JSON is looked at on terminals, too. It stays the same JSON.
+func TestLists_JSONSteersNothing(t *testing.T) {
+	const name = "Bad\u009b2J\u202e\x7f\U000e0001\ufeff name <&>é"
+	entry, err := json.Marshal(map[string]any{"client_id": "c-1", "client_name": name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAdmin(t, map[string]string{
+		"GET /uma/show/as/clients?limit=100":    `{"clients":[` + string(entry) + `,{"client_name":"` + "\xff" + `"}]}`,
+		"GET /uma/show/as/client?client_id=c-1": string(entry),
+	})
+	for _, args := range []string{"clients list --json", "clients show c-1 --json"} {
+		code, stdout, stderr := caddyUMA(t, "", "", append(strings.Fields(args), "--address", a.address)...)
+		if code != 0 || strings.ContainsAny(stdout, "\u009b\u202e\x7f\U000e0001\ufeff") || !utf8.ValidString(stdout) {
+			t.Errorf("%s: exit %d, %q, %q", args, code, stdout, stderr)
+		}
+		var got struct {
+			Clients []struct {
+				Name string `json:"client_name"`
+			}
+			Name string `json:"client_name"`
+		}
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || got.Name != name && got.Clients[0].Name != name {
+			t.Errorf("%s: %v, %q", args, err, stdout)
+		}
+	}
+}
+
 // On a terminal a line stays a line: the columns that may be cut are, the ids are not.
 func TestTable(t *testing.T) {
 	list := &table{head: []string{"GRANT", "CLIENT", "RESOURCE SERVER", "ISSUED", "UNTIL"}, cut: []int{1, 2}}

@@ -71,7 +71,7 @@ func printNodes(out io.Writer, nodes []nodeRow) error {
 		if n.Asked {
 			keys, policies = "(asked)", "(asked)"
 		}
-		t.add(n.ID, n.Host, n.Version, at(n.Started), n.Beat.Local().Format(time.TimeOnly), keys, policies)
+		t.add(n.ID, n.Host, n.Version, cell(n.Started), local(n.Beat, time.TimeOnly), keys, policies)
 	}
 	return t.print(out)
 }

@@ -206,9 +206,13 @@ func revokeSession(cmd *cobra.Command, a *adminOptions, which string) error {
 	if err != nil {
 		return err
 	}
-	type ended struct{ Browsers, Applications int }
-	return tell(cmd, a, answer, func(e *ended) error {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "Ended: %d in browsers, %d in applications.\n", e.Browsers, e.Applications)
-		return err
-	})
+	var ended struct{ Browsers, Applications *int }
+	if err := json.Unmarshal(answer, &ended); err != nil || ended.Browsers == nil || ended.Applications == nil {
+		return unreadable(err)
+	}
+	if a.json {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Ended: %d in browsers, %d in applications.\n", *ended.Browsers, *ended.Applications)
+	return err
 }

@@ -145,28 +145,30 @@ func printFacts(out io.Writer, facts []fact) error {
 	return err
 }
 
-// at is a time where the administrator is; JSON has UTC.
-func at(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2006-01-02 15:04")
-}
+// Times for people are those of where the administrator is. Outside of tables, which
+// have no room for it, they say so; JSON has UTC (RFC 3339).
+const (
+	toMinute = "2006-01-02 15:04Z07:00"
+	toSecond = "2006-01-02 15:04:05Z07:00"
+)
 
-// moment is at with seconds, for who looks into logs beside it.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format(time.DateTime)
-}
+// at is a time to the minute; "" = there is none.
+func at(t time.Time) string { return local(t, toMinute) }
 
-// day is the date where the administrator is.
-func day(t time.Time) string {
+// precisely is at to the second.
+func precisely(t time.Time) string { return local(t, toSecond) }
+
+// day is at to the day.
+func day(t time.Time) string { return local(t, time.DateOnly) }
+
+// cell is at in a table.
+func cell(t time.Time) string { return local(t, "2006-01-02 15:04") }
+
+func local(t time.Time, layout string) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format(time.DateOnly)
+	return t.Local().Format(layout)
 }
 
 // countOf is a number, with a + if there may be more.

@@ -57,11 +57,13 @@ func addCommands(cmd *cobra.Command, tty prompter) {
 	}
 }
 
-// prepare makes wrong flags errors in our words, also below subcommands.
+// prepare makes wrong flags errors in our words, and fills the texts, also below
+// subcommands.
 func prepare(list []*cobra.Command) {
 	for _, sub := range list {
 		sub.SetFlagErrorFunc(flagError)
 		sub.DisableFlagsInUseLine = true
+		sub.Long = filled(sub.Long)
 		prepare(sub.Commands())
 	}
 }

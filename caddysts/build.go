@@ -218,6 +218,9 @@ func (h *Handler) lookup() umaapp.Lookup {
 // warn logs what is allowed and perhaps not meant.
 func (h *Handler) warn() {
 	h.warnCertificates()
+	if len(h.Targets) == 0 {
+		h.log.Warn("there is no target, so nobody gets a claims token", zap.String("iss", h.Issuer))
+	}
 	for _, t := range h.Targets {
 		for _, name := range t.Names {
 			if name == "*" {

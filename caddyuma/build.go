@@ -205,6 +205,9 @@ func (e *EmailDomain) except(ctx caddy.Context, app *umaapp.App, exceptions map[
 
 // warn logs what is allowed and perhaps not meant.
 func (h *Handler) warn() {
+	if len(h.ResourceServers) == 0 {
+		h.log.Warn("there is no resource_server, so nobody can ask for a ticket", zap.String("iss", h.Issuer))
+	}
 	if len(h.Policies) == 0 {
 		h.log.Warn("there is no policy, so nobody is let in", zap.String("iss", h.Issuer))
 	}

@@ -32,6 +32,9 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string {
+	if e.code == oauth.CodeInvalidClient {
+		return fmt.Sprintf("%s: the authorization server answered %d %s: client_id and secret (or key) must be those of its line resource_server", e.what, e.status, e.code)
+	}
 	if e.code != "" {
 		return fmt.Sprintf("%s: the authorization server answered %d %s", e.what, e.status, e.code)
 	}

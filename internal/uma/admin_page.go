@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -42,8 +44,10 @@ func (a *ask) checkPage() error {
 	return nil
 }
 
-// isKey accepts what can be part of a key of the store.
-func isKey(text string) bool { return len(text) <= maxText && strings.IndexByte(text, 0) < 0 }
+// isKey accepts what can be part of a key of every store: PostgreSQL takes UTF-8 alone.
+func isKey(text string) bool {
+	return len(text) <= maxText && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
+}
 
 // pageSize reads the parameter limit of a list that takes no others.
 func pageSize(r *http.Request) (int, error) {
@@ -69,11 +73,23 @@ func readAsk(r *http.Request) (a ask, err error) {
 // onlyParams refuses parameters besides these: one that is spelt wrong would list
 // more than was asked for.
 func onlyParams(r *http.Request, known ...string) error {
-	known = append(known, "after", "limit", "issuer")
-	for name := range r.URL.Query() {
+	return exactParams(r, append(known, "after", "limit", "issuer"))
+}
+
+// exactParams refuses parameters besides these, twice the same, and a query that cannot
+// be read as a whole: net/url leaves out what it does not understand.
+func exactParams(r *http.Request, known []string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return oauth.Errorf(oauth.CodeInvalidRequest, "the query is not well-formed").Because(err)
+	}
+	for name, values := range query {
 		if !slices.Contains(known, name) {
 			slices.Sort(known)
 			return oauth.Errorf(oauth.CodeInvalidRequest, "there is a parameter that is not known here; there are %s", strings.Join(known, ", "))
+		}
+		if len(values) > 1 {
+			return oauth.Errorf(oauth.CodeInvalidRequest, "a parameter stands there twice")
 		}
 	}
 	return nil
@@ -83,6 +99,9 @@ func onlyParams(r *http.Request, known ...string) error {
 // such as one that is spelt wrong, would change what is meant: {"isuer": ...} would
 // accept the issuer that came last.
 func readAdmin(r *http.Request, v any) error {
+	if err := exactParams(r, []string{"issuer"}); err != nil {
+		return err
+	}
 	body, err := readJSON(r)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -159,3 +161,19 @@ func DecidedKey(id string) (string, bool) { return decidedKey(id) }
 
 // DecisionOf undoes it.
 func DecisionOf(key string) (string, int64, bool) { return decisionOf(key) }
+
+// Reviews is how many looks through all grants came to their end.
+func (s *Server) Reviews() int {
+	s.review.mu.Lock()
+	defer s.review.mu.Unlock()
+	return s.review.done
+}
+
+// Orphans are counted by the names of their resource servers.
+type Orphans = orphans
+
+// Add counts one.
+func (o orphans) Add(name string) { o[name]++ }
+
+// Warn tells about them.
+func (o orphans) Warn(log *zap.Logger, issuer string) { o.warn(log, issuer) }

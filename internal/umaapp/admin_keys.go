@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -121,9 +122,13 @@ func decodeCommand(body []byte, c *keyCommand) error {
 
 // onlyParams refuses parameters besides these.
 func onlyParams(r *http.Request, known ...string) error {
-	for name := range r.URL.Query() {
-		if !slices.Contains(known, name) {
-			return apiError(http.StatusBadRequest, "there is a parameter that is not known here; there are "+strings.Join(known, ", "))
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // net/url leaves out what it does not understand
+		return apiError(http.StatusBadRequest, "the query is not well-formed")
+	}
+	for name, values := range query {
+		if !slices.Contains(known, name) || len(values) > 1 {
+			return apiError(http.StatusBadRequest, "there is a parameter that is not known here, or twice; there are "+strings.Join(known, ", "))
 		}
 	}
 	return nil
@@ -181,7 +186,7 @@ func (a *App) serveImport(r *http.Request) (any, error) {
 func (a *App) importKeys(ctx context.Context, rings []managedRing) (int, error) {
 	all := 0
 	for _, r := range rings {
-		n, err := r.Import(ctx, a.ctx.Storage())
+		n, err := r.Import(ctx, a.storage())
 		if err != nil {
 			return all, err
 		}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -103,6 +104,7 @@ type App struct {
 
 	keks *keystore.Secrets
 
+	hanging   atomic.Int32 // operations on Caddy's storage
 	ringsMu   sync.Mutex
 	rings     map[ringKey]ringEntry
 	keyStores map[ringKey]*keystore.Storage // without purpose

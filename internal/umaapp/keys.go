@@ -53,7 +53,7 @@ func (a *App) rotation() time.Duration { return max(0, time.Duration(a.KeyRotati
 // is made at the first call. The caller holds ringsMu.
 func (a *App) keyStorage(role, issuer string) (jose.Storage, error) {
 	if a.Keys != keysStore {
-		return a.ctx.Storage(), nil
+		return a.storage(), nil
 	}
 	tenant := ringKey{role: role, issuer: issuer}
 	if s, ok := a.keyStores[tenant]; ok {

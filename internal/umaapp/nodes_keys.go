@@ -39,28 +39,8 @@ type fingerprints struct {
 const printTime = health.MaxTime / 2
 
 // fingerprint tells the keys that this node uses for an issuer from those of others,
-// and says nothing about them. It is as old as a heartbeat at most. Storages do not all
-// look at ctx: nobody waits longer, and one waits for the storage at most.
+// and says nothing about them. It is as old as a heartbeat at most.
 func (a *App) fingerprint(ctx context.Context, name tenantName) (string, error) {
-	read := make(chan struct{})
-	var found string
-	var failed error
-	go func() {
-		defer close(read)
-		failed = health.Guarded(ctx, func(ctx context.Context) (err error) {
-			found, err = a.readFingerprint(ctx, name)
-			return err
-		})
-	}()
-	select {
-	case <-read:
-		return found, failed
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-}
-
-func (a *App) readFingerprint(ctx context.Context, name tenantName) (string, error) {
 	f := &a.nodes.printed
 	if err := enter(ctx, f.gate); err != nil {
 		return "", err
@@ -106,7 +86,7 @@ func (a *App) keyPlace(ctx context.Context) (string, error) {
 		id, err := a.store.ID(ctx)
 		return "store " + id, err
 	}
-	id, err := readStorageID(ctx, a.ctx.Storage())
+	id, err := readStorageID(ctx, a.storage())
 	return "storage " + id, err
 }
 

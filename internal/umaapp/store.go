@@ -156,7 +156,12 @@ func (l *lazyStore) open() (s store.Store, borrowed bool, err error) {
 	if l.failure != nil && l.now().Sub(l.failed) < reopenPause {
 		return nil, false, l.failure
 	}
-	val, _, err := stores.LoadOrNew(l.key, func() (caddy.Destructor, error) {
+	val, _, err := stores.LoadOrNew(l.key, func() (_ caddy.Destructor, err error) {
+		defer func() { // the pool and the gate stay locked after a panic
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+		}()
 		s, err := l.backend.Open()
 		return pooledStore{s, newWallClock()}, err
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/sites"
 )
 
 // Protects tells whether the handler protects what comes after it: others of the
@@ -151,3 +152,5 @@ func unreachable(x rs.Examined) (cause, cure string) {
 	}
 	return finding.Network(x.Err)
 }
+
+var _ sites.Protector = (*Handler)(nil)

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/sites"
 	"github.com/caddy-uma/caddy-uma/internal/upstream"
 )
 
@@ -122,3 +123,5 @@ func sayUpstream(l *finding.List, x upstream.Examined, now time.Time, leeway tim
 		l.Fail(check, "the provider "+x.Issuer+" is of no use as it is ("+x.Step+")", x.Err.Error(), "look into its log, and at its metadata")
 	}
 }
+
+var _ sites.Wrapper = (*Handler)(nil)

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-uma/caddy-uma/internal/finding"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp/sites"
 )
 
@@ -41,7 +42,17 @@ func Directive(role, issuer string) string {
 // version, too. The errors of stores say what to do.
 func (a *App) examineStore(ctx context.Context) []finding.Finding {
 	l := finding.List{Subject: "store"}
-	if err := a.beat(ctx); err != nil {
+	err := a.beat(ctx)
+	if clocks, ok := errors.AsType[*health.Error](err); ok { // it was written
+		const cause, cure = "what one node makes, others may refuse; a node that is five minutes slow records nothing that lasts", "let both machines set their clocks by NTP"
+		if !clocks.Mild {
+			l.Fail("clock", clocks.Reason, cause, cure)
+		} else {
+			l.Warn("clock", clocks.Reason, cause, cure)
+		}
+		err = nil
+	}
+	if err != nil {
 		l.Fail("store", "the store cannot be written, so nothing can be issued", err.Error(),
 			"look at the disk or the database, and at 'store' in the global options; restore a backup if it is damaged")
 		return l.All

@@ -52,6 +52,23 @@ func TestExamineStoreAndKeys(t *testing.T) {
 	}
 }
 
+// The clock of the database, if it differs; the store is well all the same.
+func TestExamineClockOfTheStore(t *testing.T) {
+	const well, differ = "ok store: it can be written, and its format is that of this program", " clock: the clocks of this node and of the database differ"
+	for ahead, want := range map[time.Duration][]string{
+		59 * time.Second: {well}, 2 * time.Minute: {"warning" + differ, well}, -5 * time.Minute: {"failure" + differ, well},
+	} {
+		c := newCluster(t, t.TempDir())
+		a := c.apps[0]
+		right := a.now
+		a.store = newLazyStore(someStore{key: t.Name() + ahead.String(), open: timed{c.disk, right}})
+		a.now = func() time.Time { return right().Add(ahead) }
+		if diff := cmp.Diff(want, found(t, a, "store")); diff != "" {
+			t.Errorf("%v: %s", ahead, diff)
+		}
+	}
+}
+
 // SEC-11: nodes that share a store have the same keys.
 func TestSEC_11_ExamineNodes(t *testing.T) {
 	storage := t.TempDir()

@@ -42,6 +42,7 @@ type process struct {
 
 	mu      sync.Mutex
 	running []*App // those that were started; the last is the one that counts
+	wrote   string // key of the store with its heartbeat
 }
 
 func newProcess(now time.Time) *process {
@@ -166,6 +167,19 @@ func (p *process) current(asking *App) *App {
 	return asking
 }
 
+func (p *process) setWrote(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wrote = key
+}
+
+// uses tells whether an earlier configuration of this process wrote into this store.
+func (p *process) uses(key string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wrote == key
+}
+
 func (n *nodes) load(revisions map[string]string, before *App, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -252,6 +266,7 @@ func (a *App) beat(ctx context.Context) error {
 		return err
 	}
 	a.nodes.rev = doc.Rev
+	a.nodes.process.setWrote(a.store.key)
 	a.nodes.mu.Lock()
 	defer a.nodes.mu.Unlock()
 	a.nodes.beaten = now

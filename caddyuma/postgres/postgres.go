@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/store/postgres"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Postgres is the module uma.stores.postgres: documents in a PostgreSQL database
@@ -49,13 +50,13 @@ const directive = "uma: store postgres"
 // Provision implements caddy.Provisioner. It connects to nothing. The expanded DSN
 // stays where no JSON shows it.
 func (p *Postgres) Provision(caddy.Context) error {
-	dsn, err := umaapp.Expand(directive, "the DSN", p.DSN)
+	dsn, err := syntax.Expand(directive, "the DSN", p.DSN)
 	if err != nil {
 		return err
 	}
 	p.literal = dsn == p.DSN && holdsPassword(dsn)
 	if p.literal {
-		umaapp.WarnLiteral(directive, "the DSN")
+		syntax.WarnLiteral(directive, "the DSN")
 	}
 	p.options = postgres.Options{DSN: dsn, Schema: p.Schema, MaxConns: p.MaxConns, Machine: time.Now}
 	return postgres.Check(p.options)

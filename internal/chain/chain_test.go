@@ -182,7 +182,6 @@ func TestSEC_22_ChainEnds(t *testing.T) {
 	}
 }
 
-// Files that were rolled, packed or not, are one log.
 // The place where one chain ends and the next one begins is no gap for whoever takes
 // lines away on both sides of it.
 func TestSEC_22_ChainJoint(t *testing.T) {
@@ -213,6 +212,40 @@ func TestSEC_22_ChainJoint(t *testing.T) {
 	}
 }
 
+// Nor is it one for whoever also puts the later chain in front, so that its beginning
+// seems to have been thrown away with old files.
+func TestSEC_22_ChainOrder(t *testing.T) {
+	at := func(c *chain.Chain, from int) (lines []string) {
+		for i := range 5 {
+			lines = append(lines, linked(t, c, fmt.Sprintf(`{"level":"info","ts":%d.25,"logger":"uma.audit"}`, from+i), key))
+		}
+		return lines
+	}
+	a := at(chain.New(nil), 1_800_000_000)
+	b := at(chain.New(func() chain.Head { return last(t, a) }), 1_800_000_100)
+	alone := at(chain.New(nil), 1_800_000_200) // its file had been rolled a moment before
+	for _, tc := range []struct {
+		what string
+		file [][]string
+		bad  bool
+	}{
+		{"all", [][]string{a, b, alone}, false},
+		{"as retention leaves it", [][]string{b[2:], alone}, false},
+		{"the later one first", [][]string{b[2:], a[:3]}, true},
+		{"one line first", [][]string{b[3:4], a[:3], b[2:3], b[4:]}, true},
+		{"its first line first", [][]string{b[2:3], a[:3], b[3:]}, true},
+	} {
+		var text strings.Builder
+		for _, part := range tc.file {
+			text.WriteString(strings.Join(part, ""))
+		}
+		if r := verify([][]byte{key}, nil, text.String()); (r.Count > 0) != tc.bad {
+			t.Errorf("%s: %d problems\n%s%q", tc.what, r.Count, problems(r), r.Notes)
+		}
+	}
+}
+
+// Files that were rolled, packed or not, are one log.
 func TestVerifyRolledFiles(t *testing.T) {
 	lines := written(t, chain.New(nil), nil, 3000)
 	packed := func(l []string) string {

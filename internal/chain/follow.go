@@ -18,7 +18,8 @@ func (v *Verifier) pass(e entry) {
 		v.chains[e.Chain] = c
 		v.order = append(v.order, e.Chain)
 	}
-	now := early{Head: e.Head, prev: e.prev, file: v.file, number: v.number}
+	now := early{Head: e.Head, prev: e.prev, file: v.file, number: v.number, at: e.at()}
+	c.latest = max(c.latest, now.at)
 	switch _, there := c.waiting[e.Seq]; {
 	case e.Seq <= c.head.Seq || there:
 		v.problem("line %d of chain %s stands here again", e.Seq, e.Chain)
@@ -59,7 +60,10 @@ func (v *Verifier) follow(c *seen, e early) {
 // end is not here, it was cut off, or lies in a file that was not given.
 func (v *Verifier) start(c *seen, e early) {
 	if e.prev == zeros {
-		if len(v.chains) > 1 {
+		switch {
+		case v.isOlder(c, e):
+			v.report(e.file, e.number, fmt.Sprintf("chain %s begins here, and is older than a chain in front of it whose beginning is missing: lines were moved, or files are not in their order", e.Chain))
+		case len(v.chains) > 1:
 			v.note("%s:%d: chain %s begins anew, without a link to what was before: whether something is missing in front of it cannot be known", e.file, e.number, e.Chain)
 		}
 		return
@@ -74,6 +78,19 @@ func (v *Verifier) start(c *seen, e early) {
 		return
 	}
 	v.report(e.file, e.number, fmt.Sprintf("chain %s follows a line that is not here: the end of the chain before is missing", e.Chain))
+}
+
+// isOlder tells whether a chain without a link begins before a chain that stands in
+// front of it and has lost its beginning. Nothing else joins those two: who puts the
+// later one first could take away the end of the one and the beginning of the other,
+// as if old files had been thrown away.
+func (v *Verifier) isOlder(c *seen, e early) bool {
+	for _, other := range v.chains {
+		if other != c && other.first != 1 && e.at > 0 && e.at < other.latest {
+			return true
+		}
+	}
+	return false
 }
 
 // has tells whether a hash is that of one of the last lines.
@@ -145,7 +162,7 @@ func (t *turns) Pop() any {
 
 // Report ends the verification.
 func (v *Verifier) Report() Report {
-	r := Report{Lines: v.lines}
+	r := Report{Lines: v.lines, Keyless: v.keyless}
 	for _, id := range v.order {
 		c := v.chains[id]
 		for len(c.waiting) > 0 {

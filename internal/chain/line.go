@@ -3,6 +3,7 @@ package chain
 import (
 	"bytes"
 	"crypto/hmac"
+	"strconv"
 )
 
 // entry is the link of one line.
@@ -76,6 +77,21 @@ func (e *entry) holds(keys [][]byte) bool {
 		}
 	}
 	return false
+}
+
+// maxTime is where the time of a line ends at the latest: encoders write it first.
+const maxTime = 256
+
+// at is the time of a line, as Caddy's JSON encoder writes it by default: a number in
+// the first members. 0 = there is none.
+func (e *entry) at() float64 {
+	_, text, _ := bytes.Cut(e.text[:min(len(e.text), maxTime)], []byte(`"ts":`))
+	number, _, _ := bytes.Cut(text, []byte{','})
+	at, err := strconv.ParseFloat(string(number), 64)
+	if err != nil {
+		return 0
+	}
+	return at
 }
 
 // Last finds the last line with a link in the end of a file. An unfinished line

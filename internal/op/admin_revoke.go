@@ -1,7 +1,9 @@
 package op
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -110,8 +112,12 @@ func (p *Provider) endUser(ctx context.Context, name string) (out ended, err err
 	return out, err
 }
 
-// readCommand reads a JSON body.
+// readCommand reads a JSON body. A member that is spelt wrong would change what is
+// meant.
 func readCommand(r *http.Request, v any) error {
+	if err := onlyParams(r, "issuer"); err != nil {
+		return err
+	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
 		return oauth.Errorf(oauth.CodeInvalidRequest, "the Content-Type must be application/json")
@@ -120,8 +126,14 @@ func readCommand(r *http.Request, v any) error {
 	if err != nil || len(body) > maxCommand {
 		return oauth.Errorf(oauth.CodeInvalidRequest, "the body could not be read")
 	}
+	bad := oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON, or has a member that is not known here")
 	if err := oauth.DecodeObject(body, v); err != nil {
-		return oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON").Because(err)
+		return bad.Because(err)
+	}
+	strict := json.NewDecoder(bytes.NewReader(body))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(v); err != nil {
+		return bad.Because(err)
 	}
 	return nil
 }

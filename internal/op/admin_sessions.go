@@ -61,10 +61,8 @@ type sessionAsk struct {
 }
 
 func (p *Provider) adminSessions(ctx context.Context, r *http.Request) (any, error) {
-	for name := range r.URL.Query() {
-		if name != "after" && name != "limit" && name != "issuer" {
-			return nil, oauth.Errorf(oauth.CodeInvalidRequest, "there is a parameter that is not known here; there are after, issuer, limit")
-		}
+	if err := onlyParams(r, "after", "issuer", "limit"); err != nil {
+		return nil, err
 	}
 	a, err := readAsk(r)
 	if err != nil {

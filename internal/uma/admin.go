@@ -85,15 +85,3 @@ func (s *Server) Admin() http.Handler {
 	}
 	return mux
 }
-
-// readAdmin reads the JSON body of a change.
-func readAdmin(r *http.Request, v any) error {
-	body, err := readJSON(r)
-	if err != nil {
-		return err
-	}
-	if err := oauth.DecodeObject(body, v); err != nil {
-		return oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON").Because(err)
-	}
-	return nil
-}

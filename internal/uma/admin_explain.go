@@ -9,12 +9,15 @@ import (
 )
 
 func (s *Server) adminDecision(ctx context.Context, r *http.Request) (any, error) {
-	e, err := s.ExplainDecision(ctx, r.PathValue("id"))
+	id := r.PathValue("id")
+	unknown := notFound("no such decision is kept: they are kept for seven days or more, and only if somebody was identified; " +
+		"why others were sent away says the line 'decision' with this decision_id in the log")
+	if !isKey(id) {
+		return nil, unknown
+	}
+	e, err := s.ExplainDecision(ctx, id)
 	if absent(err) {
-		return nil, &oauth.Error{
-			Code: oauth.CodeNotFound, Status: http.StatusNotFound,
-			Description: "no such decision is kept: they are kept for some days, and only if somebody was identified",
-		}
+		return nil, unknown
 	}
 	if err != nil {
 		return nil, s.unavailable("decision", err)

@@ -79,6 +79,9 @@ func (s *Server) adminGrants(ctx context.Context, r *http.Request) (any, error) 
 		return nil, err
 	}
 	q := r.URL.Query()
+	if all := q.Get("all"); all != "" && all != "true" && all != "false" {
+		return nil, oauth.Errorf(oauth.CodeInvalidRequest, "all must be true or false")
+	}
 	return s.listGrants(ctx, grantAsk{ask: page, All: q.Get("all") == "true", grantFilter: grantFilter{
 		Client: q.Get("client_id"), ResourceServer: q.Get("resource_server"), Owner: q.Get("owner"),
 		Subject: q.Get("sub"), DecisionID: q.Get("decision_id"), Resource: q.Get("resource_id"),
@@ -87,7 +90,7 @@ func (s *Server) adminGrants(ctx context.Context, r *http.Request) (any, error) 
 
 func (s *Server) adminGrantsOf(ctx context.Context, r *http.Request) (any, error) {
 	var in grantAsk
-	if err := readExactly(r, &in); err != nil {
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
 	if err := in.checkPage(); err != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -42,11 +44,16 @@ func (a *ask) checkPage() error {
 	return nil
 }
 
-// isKey accepts what can be part of a key of the store.
-func isKey(text string) bool { return len(text) <= maxText && strings.IndexByte(text, 0) < 0 }
+// isKey accepts what can be part of a key of every store: PostgreSQL takes UTF-8 alone.
+func isKey(text string) bool {
+	return len(text) <= maxText && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
+}
 
-// pageSize reads the parameter limit.
+// pageSize reads the parameter limit of a list that takes no others.
 func pageSize(r *http.Request) (int, error) {
+	if err := onlyParams(r); err != nil {
+		return 0, err
+	}
 	a, err := readAsk(r)
 	return a.Limit, err
 }
@@ -66,19 +73,35 @@ func readAsk(r *http.Request) (a ask, err error) {
 // onlyParams refuses parameters besides these: one that is spelt wrong would list
 // more than was asked for.
 func onlyParams(r *http.Request, known ...string) error {
-	known = append(known, "after", "limit", "issuer")
-	for name := range r.URL.Query() {
+	return exactParams(r, append(known, "after", "limit", "issuer"))
+}
+
+// exactParams refuses parameters besides these, twice the same, and a query that cannot
+// be read as a whole: net/url leaves out what it does not understand.
+func exactParams(r *http.Request, known []string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return oauth.Errorf(oauth.CodeInvalidRequest, "the query is not well-formed").Because(err)
+	}
+	for name, values := range query {
 		if !slices.Contains(known, name) {
 			slices.Sort(known)
 			return oauth.Errorf(oauth.CodeInvalidRequest, "there is a parameter that is not known here; there are %s", strings.Join(known, ", "))
+		}
+		if len(values) > 1 {
+			return oauth.Errorf(oauth.CodeInvalidRequest, "a parameter stands there twice")
 		}
 	}
 	return nil
 }
 
-// readExactly is readAdmin for bodies where a member that is not known changes what
-// is meant.
-func readExactly(r *http.Request, v any) error {
+// readAdmin reads the JSON body of a question or a change. A member that is not known,
+// such as one that is spelt wrong, would change what is meant: {"isuer": ...} would
+// accept the issuer that came last.
+func readAdmin(r *http.Request, v any) error {
+	if err := exactParams(r, []string{"issuer"}); err != nil {
+		return err
+	}
 	body, err := readJSON(r)
 	if err != nil {
 		return err
@@ -153,7 +176,7 @@ func (s *Server) administered(ctx context.Context, e event.Administration) {
 // name nothing, and need not be looked up.
 func isID(text string) bool {
 	raw, err := oauth.DecodeBase64(text)
-	return err == nil && len(raw) == grantIDBytes
+	return err == nil && len(raw) == idBytes
 }
 
 func notFound(text string) error {

@@ -123,7 +123,7 @@ func (s *Server) adminRevokeResource(ctx context.Context, r *http.Request) (any,
 	var in struct {
 		Resource string `json:"resource_id"`
 	}
-	if err := readExactly(r, &in); err != nil {
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
 	rec, err := s.knownResource(ctx, in.Resource)

@@ -34,7 +34,7 @@ type revokeAsk struct {
 // that are kept for the client, or all live ones that fit.
 func (s *Server) adminRevokeGrants(ctx context.Context, r *http.Request) (any, error) {
 	var in revokeAsk
-	if err := readExactly(r, &in); err != nil {
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
 	switch {

@@ -67,6 +67,9 @@ func (s *Server) adminServers(ctx context.Context, r *http.Request) (any, error)
 }
 
 func (s *Server) adminServer(ctx context.Context, r *http.Request) (any, error) {
+	if err := onlyParams(r, "client_id"); err != nil {
+		return nil, err
+	}
 	rs, found := s.servers[r.URL.Query().Get("client_id")]
 	if !found {
 		return nil, notFound("no resource server has this client_id; see caddy uma resource-servers list")

@@ -106,6 +106,9 @@ func TestAdminDomains(t *testing.T) {
 	}{
 		"limit 0":               {"GET", "/show/domains?limit=0", "", 400},
 		"limit too large":       {"GET", "/show/domains?limit=1001", "", 400},
+		"a parameter misspelt":  {"GET", "/show/domains?limt=1", "", 400},
+		"a member misspelt":     {"POST", "/change/domains/accept", `{"domain":"bob.example","issuer":"` + oldIssuer + `","isuer":"x"}`, 400},
+		"forget, a member more": {"POST", "/change/domains/forget", `{"domain":"bob.example","address":"bob@bob.example"}`, 400},
 		"no domain":             {"GET", "/show/domains/bob", "", 400},
 		"unknown domain":        {"GET", "/show/domains/carol.example", "", 404},
 		"change by looking":     {"POST", "/show/domains/forget", `{"domain":"bob.example"}`, 405},

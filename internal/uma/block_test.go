@@ -169,6 +169,9 @@ func TestBlock_Words(t *testing.T) {
 		"block by looking":           {"POST", "/show/block", `{"who":"bob.example"}`, 404},
 		"change with GET":            {"GET", "/change/block", "", 405},
 		"limit 0":                    {"GET", "/show/blocks?limit=0", "", 400},
+		"a parameter misspelt":       {"GET", "/show/blocks?limt=1", "", 400},
+		"a member misspelt":          {"POST", "/change/block", `{"who":"dave.example","fro":60}`, 400},
+		"unblock, a member more":     {"POST", "/change/unblock", `{"who":"*.carol.example","issuer":"x"}`, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if res := b.admin(tc.method, tc.path, tc.body); res.status != tc.status {
@@ -352,7 +355,7 @@ func TestBlock_Unreadable(t *testing.T) {
 
 func (b *bench) deleteDecisions() {
 	b.t.Helper()
-	docs, err := b.faulty.List(b.t.Context(), store.Tenant("as", issuer), "decision", "", "", 100)
+	docs, err := b.faulty.List(b.t.Context(), store.Tenant("as", issuer), "decided", "", "", 100)
 	if err != nil {
 		b.t.Fatal(err)
 	}

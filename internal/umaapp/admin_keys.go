@@ -1,10 +1,14 @@
 package umaapp
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -63,6 +67,9 @@ func (a *App) keyError(err error) error {
 }
 
 func (a *App) serveKeys(r *http.Request) (any, error) {
+	if err := onlyParams(r, "role", "issuer", "purpose"); err != nil {
+		return nil, err
+	}
 	q := r.URL.Query()
 	rings, err := a.chosen(ringKey{q.Get("role"), q.Get("issuer"), q.Get("purpose")})
 	if err != nil {
@@ -88,15 +95,43 @@ const (
 )
 
 func (a *App) command(r *http.Request) (c keyCommand, rings []managedRing, err error) {
+	if err := onlyParams(r, "issuer"); err != nil {
+		return c, nil, err
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxCommand+1))
-	if err != nil || len(body) > maxCommand || len(body) > 0 && oauth.DecodeObject(body, &c) != nil {
-		return c, nil, apiError(http.StatusBadRequest, "the body is not acceptable JSON")
+	if err != nil || len(body) > maxCommand || len(body) > 0 && decodeCommand(body, &c) != nil {
+		return c, nil, apiError(http.StatusBadRequest, "the body is not acceptable JSON, or has a member that is not known here")
 	}
 	if len(c.Reason) > maxReason {
 		return c, nil, apiError(http.StatusBadRequest, "the reason is too long")
 	}
 	rings, err = a.chosen(ringKey{c.Role, r.URL.Query().Get("issuer"), c.Purpose})
 	return c, rings, err
+}
+
+// decodeCommand refuses members that are not known: without the purpose that somebody
+// misspelt, keys of all purposes would change.
+func decodeCommand(body []byte, c *keyCommand) error {
+	if err := oauth.DecodeObject(body, c); err != nil {
+		return err
+	}
+	strict := json.NewDecoder(bytes.NewReader(body))
+	strict.DisallowUnknownFields()
+	return strict.Decode(c)
+}
+
+// onlyParams refuses parameters besides these.
+func onlyParams(r *http.Request, known ...string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // net/url leaves out what it does not understand
+		return apiError(http.StatusBadRequest, "the query is not well-formed")
+	}
+	for name, values := range query {
+		if !slices.Contains(known, name) || len(values) > 1 {
+			return apiError(http.StatusBadRequest, "there is a parameter that is not known here, or twice; there are "+strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 // oneIssuer refuses to change the keys of several issuers at once.

@@ -72,6 +72,9 @@ func serveDiff(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return apiError(http.StatusMethodNotAllowed, "this path takes GET")
 	}
+	if err := onlyParams(r, "issuer", "client_id"); err != nil {
+		return err
+	}
 	app, err := currentAppFor("uma_protect")
 	if err != nil {
 		return err

@@ -248,6 +248,7 @@ func TestAdminResourcesDiff(t *testing.T) {
 	a.want("GET", path+"?client_id=a&issuer=https://as.example", 200, `[`+one("a")+`]`)
 	a.want("GET", path+"?client_id=a&issuer=https://other.example", 404, "no uma_protect has this issuer and client_id; there is 'a' at https://as.example, among 3")
 	a.want("GET", path+"?client_id=d", 404, "no uma_protect has this")
+	a.want("GET", path+"?client=b", 400, "a parameter that is not known")
 	a.want("POST", path, 405, "this path takes GET")
 	a.want("GET", "/uma/change/rs/resources/diff", 404, "")
 	a.want("GET", "/uma/show/as/resources", 404, "the running configuration has no uma_server")

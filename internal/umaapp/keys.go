@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/keystore"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 type ringKey struct{ role, issuer, purpose string }
@@ -76,7 +77,7 @@ func (a *App) provisionKeys() error {
 	}
 	var texts []string
 	for _, value := range a.KeyEncryptionKeys {
-		text, err := Secret("uma", "keys store", value, "")
+		text, err := syntax.Secret("uma", "keys store", value, "")
 		if err != nil {
 			return err
 		}

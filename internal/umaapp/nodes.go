@@ -3,11 +3,8 @@ package umaapp
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,36 +31,6 @@ const (
 )
 
 var nodeTenant = store.Tenant("node", "") //nolint:gochecknoglobals // a constant
-
-// process is what all configurations of this process are as a node.
-type process struct {
-	id, host, version string
-	started           time.Time
-
-	mu      sync.Mutex
-	running []*App // those that were started; the last is the one that counts
-	wrote   string // key of the store with its heartbeat
-}
-
-func newProcess(now time.Time) *process {
-	host, _ := os.Hostname() // without it the id must do
-	return &process{id: rand.Text(), host: host, version: programVersion(), started: now}
-}
-
-// programVersion is that of this module in the binary.
-func programVersion() string {
-	const module = "github.com/caddy-uma/caddy-uma"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == module {
-			return m.Version
-		}
-	}
-	return ""
-}
 
 // nodes is what a configuration knows of the processes.
 type nodes struct {
@@ -128,56 +95,6 @@ func (a *App) provisionNodes() error {
 
 func (n *nodes) prepare(p *process) {
 	n.process, n.gate, n.looking, n.printed.gate = p, make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
-}
-
-// begin makes this configuration the one that counts. A revision that the one before
-// had too runs since then.
-func (p *process) begin(a *App) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var before *App
-	if n := len(p.running); n > 0 {
-		before = p.running[n-1]
-	}
-	a.nodes.load(a.policyRevisions(), before, a.now())
-	p.running = append(p.running, a)
-}
-
-// end gives the place back to the configuration before, if a reload failed. last
-// tells that none is left.
-func (p *process) end(a *App) (last bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := slices.Index(p.running, a)
-	if i < 0 {
-		return false
-	}
-	p.running = slices.Delete(p.running, i, i+1)
-	return len(p.running) == 0
-}
-
-// current is the configuration that counts, or the one that asks if none was
-// started.
-func (p *process) current(asking *App) *App {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.running); n > 0 {
-		return p.running[n-1]
-	}
-	return asking
-}
-
-func (p *process) setWrote(key string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wrote = key
-}
-
-// uses tells whether an earlier configuration of this process wrote into this store.
-func (p *process) uses(key string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.wrote == key
 }
 
 func (n *nodes) load(revisions map[string]string, before *App, now time.Time) {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 )
 
 const (
@@ -29,7 +31,7 @@ func (a *App) compareClocks(now, stored time.Time) error {
 		a.log.Error("the clocks of this node and of the database differ: what one node makes, others may refuse. Set them (NTP)", zap.Duration("by", by))
 	}
 	a.nodes.skewed = true
-	return &HealthError{Reason: "the clocks of this node and of the database differ", Mild: by > -clockTooSlow, Err: errClocks}
+	return &health.Error{Reason: "the clocks of this node and of the database differ", Mild: by > -clockTooSlow, Err: errClocks}
 }
 
 var errClocks = errors.New("the clocks of this node and of the database differ; see the line about it")

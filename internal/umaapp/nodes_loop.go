@@ -40,17 +40,16 @@ func (b *background) start(loop func(context.Context)) {
 	}(b.done)
 }
 
-// stop ends it and waits for that; it says whether it ran.
-func (b *background) stop() bool {
+// stop ends it and waits for that; a second stop does nothing.
+func (b *background) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.cancel == nil {
-		return false
+		return
 	}
 	b.cancel()
 	<-b.done
 	b.cancel = nil
-	return true
 }
 
 // startBeating makes this configuration the one that speaks for the process. Where

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 )
 
 // timely is Caddy's storage for those who have something else to do: a storage need not
@@ -37,7 +38,7 @@ func within[T any](ctx context.Context, s timely, do func() (T, error), late fun
 	done := make(chan outcome, 1)
 	go func() {
 		var o outcome
-		o.err = guarded(ctx, func(context.Context) (err error) { o.value, err = do(); return err })
+		o.err = health.Guarded(ctx, func(context.Context) (err error) { o.value, err = do(); return err })
 		done <- o
 	}()
 	select {

@@ -218,10 +218,11 @@ func TestSweeperStartsAndStopsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.release()
-	var s sweeper
+	var s background
+	loop := func(ctx context.Context) { sweepLoop(ctx, l, zap.NewNop(), time.Millisecond) }
 	s.stop()
-	s.start(l, zap.NewNop(), time.Millisecond)
-	s.start(l, zap.NewNop(), time.Millisecond)
+	s.start(loop)
+	s.start(loop)
 	for f.swept.Load() == 0 {
 		select {
 		case <-t.Context().Done():

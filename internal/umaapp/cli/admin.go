@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -28,7 +29,7 @@ type adminOptions struct {
 func (a *adminOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.address, "address", "", "admin API of the Caddy")
-	f.StringVarP(&a.config, "config", "c", "", "configuration file that says where its admin API is, if not --address")
+	f.StringVarP(&a.config, "config", "c", "", "configuration that says where, if not --address")
 	f.StringVarP(&a.adapter, "adapter", "a", "", "config adapter of that file")
 	f.StringVar(&a.issuer, "issuer", "", "issuer of the authorization server, if several run there")
 	f.BoolVar(&a.json, "json", false, "print the answer as JSON")
@@ -102,7 +103,7 @@ func adminError(address string, err error) error {
 	if !refused || notNumber != nil {
 		return unreachableError{fmt.Errorf("no Caddy answers at %s: %s. Try: start it, or --address of its admin API", address, printable(err.Error()))}
 	}
-	text := adminText(body)
+	text := strings.ReplaceAll(adminText(body), "which with issuer=", "which with --issuer") // as it is said here
 	switch {
 	case status == http.StatusBadRequest:
 		return usageError{errors.New(text)}
@@ -170,6 +171,23 @@ func printJSON(w io.Writer, answer json.RawMessage) error {
 	if err := json.Indent(&out, answer, "", "  "); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, out.String())
+	_, err := fmt.Fprintln(w, plainJSON(out.String()))
 	return err
+}
+
+// plainJSON writes what could steer a terminal as escapes, which JSON reads as the same:
+// encoders leave DEL, the controls of C1 and the marks that turn a line around as they
+// are.
+func plainJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			_, _ = fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }

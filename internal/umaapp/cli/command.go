@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -20,12 +21,14 @@ func init() {
 		Usage: "<command>",
 		Short: "Requests to resources that are protected by UMA, and their administration",
 		Long: `
-Commands of a requesting party: somebody who wants to use a resource of another
-organisation, and whose own provider vouches for his e-mail address (get,
-login, logout, ticket-challenge). Commands of an administrator of an authorization server, which
-ask the admin API of its Caddy (domains, explain, block, unblock, blocks, clients,
-resource-servers, resources, grants, decisions, sessions, keys, nodes), or work while
-it is stopped (store).
+For a requesting party, somebody who wants to use a resource of another
+organisation and whose own provider vouches for his e-mail address: get, login,
+logout, ticket-challenge.
+
+For the administrator of a server, asked of the admin API of its running Caddy:
+decisions, explain, grants, block, unblock, blocks, clients, resource-servers,
+resources, domains, sessions, keys, nodes. While it is stopped: store. About its
+log: audit. About an e-mail domain and its provider: doctor.
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },
@@ -54,11 +57,13 @@ func addCommands(cmd *cobra.Command, tty prompter) {
 	}
 }
 
-// prepare makes wrong flags errors in our words, also below subcommands.
+// prepare makes wrong flags errors in our words, and fills the texts, also below
+// subcommands.
 func prepare(list []*cobra.Command) {
 	for _, sub := range list {
 		sub.SetFlagErrorFunc(flagError)
 		sub.DisableFlagsInUseLine = true
+		sub.Long = filled(sub.Long)
 		prepare(sub.Commands())
 	}
 }
@@ -69,8 +74,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return finish(cmd, noCommand(cmd, words[0]))
 	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		err = dashed(cmd, unknown)
 	}
 	return finish(cmd, usageError{err})
@@ -121,6 +125,26 @@ func between(least, most int, what string) cobra.PositionalArgs {
 		if len(args) < least || len(args) > most {
 			return finish(cmd, usagef("%s takes %s", cmd.CommandPath(), what))
 		}
+		return finish(cmd, notEmpty(cmd, args))
+	}
+}
+
+// mayBeEmpty are flags of administrators where an empty text says what none would.
+var mayBeEmpty = []string{"address", "config", "adapter", "after", "reason"} //nolint:gochecknoglobals // a table of constants
+
+// notEmpty refuses empty words to administrators: a script whose variable is empty
+// would end more than was meant, as with --client "$APP", or accept another issuer.
+func notEmpty(cmd *cobra.Command, args []string) (err error) {
+	if cmd.Flags().Lookup("issuer") == nil {
 		return nil
 	}
+	if slices.Contains(args, "") {
+		return usagef("an argument of %s is empty", cmd.CommandPath())
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && !slices.Contains(mayBeEmpty, f.Name) {
+			err = usagef("--%s is empty; leave it out to mean all", f.Name)
+		}
+	})
+	return err
 }

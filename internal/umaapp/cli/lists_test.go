@@ -239,14 +239,89 @@ func TestLists_Usage(t *testing.T) {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 	several := newAdmin(t, map[string]string{"GET /uma/show/as/clients?limit=100": `400 {"error":"several uma_server run here: say which with issuer=, one of a, b"}`})
-	if code, _, stderr := caddyUMA(t, "", "", "clients", "list", "--address", several.address); code != 2 || !strings.Contains(stderr, "say which with issuer=") {
+	if code, _, stderr := caddyUMA(t, "", "", "clients", "list", "--address", several.address); code != 2 || !strings.Contains(stderr, "say which with --issuer, one of a, b") {
 		t.Errorf("exit %d, %s", code, stderr)
+	}
+}
+
+// A script whose variable is empty does not end more than it names, nor accept the issuer
+// that came last.
+func TestAdmin_Empty(t *testing.T) {
+	a := newAdmin(t, nil)
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"grants", "revoke", "", "--client", "app"}, "an argument of uma grants revoke is empty"},
+		{[]string{"grants", "revoke", "--client", "", "--person", "bob@bob.example"}, "--client is empty"},
+		{[]string{"domains", "accept", "bob.example", ""}, "an argument of uma domains accept is empty"},
+		{[]string{"keys", "rotate", "--purpose", ""}, "--purpose is empty"},
+		{[]string{"block", "bob@bob.example", "--for="}, "--for is empty"},
+		{[]string{"clients", "revoke", ""}, "is empty"},
+		{[]string{"sessions", "list", "--user", ""}, "--user is empty"},
+		{[]string{"resources", "revoke", "--issuer", "", aResource}, "--issuer is empty"},
+	} {
+		code, stdout, stderr := caddyUMA(t, "", "", append(tc.args, "--address", a.address)...)
+		if code != 2 || stdout != "" || !strings.Contains(stderr, tc.want) || a.asked != "" {
+			t.Errorf("%q: exit %d, %q, %q, asked %s", tc.args, code, stdout, stderr, a.asked)
+		}
+	}
+	a = newAdmin(t, map[string]string{"GET /uma/show/as/grants?limit=100": `{"grants":[]}`})
+	if code, _, stderr := caddyUMA(t, "", "", "grants", "list", "--after", "", "--config", "", "--address", a.address); code != 0 {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+}
+
+// What answers with 200 and says nothing of what was done is no Caddy of ours.
+func TestAdmin_SaysNothing(t *testing.T) {
+	for _, answer := range []string{`{}`, `null`, `{"ok":true}`} {
+		a := newAdmin(t, map[string]string{
+			"POST /uma/change/as/grants/revoke": answer, "POST /uma/change/as/clients/revoke": answer, "POST /uma/change/as/block": answer,
+			"POST /uma/change/as/unblock": answer, "POST /uma/change/sts/sessions/revoke": answer, "POST /uma/change/as/domains/forget": answer,
+		})
+		for _, args := range []string{
+			"grants revoke " + aGrant, "clients revoke c-1", "block bob@bob.example", "unblock bob@bob.example",
+			"sessions revoke bob@bob.example", "domains forget bob.example", "block bob@bob.example --json",
+		} {
+			code, stdout, stderr := caddyUMA(t, "", "", append(strings.Fields(args), "--address", a.address)...)
+			if code != 3 || stdout != "" || !strings.Contains(stderr, "is not understood") {
+				t.Errorf("%s, %s: exit %d, %q, %q", answer, args, code, stdout, stderr)
+			}
+		}
+	}
+}
+
+// JSON is looked at on terminals, too. It stays the same JSON.
+func TestLists_JSONSteersNothing(t *testing.T) {
+	const name = "Bad\u009b2J\u202e\x7f\U000e0001\ufeff name <&>é"
+	entry, err := json.Marshal(map[string]any{"client_id": "c-1", "client_name": name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAdmin(t, map[string]string{
+		"GET /uma/show/as/clients?limit=100":    `{"clients":[` + string(entry) + `,{"client_name":"` + "\xff" + `"}]}`,
+		"GET /uma/show/as/client?client_id=c-1": string(entry),
+	})
+	for _, args := range []string{"clients list --json", "clients show c-1 --json"} {
+		code, stdout, stderr := caddyUMA(t, "", "", append(strings.Fields(args), "--address", a.address)...)
+		if code != 0 || strings.ContainsAny(stdout, "\u009b\u202e\x7f\U000e0001\ufeff") || !utf8.ValidString(stdout) {
+			t.Errorf("%s: exit %d, %q, %q", args, code, stdout, stderr)
+		}
+		var got struct {
+			Clients []struct {
+				Name string `json:"client_name"`
+			}
+			Name string `json:"client_name"`
+		}
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || got.Name != name && got.Clients[0].Name != name {
+			t.Errorf("%s: %v, %q", args, err, stdout)
+		}
 	}
 }
 
 // On a terminal a line stays a line: the columns that may be cut are, the ids are not.
 func TestTable(t *testing.T) {
-	list := &table{head: []string{"GRANT", "CLIENT", "AT", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
+	list := &table{head: []string{"GRANT", "CLIENT", "RESOURCE SERVER", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
 	list.add(aGrant, "https://client.example/a/very/long/name", "the api of österreich", "2026-01-02 15:04", "2026-01-02 15:04")
 	list.add(aGrant, "app", "", "2026-01-02 15:04", "")
 	for width, want := range map[int]string{
@@ -265,6 +340,29 @@ func TestTable(t *testing.T) {
 			}
 		}
 		if !strings.Contains(out.String(), want) || strings.Count(out.String(), aGrant) != 2 {
+			t.Errorf("width %d:\n%s", width, out.String())
+		}
+	}
+}
+
+// What a terminal of eighty columns has no room for goes before anything is cut; a kid
+// stays whole, because a command takes it.
+func TestTable_leaveOut(t *testing.T) {
+	kid := strings.Repeat("k", hashLength)
+	keys := keyTable([]keyRow{{Purpose: "introspection", KID: kid, Alg: "ES256", State: "verifying", RetireAfter: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)}})
+	for width, want := range map[int]string{
+		0:   "PURPOSE        STATE      ALG    CREATED  USED FROM  GOOD UNTIL        KID\n",
+		120: "PURPOSE        STATE      ALG    CREATED  USED FROM  GOOD UNTIL        KID\n",
+		110: "PURPOSE        STATE      ALG    USED FROM  GOOD UNTIL        KID\n",
+		100: "PURPOSE        STATE      ALG    GOOD UNTIL        KID\n",
+		80:  "PURPOSE      STATE      GOOD UNTIL   KID\n",
+	} {
+		var out bytes.Buffer
+		if err := keys.printWidth(&out, width); err != nil {
+			t.Fatal(err)
+		}
+		first, second, _ := strings.Cut(out.String(), "\n")
+		if first+"\n" != want || !strings.Contains(second, kid) || width > 0 && utf8.RuneCountInString(second)-1 > width {
 			t.Errorf("width %d:\n%s", width, out.String())
 		}
 	}

@@ -98,10 +98,14 @@ func (g *getOptions) reportJSON(cmd *cobra.Command, resp *http.Response, err err
 		err = statusError(g.url.Host, resp)
 	}
 	out.fail(err)
-	enc := json.NewEncoder(cmd.OutOrStdout())
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(out); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(cmd.OutOrStdout(), plainJSON(text.String())); err != nil {
 		return err
 	}
 	return err

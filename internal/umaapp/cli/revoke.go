@@ -23,11 +23,14 @@ func (a *adminOptions) revokeAll(path string, body, rest map[string]any) (sum re
 		if err != nil {
 			return sum, a.brokenOff(sum, err)
 		}
-		var out revocation
-		if err := json.Unmarshal(answer, &out); err != nil {
-			return sum, unreadable(err)
+		var out struct {
+			Ended *int   `json:"ended"`
+			Next  string `json:"next"`
 		}
-		sum.Ended += out.Ended
+		if err := json.Unmarshal(answer, &out); err != nil || out.Ended == nil { // {} is nobody's answer: nothing was revoked
+			return sum, a.brokenOff(sum, unreadable(err))
+		}
+		sum.Ended += *out.Ended
 		if out.Next == "" {
 			return sum, nil
 		}

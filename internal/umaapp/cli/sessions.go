@@ -117,9 +117,9 @@ func fillSessions(entries []json.RawMessage) (*table, error) {
 }
 
 func sessionTable(list []session) *table {
-	t := &table{head: []string{"SESSION", "USER", "IN", "SINCE"}, cut: []int{1, 2}}
+	t := &table{head: []string{"SESSION", "USER", "IN", "SINCE"}, drop: []int{3}, cut: []int{1, 2}}
 	for _, s := range list {
-		t.add(s.ID, s.User, s.where(), s.LoggedIn.Local().Format(time.DateOnly))
+		t.add(s.ID, s.User, s.where(), day(s.LoggedIn))
 	}
 	return t
 }
@@ -181,7 +181,7 @@ func showUser(cmd *cobra.Command, a *adminOptions, user string) error {
 			_, _ = fmt.Fprintln(cmd.OutOrStdout())
 			t := &table{head: []string{"CONSENT WITH", "TARGET", "CLAIMS", "GIVEN"}, cut: []int{0, 1, 2}}
 			for _, c := range u.Consents {
-				t.add(c.Client, c.Target, strings.Join(c.Claims, " "), c.Given.Local().Format(time.DateOnly))
+				t.add(c.Client, c.Target, strings.Join(c.Claims, " "), day(c.Given))
 			}
 			if err := t.print(cmd.OutOrStdout()); err != nil {
 				return err
@@ -206,9 +206,13 @@ func revokeSession(cmd *cobra.Command, a *adminOptions, which string) error {
 	if err != nil {
 		return err
 	}
-	type ended struct{ Browsers, Applications int }
-	return tell(cmd, a, answer, func(e *ended) error {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "Ended: %d in browsers, %d in applications.\n", e.Browsers, e.Applications)
-		return err
-	})
+	var ended struct{ Browsers, Applications *int }
+	if err := json.Unmarshal(answer, &ended); err != nil || ended.Browsers == nil || ended.Applications == nil {
+		return unreadable(err)
+	}
+	if a.json {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Ended: %d in browsers, %d in applications.\n", *ended.Browsers, *ended.Applications)
+	return err
 }

@@ -36,7 +36,7 @@ A STORE is one of
   bolt:PATH              another one
   postgres:{env.NAME}    a database, by its DSN in a variable of the environment
   postgres:{file./PATH}  or in a file; postgres:DSN only if no password is in it
-  FILE                   the store of a configuration: a Caddyfile, or JSON; with
+  FILE                   the store of a configuration: a Caddyfile or JSON, with
                          its schema, if that is not 'uma'
 
 All or nothing: what was written is read again and compared before it counts. If it

@@ -41,12 +41,14 @@ var shared = []string{caddyserver, zap, goJose, lru, xSync}
 
 // vocabulary is level 0, tools is level 1.
 var (
-	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "caddyuma/policy"}
+	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "internal/finding", "caddyuma/policy"}
 	tools      = []string{
 		"internal/seal", "internal/limit", "internal/jose", "internal/outbound", "internal/store", "internal/cel",
 		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery", "internal/keystore", "internal/chain",
 	}
 	low = slices.Concat(vocabulary, tools)
+	// below the app are parts of it that stand alone; they know Caddy.
+	below = []string{"internal/umaapp/syntax", "internal/umaapp/logs", "internal/umaapp/health", "internal/umaapp/sites"}
 )
 
 // engines are separate trust domains. They meet, in code as on the wire, only
@@ -62,6 +64,7 @@ var packages = map[string]pkg{
 	"internal/oauth":   {foreign: []string{goJose}},
 	"internal/event":   {},
 	"internal/suggest": {},
+	"internal/finding": {},
 	"internal/chain":   {},
 	"caddyuma/policy":  {},
 
@@ -75,7 +78,7 @@ var packages = map[string]pkg{
 	"internal/store/postgres": {ours: []string{"internal/store"}, foreign: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	"internal/keystore":       {ours: []string{"internal/seal", "internal/jose", "internal/store"}, foreign: []string{zap}},
 	"internal/cel":            {ours: []string{"caddyuma/policy", "internal/suggest"}, foreign: []string{"cel.dev/cel-go"}},
-	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose"}},
+	"internal/clientauth":     {ours: []string{"internal/oauth", "internal/jose", "internal/store"}},
 	"internal/dpop":           {ours: []string{"internal/oauth", "internal/jose", "internal/seal"}, foreign: []string{lru}},
 	"internal/statuslist":     {ours: []string{"internal/jose"}, foreign: []string{lru}},
 	"internal/discovery": {
@@ -96,16 +99,23 @@ var packages = map[string]pkg{
 	"internal/rs":       {ours: low, foreign: []string{zap, lru, xSync}},
 	"caddyuma/rqp":      {ours: []string{"internal/oauth", "internal/jose", "internal/dpop", "internal/outbound"}},
 
-	"internal/umaapp": {ours: low, foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
+	"internal/umaapp/syntax": {
+		ours:    []string{"internal/oauth", "internal/suggest", "internal/limit", "internal/cel"},
+		foreign: []string{caddyserver, zap},
+	},
+	"internal/umaapp/logs":   {ours: []string{"internal/chain", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
+	"internal/umaapp/health": {ours: []string{"internal/oauth", "internal/suggest", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
+	"internal/umaapp/sites":  {ours: []string{"internal/finding"}, foreign: []string{caddyserver}},
+	"internal/umaapp":        {ours: slices.Concat(below, low), foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
 	"internal/umaapp/cli": {
-		ours:    append([]string{"internal/umaapp", "caddyuma/rqp"}, low...),
-		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "golang.org/x/term"},
+		ours:    slices.Concat([]string{"internal/umaapp", "caddyuma/rqp"}, below, low),
+		foreign: []string{caddyserver, zap, "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
 
 	"caddyuma":          {ours: adapter("internal/uma"), foreign: []string{caddyserver, zap}},
 	"caddysts":          {ours: adapter("internal/sts", "internal/op", "internal/upstream", "internal/wrap"), foreign: []string{caddyserver, zap}},
 	"caddyrs":           {ours: adapter("internal/rs"), foreign: []string{caddyserver, zap, "golang.org/x/net/http/httpguts", "golang.org/x/text/unicode/norm", "github.com/dunglas/go-urlpattern"}},
-	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/store", "internal/store/postgres"}, foreign: []string{caddyserver, zap}},
+	"caddyuma/postgres": {ours: []string{"internal/umaapp", "internal/umaapp/syntax", "internal/store", "internal/store/postgres"}, foreign: []string{caddyserver, zap}},
 
 	".":                        {ours: []string{"caddyuma", "caddysts", "caddyrs", "caddyuma/postgres"}},
 	"integration":              {ours: everything, foreign: []string{caddyserver, zap}},
@@ -125,7 +135,7 @@ var packages = map[string]pkg{
 // adapter may import its own engine, the app, the command line and what lies
 // below; never another adapter or its engine.
 func adapter(engine ...string) []string {
-	return slices.Concat(engine, []string{"internal/umaapp", "internal/umaapp/cli"}, low)
+	return slices.Concat(engine, []string{"internal/umaapp", "internal/umaapp/cli"}, below, low)
 }
 
 // source is a Go file; a nil text is read from the path.

@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // ClientCertificate are two files in PEM, read when the configuration is loaded.
@@ -34,7 +35,7 @@ func (c credentials) fill(cfg *rs.Config) {
 // readCredentials expands the secret and reads the files.
 func (h *Handler) readCredentials() (c credentials, err error) {
 	if h.ClientSecret != "" {
-		if c.secret, err = umaapp.Secret("uma_protect", "client_secret", h.ClientSecret, h.Issuer); err != nil {
+		if c.secret, err = syntax.Secret("uma_protect", "client_secret", h.ClientSecret, h.Issuer); err != nil {
 			return c, err
 		}
 	}

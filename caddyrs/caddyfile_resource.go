@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-uma/caddy-uma/internal/rs"
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // scopeKey finds the line at which a method of a resource was mapped.
@@ -109,7 +109,7 @@ func (p *parser) resourceWord(r *Resource) error {
 	if parse, ok := words[p.Val()]; ok {
 		return parse()
 	}
-	return umaapp.Unknown(p.Dispenser, directive, slices.Sorted(maps.Keys(words))...)
+	return syntax.Unknown(p.Dispenser, directive, slices.Sorted(maps.Keys(words))...)
 }
 
 func (p *parser) match(r *Resource) error {

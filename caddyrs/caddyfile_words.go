@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 const directive = "uma_protect"
@@ -108,7 +108,7 @@ func (p *parser) word() error {
 	if parse, ok := words[p.Val()]; ok {
 		return parse()
 	}
-	return umaapp.Unknown(p.Dispenser, directive, slices.Sorted(maps.Keys(words))...)
+	return syntax.Unknown(p.Dispenser, directive, slices.Sorted(maps.Keys(words))...)
 }
 
 // once refuses a second line of a word that has one value.

@@ -7,14 +7,15 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 	"github.com/caddy-uma/caddy-uma/internal/statuslist"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 )
 
 // registerChecks makes the group known to uma_health.
 func (g *group) registerChecks(app *umaapp.App, issuer, clientID string) {
 	for name, do := range map[string]func(context.Context) error{
-		umaapp.CheckAS: g.reachable, umaapp.CheckStatusList: g.statusLists,
+		health.CheckAS: g.reachable, health.CheckStatusList: g.statusLists,
 	} {
-		app.RegisterCheck(umaapp.Check{Name: name, Role: "rs", Issuer: issuer, ClientID: clientID, Do: do})
+		app.RegisterCheck(health.Check{Name: name, Role: "rs", Issuer: issuer, ClientID: clientID, Do: do})
 	}
 }
 
@@ -22,7 +23,7 @@ func (g *group) reachable(ctx context.Context) error {
 	for _, server := range g.all() {
 		err := server.Reachable(ctx)
 		if errors.Is(err, rs.ErrRefused) {
-			return &umaapp.HealthError{Reason: rs.ErrRefused.Error(), Err: err}
+			return &health.Error{Reason: rs.ErrRefused.Error(), Err: err}
 		}
 		if err != nil {
 			return err
@@ -37,9 +38,9 @@ func (g *group) statusLists(context.Context) error {
 	for _, server := range g.all() {
 		switch err := server.StatusLists(); {
 		case errors.Is(err, statuslist.ErrStale):
-			stale = &umaapp.HealthError{Mild: true, Err: err}
+			stale = &health.Error{Mild: true, Err: err}
 		case err != nil:
-			return &umaapp.HealthError{Reason: "the status list is too old to be used", Err: err}
+			return &health.Error{Reason: "the status list is too old to be used", Err: err}
 		}
 	}
 	return stale

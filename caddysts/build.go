@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 	"github.com/caddy-uma/caddy-uma/internal/wrap"
 )
 
@@ -141,7 +142,10 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	if !ok {
 		return nil, fmt.Errorf("issuer %s belongs to another kind of handler", h.Issuer)
 	}
-	return shared, nil
+	if shared == made {
+		err = h.registerExamines(app)
+	}
+	return shared, err
 }
 
 func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Server, error) {
@@ -164,7 +168,7 @@ func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Ser
 func (h *Handler) fillMemories(app *umaapp.App, cfg *sts.Config) (err error) {
 	for _, l := range []struct {
 		name string
-		set  *umaapp.RateLimit
+		set  *syntax.RateLimit
 		n    int
 		to   **limit.Limiter
 	}{
@@ -207,13 +211,16 @@ func nothing() umaapp.Lookup {
 // lookup finds what the configuration points at.
 func (h *Handler) lookup() umaapp.Lookup {
 	return umaapp.Lookup{Keys: umaapp.ReadKeyFile, Secret: func(field, text string) (string, error) {
-		return umaapp.Secret(directive, field, text, h.Issuer)
+		return syntax.Secret(directive, field, text, h.Issuer)
 	}}
 }
 
 // warn logs what is allowed and perhaps not meant.
 func (h *Handler) warn() {
 	h.warnCertificates()
+	if len(h.Targets) == 0 {
+		h.log.Warn("there is no target, so nobody gets a claims token", zap.String("iss", h.Issuer))
+	}
 	for _, t := range h.Targets {
 		for _, name := range t.Names {
 			if name == "*" {

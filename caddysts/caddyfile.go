@@ -5,7 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-uma/caddy-uma/internal/sts"
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 const directive = "uma_sts"
@@ -69,7 +69,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return h.Un
 func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) (err error) {
 	d.Next() // the directive
 	first := *d
-	if h.Issuer, err = umaapp.Issuer(d, directive, "STS", eaten); err != nil {
+	if h.Issuer, err = syntax.Issuer(d, directive, "STS", eaten); err != nil {
 		return err
 	}
 	if err := h.words().Read(d); err != nil {
@@ -81,14 +81,14 @@ func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) (err error) {
 	return nil
 }
 
-func (h *Handler) words() umaapp.Words {
-	return umaapp.Words{
+func (h *Handler) words() syntax.Words {
+	return syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"email_domain": umaapp.List(&h.EmailDomains),
+			"email_domain": syntax.List(&h.EmailDomains),
 			"upstream":     h.placement("upstream", h.parseUpstream),
 			"wrap":         h.placement("wrap", h.parseWrap),
-			"merge_jwks":   umaapp.Flag(&h.MergeJWKS),
+			"merge_jwks":   syntax.Flag(&h.MergeJWKS),
 			"provider":     h.placement("provider", h.parseProvider),
 			"client":       h.parseClient,
 			"target":       h.parseTarget,
@@ -96,8 +96,8 @@ func (h *Handler) words() umaapp.Words {
 			"release":      releases(&h.Releases),
 			"lifetime":     h.parseLifetime,
 			"rate_limit":   h.parseRateLimit,
-			"leeway":       umaapp.Duration(directive, &h.Leeway),
-			"cors":         umaapp.Off(directive, &h.NoCORS),
+			"leeway":       syntax.Duration(directive, &h.Leeway),
+			"cors":         syntax.Off(directive, &h.NoCORS),
 		},
 		Order: []string{
 			"email_domain", "upstream", "wrap", "merge_jwks", "provider", "client", "target", "deny_target", "release",
@@ -109,7 +109,7 @@ func (h *Handler) words() umaapp.Words {
 func (h *Handler) parseLifetime(d *caddyfile.Dispenser) error {
 	return oneOf(d, map[string]read{
 		"claims_token": func(d *caddyfile.Dispenser) error {
-			if err := umaapp.Duration(directive, &h.Lifetime.ClaimsToken)(d); err != nil {
+			if err := syntax.Duration(directive, &h.Lifetime.ClaimsToken)(d); err != nil {
 				return err
 			}
 			if h.Lifetime.ClaimsToken > caddy.Duration(sts.MaxClaimsLifetime) {
@@ -117,15 +117,15 @@ func (h *Handler) parseLifetime(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		},
-		"access_token":  umaapp.Duration(directive, &h.Lifetime.AccessToken),
-		"refresh_token": umaapp.Duration(directive, &h.Lifetime.RefreshToken),
+		"access_token":  syntax.Duration(directive, &h.Lifetime.AccessToken),
+		"refresh_token": syntax.Duration(directive, &h.Lifetime.RefreshToken),
 	}, "claims_token", "access_token", "refresh_token")
 }
 
 func (h *Handler) parseRateLimit(d *caddyfile.Dispenser) error {
 	return oneOf(d, map[string]read{
-		"exchange": umaapp.Rate(directive, &h.RateLimit.Exchange),
-		"login":    umaapp.Rate(directive, &h.RateLimit.Login),
+		"exchange": syntax.Rate(directive, &h.RateLimit.Exchange),
+		"login":    syntax.Rate(directive, &h.RateLimit.Login),
 	}, "exchange", "login")
 }
 
@@ -138,14 +138,14 @@ func oneOf(d *caddyfile.Dispenser, known map[string]read, order ...string) error
 	if read, ok := known[d.Val()]; ok {
 		return read(d)
 	}
-	return umaapp.Unknown(d, directive+" "+line, order...)
+	return syntax.Unknown(d, directive+" "+line, order...)
 }
 
 // targets reads names of targets; star: whether * is one.
 func targets(to *[]string, star bool) read {
 	return func(d *caddyfile.Dispenser) error {
 		before := len(*to)
-		if err := umaapp.List(to)(d); err != nil {
+		if err := syntax.List(to)(d); err != nil {
 			return err
 		}
 		for _, text := range (*to)[before:] {
@@ -160,7 +160,7 @@ func targets(to *[]string, star bool) read {
 // releases reads names of claims.
 func releases(to *[]string) read {
 	return func(d *caddyfile.Dispenser) error {
-		if err := umaapp.List(to)(d); err != nil {
+		if err := syntax.List(to)(d); err != nil {
 			return err
 		}
 		if err := sts.CheckRelease(*to); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // check finds mistakes without looking at the environment, so that it can run
@@ -29,7 +30,7 @@ func (h *Handler) check() error {
 	if err != nil {
 		return err
 	}
-	if err := umaapp.Caret(engine.Check()); err != nil {
+	if err := syntax.Caret(engine.Check()); err != nil {
 		return err
 	}
 	return h.checkSource(engine.EmailDomains)
@@ -75,7 +76,7 @@ func (h *Handler) checkScalars() error {
 	if d := h.Lifetime.RefreshToken; d != 0 && (time.Duration(d) < time.Second || time.Duration(d) > 366*24*time.Hour) {
 		return errors.New("refresh_token lifetime must be between 1s and 366d")
 	}
-	for name, l := range map[string]*umaapp.RateLimit{"exchange": h.RateLimit.Exchange, "login": h.RateLimit.Login} {
+	for name, l := range map[string]*syntax.RateLimit{"exchange": h.RateLimit.Exchange, "login": h.RateLimit.Login} {
 		if l != nil && !l.Off && (l.Limit < 1 || l.Window <= 0) {
 			return fmt.Errorf("rate_limit %s needs a number and a window, or 'off'", name)
 		}

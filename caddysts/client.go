@@ -12,8 +12,10 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
+	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Client is a client that may exchange tokens.
@@ -101,18 +103,18 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (c *Client) words() umaapp.Words {
-	return c.Credentials.Words(umaapp.Words{
+func (c *Client) words() syntax.Words {
+	return c.Credentials.Words(syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"redirect_uri": umaapp.List(&c.RedirectURIs),
-			"first_party":  umaapp.Flag(&c.FirstParty),
+			"redirect_uri": syntax.List(&c.RedirectURIs),
+			"first_party":  syntax.Flag(&c.FirstParty),
 			"target":       targets(&c.Targets, false),
-			"dpop_bound":   umaapp.Flag(&c.DPoPBound),
-			"may_act":      umaapp.Flag(&c.MayAct),
-			"disabled":     umaapp.Flag(&c.Disabled),
+			"dpop_bound":   syntax.Flag(&c.DPoPBound),
+			"may_act":      syntax.Flag(&c.MayAct),
+			"disabled":     syntax.Flag(&c.Disabled),
 
-			"post_logout_redirect_uri": umaapp.List(&c.PostLogoutRedirectURIs),
+			"post_logout_redirect_uri": syntax.List(&c.PostLogoutRedirectURIs),
 		},
 		Order: []string{"redirect_uri", "post_logout_redirect_uri", "first_party", "target", "dpop_bound", "may_act", "disabled"},
 	})
@@ -143,9 +145,13 @@ func (h *Handler) authenticator(app *umaapp.App, clients []sts.Client) (authenti
 	if err != nil {
 		return nil, err
 	}
-	auth, err := clientauth.NewAuthenticator(clientauth.Config{
+	cfg := clientauth.Config{
 		Issuer: h.Issuer, Keys: clientKeys(app), Leeway: or(h.Leeway, defaultLeeway), Used: used, Now: time.Now,
-	})
+	}
+	if h.Provider != nil { // without it the service has no use for a store, and needs none
+		cfg.Store, cfg.Tenant = app.Store(), store.Tenant("sts", h.Issuer)
+	}
+	auth, err := clientauth.NewAuthenticator(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Lifetime says how long tokens live.
@@ -23,9 +23,9 @@ type Lifetime struct {
 type RateLimits struct {
 	// Token exchanges per user. Each client that authenticates, and each address
 	// with a public one, has ten times as many attempts. Default: 60 in 1m.
-	Exchange *umaapp.RateLimit `json:"exchange,omitempty"`
+	Exchange *syntax.RateLimit `json:"exchange,omitempty"`
 	// Attempts to log in per client IP and per user. Default: 10 in 1m.
-	Login *umaapp.RateLimit `json:"login,omitempty"`
+	Login *syntax.RateLimit `json:"login,omitempty"`
 }
 
 // Defaults that are not the engines' own.

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // plain takes secrets as they are and the name of a file for its keys.
@@ -94,12 +95,12 @@ func TestKeysOfAFile(t *testing.T) {
 
 func TestSEC_18_LimitsOutliveAReload(t *testing.T) {
 	for name, tc := range map[string]struct {
-		limit         *umaapp.RateLimit
+		limit         *syntax.RateLimit
 		users, source int // at once
 	}{
 		"SEC-18 default":    {nil, 60, 600},
-		"SEC-18 as written": {&umaapp.RateLimit{Limit: 2, Window: caddy.Duration(time.Hour)}, 2, 20},
-		"SEC-18 off":        {&umaapp.RateLimit{Off: true}, 1000, 1000},
+		"SEC-18 as written": {&syntax.RateLimit{Limit: 2, Window: caddy.Duration(time.Hour)}, 2, 20},
+		"SEC-18 off":        {&syntax.RateLimit{Off: true}, 1000, 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := Handler{Issuer: "https://bob.example/" + name, RateLimit: RateLimits{Exchange: tc.limit}}
@@ -127,7 +128,7 @@ func TestSEC_18_LimitsOutliveAReload(t *testing.T) {
 			if again.Exchanges != cfg.Exchanges || again.Sources != cfg.Sources || again.Proofs != cfg.Proofs {
 				t.Error("a reload forgets")
 			}
-			h.RateLimit.Exchange = &umaapp.RateLimit{Limit: 7, Window: caddy.Duration(time.Minute)}
+			h.RateLimit.Exchange = &syntax.RateLimit{Limit: 7, Window: caddy.Duration(time.Minute)}
 			if other := memories(); other.Exchanges == cfg.Exchanges {
 				t.Error("another limit counts as the same")
 			}

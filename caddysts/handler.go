@@ -15,11 +15,12 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 func init() {
 	caddy.RegisterModule(Handler{})
-	umaapp.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
+	syntax.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
 }
 
 // Handler is a security token service: it exchanges access tokens of its users
@@ -105,6 +106,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return named(err)
 	}
 	h.gate = umaapp.NewGate(h.service, h.Issuer, h.log)
+	app.RegisterExamine(h.gate.Examine(umaapp.Directive("sts", h.Issuer)))
 	h.warn()
 	return nil
 }

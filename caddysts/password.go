@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Shapes of hashes of `caddy hash-password`. A zero among the parameters of
@@ -51,7 +51,7 @@ func (u *User) passwordHash() (string, error) {
 	if !isPlaceholder(u.PasswordHash) {
 		return u.PasswordHash, nil
 	}
-	hash, err := umaapp.Expand(directive, "password hash of "+u.Email, u.PasswordHash)
+	hash, err := syntax.Expand(directive, "password hash of "+u.Email, u.PasswordHash)
 	if err != nil {
 		return "", err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/op"
 	"github.com/caddy-uma/caddy-uma/internal/sts"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Provider is the embedded OpenID provider: users from the configuration or from
@@ -75,14 +76,14 @@ func (h *Handler) parseProvider(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.Provider = new(Provider)
-	return umaapp.Words{
+	return syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"user":             h.Provider.parseUser,
-			"users":            umaapp.Text(directive, &h.Provider.UsersFile),
-			"consent":          umaapp.Flag(&h.Provider.Consent),
-			"device_flow":      umaapp.Off(directive, &h.Provider.NoDeviceFlow),
-			"session_lifetime": umaapp.Duration(directive, &h.Provider.SessionLifetime),
+			"users":            syntax.Text(directive, &h.Provider.UsersFile),
+			"consent":          syntax.Flag(&h.Provider.Consent),
+			"device_flow":      syntax.Off(directive, &h.Provider.NoDeviceFlow),
+			"session_lifetime": syntax.Duration(directive, &h.Provider.SessionLifetime),
 		},
 		Order: []string{"user", "users", "consent", "device_flow", "session_lifetime"},
 		Later: []string{"passkeys"},
@@ -124,7 +125,7 @@ var otherClaims = map[string]bool{"phone_number_verified": true, "address": true
 
 func (u *User) parseClaim(d *caddyfile.Dispenser) error {
 	if d.Val() == "sub" {
-		return umaapp.Text(directive, &u.Sub)(d)
+		return syntax.Text(directive, &u.Sub)(d)
 	}
 	name, values := d.Val(), d.RemainingArgs()
 	if u.Claims == nil {

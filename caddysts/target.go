@@ -6,7 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-uma/caddy-uma/internal/sts"
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Target names resource servers that may receive claims.
@@ -61,12 +61,12 @@ func (h *Handler) parseTarget(d *caddyfile.Dispenser) error {
 	if err := targets(&t.Names, true)(d); err != nil {
 		return err
 	}
-	err := umaapp.Words{
+	err := syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"release": releases(&t.Releases),
 			"when":    t.parseWhen,
-			"consent": umaapp.Flag(&t.Consent),
+			"consent": syntax.Flag(&t.Consent),
 			"require": t.parseRequire,
 		},
 		Order: []string{"release", "when", "consent", "require"},
@@ -77,11 +77,11 @@ func (h *Handler) parseTarget(d *caddyfile.Dispenser) error {
 
 // parseWhen reads the condition and compiles it at once.
 func (t *Target) parseWhen(d *caddyfile.Dispenser) error {
-	return umaapp.When(d, fmt.Sprintf("target '%s'", t.name()), &t.When, sts.CheckWhen)
+	return syntax.When(d, fmt.Sprintf("target '%s'", t.name()), &t.When, sts.CheckWhen)
 }
 
 func (t *Target) parseRequire(d *caddyfile.Dispenser) error {
-	if err := umaapp.Text(directive, &t.Require)(d); err != nil {
+	if err := syntax.Text(directive, &t.Require)(d); err != nil {
 		return err
 	}
 	if t.Require != requireDPoP {

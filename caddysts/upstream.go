@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 	"github.com/caddy-uma/caddy-uma/internal/upstream"
 )
 
@@ -107,22 +108,22 @@ func (u *Upstream) parse(d *caddyfile.Dispenser) error {
 	return u.words().Read(d)
 }
 
-func (u *Upstream) words() umaapp.Words {
-	return umaapp.Words{
+func (u *Upstream) words() syntax.Words {
+	return syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"check":                 umaapp.Text(directive, &u.Check),
-			"client_id":             umaapp.Text(directive, &u.ClientID),
-			"client_secret":         umaapp.Text(directive, &u.ClientSecret),
-			"private_key_jwt":       umaapp.Text(directive, &u.PrivateKeyJWT),
-			"audience":              umaapp.List(&u.Audiences),
-			"typ":                   umaapp.List(&u.Types),
-			"accept_unbound_tokens": umaapp.Flag(&u.AcceptUnboundTokens),
-			"email_domain":          umaapp.List(&u.EmailDomains),
+			"check":                 syntax.Text(directive, &u.Check),
+			"client_id":             syntax.Text(directive, &u.ClientID),
+			"client_secret":         syntax.Text(directive, &u.ClientSecret),
+			"private_key_jwt":       syntax.Text(directive, &u.PrivateKeyJWT),
+			"audience":              syntax.List(&u.Audiences),
+			"typ":                   syntax.List(&u.Types),
+			"accept_unbound_tokens": syntax.Flag(&u.AcceptUnboundTokens),
+			"email_domain":          syntax.List(&u.EmailDomains),
 			"claim":                 u.parseClaim,
-			"assume_email_verified": umaapp.Flag(&u.AssumeEmailVerified),
+			"assume_email_verified": syntax.Flag(&u.AssumeEmailVerified),
 			"trust_pool":            u.parseTrustPool,
-			"cache":                 umaapp.Duration(directive, &u.Cache),
+			"cache":                 syntax.Duration(directive, &u.Cache),
 		},
 		Order: []string{
 			"check", "client_id", "client_secret", "private_key_jwt", "audience", "typ", "accept_unbound_tokens",
@@ -213,6 +214,7 @@ func (h *Handler) upstreams(app *umaapp.App, all []*Upstream) (source, error) {
 			return source{}, fmt.Errorf("upstream %s: %w", u.Issuer, err)
 		}
 		made = append(made, one)
+		examineUpstream(app, h.Issuer, one, or(h.Leeway, defaultLeeway))
 	}
 	set, err := upstream.NewSet(made...)
 	if err != nil {
@@ -246,11 +248,11 @@ func (u *Upstream) make(h *Handler, app *umaapp.App, domains []string) (*upstrea
 func (u *Upstream) credentials(cfg *upstream.Config) (err error) {
 	if u.ClientSecret != "" {
 		// It is the provider's choice how long it is.
-		if cfg.Secret, err = umaapp.Expand(directive, "client_secret of "+u.Issuer, u.ClientSecret); err != nil {
+		if cfg.Secret, err = syntax.Expand(directive, "client_secret of "+u.Issuer, u.ClientSecret); err != nil {
 			return err
 		}
 		if cfg.Secret == u.ClientSecret {
-			umaapp.WarnLiteral(directive, "client_secret of "+u.Issuer)
+			syntax.WarnLiteral(directive, "client_secret of "+u.Issuer)
 		}
 	}
 	if u.PrivateKeyJWT == "" {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 type read = func(*caddyfile.Dispenser) error
@@ -87,7 +87,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return h.Un
 func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) error {
 	d.Next() // the directive
 	first := *d
-	issuer, err := umaapp.Issuer(d, directive, "UMA server", eaten)
+	issuer, err := syntax.Issuer(d, directive, "UMA server", eaten)
 	if err != nil {
 		return err
 	}
@@ -105,8 +105,8 @@ func (h *Handler) Unmarshal(d *caddyfile.Dispenser, eaten string) error {
 	return nil
 }
 
-func (h *Handler) words() umaapp.Words {
-	return umaapp.Words{
+func (h *Handler) words() syntax.Words {
+	return syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
 			"resource_server":           h.parseResourceServer,
@@ -115,22 +115,22 @@ func (h *Handler) words() umaapp.Words {
 			"registration":              h.parseRegistration,
 			"policy":                    h.parsePolicy,
 			"email_domain":              h.parseEmailDomain,
-			"discovery_domain_document": umaapp.Off(directive, &h.NoDomainDocument),
+			"discovery_domain_document": syntax.Off(directive, &h.NoDomainDocument),
 			"continuity":                choice(&h.Continuity, "deny", "warn", "off"),
 			"discover":                  h.parseDiscover,
-			"email_claim":               umaapp.Text(directive, &h.EmailClaim),
-			"pushed_claims":             umaapp.Off(directive, &h.NoPushedClaims),
-			"partial_grant":             umaapp.Flag(&h.PartialGrant),
+			"email_claim":               syntax.Text(directive, &h.EmailClaim),
+			"pushed_claims":             syntax.Off(directive, &h.NoPushedClaims),
+			"partial_grant":             syntax.Flag(&h.PartialGrant),
 			"need_info_rounds":          h.parseRounds,
 			"refresh_tokens":            durationOr(&h.RefreshTokens, refreshLifetime),
 			"pct":                       durationOr(&h.PCT, pctLifetime),
 			"lifetime":                  h.parseLifetime,
-			"replay_grace":              umaapp.Duration(directive, &h.ReplayGrace),
-			"dpop_nonces":               umaapp.Flag(&h.DPoPNonces),
-			"leeway":                    umaapp.Duration(directive, &h.Leeway),
+			"replay_grace":              syntax.Duration(directive, &h.ReplayGrace),
+			"dpop_nonces":               syntax.Flag(&h.DPoPNonces),
+			"leeway":                    syntax.Duration(directive, &h.Leeway),
 			"rate_limit":                h.parseRateLimit,
-			"cors":                      umaapp.Off(directive, &h.NoCORS),
-			"terms":                     umaapp.Text(directive, &h.Terms),
+			"cors":                      syntax.Off(directive, &h.NoCORS),
+			"terms":                     syntax.Text(directive, &h.Terms),
 		},
 		Order: []string{
 			"resource_server", "client", "client_metadata_documents", "registration", "policy", "email_domain",
@@ -151,7 +151,7 @@ func (h *Handler) parseDiscover(d *caddyfile.Dispenser) error {
 
 func (h *Handler) parseRounds(d *caddyfile.Dispenser) error {
 	text := ""
-	if err := umaapp.Text(directive, &text)(d); err != nil {
+	if err := syntax.Text(directive, &text)(d); err != nil {
 		return err
 	}
 	n, err := strconv.Atoi(text)
@@ -164,17 +164,17 @@ func (h *Handler) parseRounds(d *caddyfile.Dispenser) error {
 
 func (h *Handler) parseLifetime(d *caddyfile.Dispenser) error {
 	return oneOf(d, "lifetime", map[string]read{
-		"ticket": umaapp.Duration(directive, &h.Lifetime.Ticket),
-		"rpt":    umaapp.Duration(directive, &h.Lifetime.RPT),
-		"pat":    umaapp.Duration(directive, &h.Lifetime.PAT),
+		"ticket": syntax.Duration(directive, &h.Lifetime.Ticket),
+		"rpt":    syntax.Duration(directive, &h.Lifetime.RPT),
+		"pat":    syntax.Duration(directive, &h.Lifetime.PAT),
 	}, "ticket", "rpt", "pat")
 }
 
 func (h *Handler) parseRateLimit(d *caddyfile.Dispenser) error {
 	return oneOf(d, "rate_limit", map[string]read{
-		"token":        umaapp.Rate(directive, &h.RateLimit.Token),
-		"ticket":       umaapp.Rate(directive, &h.RateLimit.Ticket),
-		"registration": umaapp.Rate(directive, &h.RateLimit.Registration),
+		"token":        syntax.Rate(directive, &h.RateLimit.Token),
+		"ticket":       syntax.Rate(directive, &h.RateLimit.Ticket),
+		"registration": syntax.Rate(directive, &h.RateLimit.Registration),
 	}, "token", "ticket", "registration")
 }
 
@@ -186,7 +186,7 @@ func oneOf(d *caddyfile.Dispenser, word string, known map[string]read, order ...
 	if parse, ok := known[d.Val()]; ok {
 		return parse(d)
 	}
-	return umaapp.Unknown(d, directive+" "+word, order...)
+	return syntax.Unknown(d, directive+" "+word, order...)
 }
 
 // credentials reads the last argument of a client or resource_server line.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/cel"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 func (h *Handler) parseResourceServer(d *caddyfile.Dispenser) error {
@@ -19,13 +20,13 @@ func (h *Handler) parseResourceServer(d *caddyfile.Dispenser) error {
 	if len(args) == 3 {
 		credentials(args[2], "local", &rs.Local, &rs.ClientSecrets)
 	}
-	err := rs.Credentials.Words(umaapp.Words{
+	err := rs.Credentials.Words(syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"audience":       umaapp.Text(directive, &rs.Audience),
-			"owner":          umaapp.Text(directive, &rs.Owner),
-			"require_as_uri": umaapp.Flag(&rs.RequireASURI),
-			"release":        umaapp.List(&rs.Releases),
+			"audience":       syntax.Text(directive, &rs.Audience),
+			"owner":          syntax.Text(directive, &rs.Owner),
+			"require_as_uri": syntax.Flag(&rs.RequireASURI),
+			"release":        syntax.List(&rs.Releases),
 			"rpt":            choice(&rs.RPT, rptJWT, rptOpaque),
 			"require":        binding(&rs.Require),
 		},
@@ -44,12 +45,12 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 	if len(args) == 2 {
 		credentials(args[1], "public", &c.Public, &c.ClientSecrets)
 	}
-	err := c.Credentials.Words(umaapp.Words{
+	err := c.Credentials.Words(syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"scope":      umaapp.List(&c.Scopes),
-			"dpop_bound": umaapp.Flag(&c.DPoPBound),
-			"disabled":   umaapp.Flag(&c.Disabled),
+			"scope":      syntax.List(&c.Scopes),
+			"dpop_bound": syntax.Flag(&c.DPoPBound),
+			"disabled":   syntax.Flag(&c.Disabled),
 		},
 		Order: []string{"scope", "dpop_bound", "disabled"},
 		Later: []string{"claims_redirect_uri"},
@@ -60,25 +61,25 @@ func (h *Handler) parseClient(d *caddyfile.Dispenser) error {
 
 func (h *Handler) parsePolicy(d *caddyfile.Dispenser) error {
 	p := Policy{at: here(d)}
-	if err := umaapp.Text(directive, &p.Name)(d); err != nil {
+	if err := syntax.Text(directive, &p.Name)(d); err != nil {
 		return err
 	}
-	err := umaapp.Words{
+	err := syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"resource_server": umaapp.List(&p.ResourceServers),
-			"resource":        umaapp.List(&p.Resources),
-			"type":            umaapp.List(&p.Types),
-			"scopes":          umaapp.List(&p.Scopes),
+			"resource_server": syntax.List(&p.ResourceServers),
+			"resource":        syntax.List(&p.Resources),
+			"type":            syntax.List(&p.Types),
+			"scopes":          syntax.List(&p.Scopes),
 			"from":            p.parseFrom,
-			"client":          umaapp.List(&p.Clients),
+			"client":          syntax.List(&p.Clients),
 			"when":            p.parseWhen,
 			"evaluate":        p.parseEvaluate,
-			"required_claims": umaapp.List(&p.RequiredClaims),
+			"required_claims": syntax.List(&p.RequiredClaims),
 			"require":         binding(&p.Require),
-			"accept_pct":      umaapp.Flag(&p.AcceptPCT),
-			"deny":            umaapp.Flag(&p.Deny),
-			"shadow":          umaapp.Flag(&p.Shadow),
+			"accept_pct":      syntax.Flag(&p.AcceptPCT),
+			"deny":            syntax.Flag(&p.Deny),
+			"shadow":          syntax.Flag(&p.Shadow),
 		},
 		Order: []string{
 			"resource_server", "resource", "type", "scopes", "from", "client", "when", "evaluate",
@@ -115,7 +116,7 @@ func (p *Policy) parseFrom(d *caddyfile.Dispenser) error {
 
 // parseWhen reads the condition and compiles it at once.
 func (p *Policy) parseWhen(d *caddyfile.Dispenser) error {
-	return umaapp.When(d, fmt.Sprintf("policy '%s'", p.Name), &p.When, func(text string) error {
+	return syntax.When(d, fmt.Sprintf("policy '%s'", p.Name), &p.When, func(text string) error {
 		_, _, err := cel.Compile(text)
 		return err
 	})
@@ -138,15 +139,15 @@ func (h *Handler) parseEmailDomain(d *caddyfile.Dispenser) error {
 	if len(e.Domains) == 0 {
 		return d.Errf("%s: write: email_domain <domain|*.domain|*...> [<base_url>|deny]", directive)
 	}
-	err := umaapp.Words{
+	err := syntax.Words{
 		Directive: directive,
 		Known: map[string]read{
-			"webfinger":             umaapp.Off(directive, &e.NoWebFinger),
+			"webfinger":             syntax.Off(directive, &e.NoWebFinger),
 			"trust_pool":            e.parseTrustPool,
-			"same_domain":           umaapp.Flag(&e.SameDomain),
-			"assume_email_verified": umaapp.Flag(&e.AssumeEmailVerified),
-			"accept_typ":            umaapp.List(&e.AcceptTyps),
-			"deny":                  umaapp.Flag(&e.Deny),
+			"same_domain":           syntax.Flag(&e.SameDomain),
+			"assume_email_verified": syntax.Flag(&e.AssumeEmailVerified),
+			"accept_typ":            syntax.List(&e.AcceptTyps),
+			"deny":                  syntax.Flag(&e.Deny),
 		},
 		Order: []string{"webfinger", "trust_pool", "same_domain", "assume_email_verified", "accept_typ", "deny"},
 	}.Read(d)

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/caddyuma/policy"
 	"github.com/caddy-uma/caddy-uma/internal/suggest"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // What the bare words mean. A refresh is no new assessment: who has left the
@@ -34,7 +34,7 @@ const (
 func choice(to *string, values ...string) read {
 	return func(d *caddyfile.Dispenser) error {
 		word := d.Val()
-		if err := umaapp.Text(directive, to)(d); err != nil {
+		if err := syntax.Text(directive, to)(d); err != nil {
 			return err
 		}
 		if slices.Contains(values, *to) {
@@ -62,7 +62,7 @@ func durationOr(to *caddy.Duration, standard time.Duration) read {
 	return func(d *caddyfile.Dispenser) error {
 		word := d.Val()
 		if d.CountRemainingArgs() > 0 {
-			if err := umaapp.Duration(directive, to)(d); err != nil {
+			if err := syntax.Duration(directive, to)(d); err != nil {
 				return err
 			}
 			if err := uma.CheckTime(word, time.Duration(*to)); err != nil {
@@ -104,7 +104,7 @@ func (h *Handler) parseRegistration(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() == 0 {
 		return d.Errf("%s: %s", directive, errNoInitialAccessToken)
 	}
-	return umaapp.List(&h.Registration.InitialAccessTokens)(d)
+	return syntax.List(&h.Registration.InitialAccessTokens)(d)
 }
 
 // parseEvaluate reads the guest of a policy.

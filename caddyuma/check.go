@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // guests is the namespace of the modules that may decide.
@@ -44,7 +45,7 @@ func (h *Handler) check() error {
 func (h *Handler) checkRates() error {
 	for _, r := range []struct {
 		word  string
-		limit *umaapp.RateLimit
+		limit *syntax.RateLimit
 	}{
 		{"token", h.RateLimit.Token},
 		{"ticket", h.RateLimit.Ticket},
@@ -62,7 +63,7 @@ func (h *Handler) literal(field, text string) (string, error) {
 	if strings.HasPrefix(text, "{") {
 		return text, nil
 	}
-	return umaapp.Secret(directive, field, text, h.Issuer)
+	return syntax.Secret(directive, field, text, h.Issuer)
 }
 
 // locate puts the line of a setting behind what the engine says of it.

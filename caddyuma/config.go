@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // defaultClient is declared if no client is.
@@ -152,11 +153,11 @@ type Lifetime struct {
 type RateLimits struct {
 	// At the token endpoint, per client and IP address; an IP address may ask
 	// ten times as often with different client_ids. Default: 60 in 1m.
-	Token *umaapp.RateLimit `json:"token,omitempty"`
+	Token *syntax.RateLimit `json:"token,omitempty"`
 	// For permission tickets, per resource server. Default: 600 in 1m.
-	Ticket *umaapp.RateLimit `json:"ticket,omitempty"`
+	Ticket *syntax.RateLimit `json:"ticket,omitempty"`
 	// For the registration of clients, per IP address. Default: 5 in 1h.
-	Registration *umaapp.RateLimit `json:"registration,omitempty"`
+	Registration *syntax.RateLimit `json:"registration,omitempty"`
 }
 
 // ClientMetadataDocuments says whose documents are taken as clients.

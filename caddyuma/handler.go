@@ -15,13 +15,14 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	_ "github.com/caddy-uma/caddy-uma/internal/umaapp/cli" // the command `caddy uma`
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 const directive = "uma_server"
 
 func init() {
 	caddy.RegisterModule(Handler{})
-	umaapp.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
+	syntax.RegisterEndpoints(directive, func() *Handler { return new(Handler) })
 }
 
 // Handler is a UMA 2.0 authorization server: resource servers register their
@@ -118,6 +119,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return named(err)
 	}
 	h.gate = umaapp.NewGate(server, h.Issuer, h.log)
+	app.RegisterExamine(h.gate.Examine(umaapp.Directive("as", h.Issuer)))
 	return nil
 }
 

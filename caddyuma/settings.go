@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // settings are those of the engine that a Caddyfile can state.
@@ -154,7 +155,7 @@ func (p Policy) condition() (policy.Policy, error) {
 	}
 	when, usesClaims, err := cel.Compile(p.When)
 	if err != nil {
-		return nil, umaapp.Caret(err)
+		return nil, syntax.Caret(err)
 	}
 	if usesClaims && p.FromAnyone {
 		return nil, errors.New("claims.* is what any stranger's provider says about him; name domains or addresses in 'from'")

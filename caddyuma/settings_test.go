@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // plain takes secrets as they are and the name of a file for its keys.
@@ -82,12 +83,12 @@ func TestSettingsDefaults(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	for name, tc := range map[string]struct {
-		limit  *umaapp.RateLimit
+		limit  *syntax.RateLimit
 		passes int // at once
 	}{
 		"default":    {nil, 5},
-		"as written": {&umaapp.RateLimit{Limit: 2, Window: caddy.Duration(time.Hour)}, 2},
-		"off":        {&umaapp.RateLimit{Off: true}, 10},
+		"as written": {&syntax.RateLimit{Limit: 2, Window: caddy.Duration(time.Hour)}, 2},
+		"off":        {&syntax.RateLimit{Off: true}, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, cfg, passed := Handler{RateLimit: RateLimits{Registration: tc.limit}}, uma.Config{}, 0

@@ -78,6 +78,12 @@ func TestOA_17_PrivateKeyJWT(t *testing.T) {
 			t.Errorf("a new one: %d %s", a.status, a.text)
 		}
 	})
+	t.Run("OA-18 again after a restart, which stands for another node", func(t *testing.T) {
+		w.stop()
+		w.reload()
+		w.await()
+		refusedClient(t, w.asClient(access, good))
+	})
 }
 
 const initialToken = "0123456789-the-initial-access-token"

@@ -78,6 +78,15 @@ func TestOA_17_PrivateKeyJWTAtTheSTS(t *testing.T) {
 		w.await()
 		refusedClient(t, w.exchangeWith(nil, access, ticket, used))
 	})
+	t.Run("OA-18 again after a restart, which stands for another node", func(t *testing.T) {
+		w.stop()
+		w.reload()
+		w.await()
+		refusedClient(t, w.exchangeWith(nil, access, ticket, used))
+		if a := w.exchangeWith(nil, access, ticket, assertion(nil)); a.status != http.StatusOK {
+			t.Errorf("a new one: %d %s", a.status, a.text)
+		}
+	})
 	t.Run("CA-13 its token by another client", func(t *testing.T) {
 		if a := w.exchangeWith(nil, access, ticket, nil); a.status != http.StatusBadRequest || a.get("error") != oauth.CodeInvalidRequest {
 			t.Errorf("%d %s", a.status, a.text)

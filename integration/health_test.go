@@ -237,7 +237,7 @@ func TestSEC_13_HealthOfTheDatabase(t *testing.T) {
 	server.Stop(t)
 	t.Run("SEC-13 the database is gone", func(t *testing.T) {
 		bad := maps.Clone(good)
-		bad["store"], bad["nodes"], bad["policies"] = "fail the store cannot be written", "fail the other nodes cannot be seen", "warn the policies of other nodes cannot be seen"
+		bad["store"], bad["nodes"], bad["policies"] = "fail the store cannot be written", "warn the other nodes cannot be seen", "warn the policies of other nodes cannot be seen"
 		w.awaitHealth(http.StatusServiceUnavailable, bad)
 	})
 	server.Start(t)

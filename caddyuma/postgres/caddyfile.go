@@ -6,7 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 func init() {
@@ -31,10 +31,10 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err(directive + " takes one argument, the DSN; put one that has spaces in quotes, or write: store postgres {env.DATABASE_URL}")
 	}
 	p.DSN = args[0]
-	return umaapp.Words{
+	return syntax.Words{
 		Directive: directive,
 		Known: map[string]func(*caddyfile.Dispenser) error{
-			"schema":    umaapp.Text(directive, &p.Schema),
+			"schema":    syntax.Text(directive, &p.Schema),
 			"max_conns": p.parseMaxConns,
 		},
 		Order: []string{"max_conns", "schema"},

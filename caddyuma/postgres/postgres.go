@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/store/postgres"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Postgres is the module uma.stores.postgres: documents in a PostgreSQL database
@@ -48,15 +50,15 @@ const directive = "uma: store postgres"
 // Provision implements caddy.Provisioner. It connects to nothing. The expanded DSN
 // stays where no JSON shows it.
 func (p *Postgres) Provision(caddy.Context) error {
-	dsn, err := umaapp.Expand(directive, "the DSN", p.DSN)
+	dsn, err := syntax.Expand(directive, "the DSN", p.DSN)
 	if err != nil {
 		return err
 	}
 	p.literal = dsn == p.DSN && holdsPassword(dsn)
 	if p.literal {
-		umaapp.WarnLiteral(directive, "the DSN")
+		syntax.WarnLiteral(directive, "the DSN")
 	}
-	p.options = postgres.Options{DSN: dsn, Schema: p.Schema, MaxConns: p.MaxConns}
+	p.options = postgres.Options{DSN: dsn, Schema: p.Schema, MaxConns: p.MaxConns, Machine: time.Now}
 	return postgres.Check(p.options)
 }
 

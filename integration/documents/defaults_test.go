@@ -29,7 +29,7 @@ func standards() []standard {
 	token, tokenWindow := server("token")
 	ticket, ticketWindow := server("ticket")
 	registration, registrationWindow := server("registration")
-	app := func(name string) value { return value{"internal/umaapp/app.go", `\b` + name + ` += (.+)`} }
+	app := func(name string) value { return value{"internal/umaapp/defaults.go", `\b` + name + ` += (.+)`} }
 	engine := func(field string) value { return value{"internal/rs/config.go", `c\.` + field + `, ([^)]+)\)+\n`} }
 	rs := func(name string) value { return value{"caddyrs/provision.go", `\b` + name + ` += (.+)`} }
 	sts := func(name string) value { return value{"caddysts/config.go", `\b` + name + ` += (.+)`} }

@@ -52,5 +52,8 @@ func sources(t *testing.T, dir string) (*token.FileSet, []*ast.File) {
 
 // adapters are the packages whose fields and words people write.
 func adapters() []string {
-	return []string{"caddyuma", "caddyuma/postgres", "caddysts", "caddyrs", "internal/umaapp"}
+	return []string{
+		"caddyuma", "caddyuma/postgres", "caddysts", "caddyrs",
+		"internal/umaapp", "internal/umaapp/syntax", "internal/umaapp/logs", "internal/umaapp/health",
+	}
 }

@@ -2,6 +2,7 @@ package documents_test
 
 import (
 	"go/ast"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -83,8 +84,8 @@ func typesIn(dir string, typ ast.Expr) []string {
 	ast.Inspect(typ, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.SelectorExpr:
-			if of, ok := n.X.(*ast.Ident); ok && of.Name == "umaapp" {
-				names = append(names, "internal/umaapp."+n.Sel.Name)
+			if of, ok := n.X.(*ast.Ident); ok {
+				names = append(names, adapterNamed(of.Name)+"."+n.Sel.Name)
 			}
 			return false
 		case *ast.Ident:
@@ -93,6 +94,16 @@ func typesIn(dir string, typ ast.Expr) []string {
 		return true
 	})
 	return names
+}
+
+// adapterNamed is the directory of a package of ours that another one imports.
+func adapterNamed(name string) string {
+	for _, dir := range adapters() {
+		if path.Base(dir) == name {
+			return dir
+		}
+	}
+	return ""
 }
 
 // jsonName is the name of a field in JSON, "" if it is embedded, and whether it has

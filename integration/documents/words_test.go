@@ -43,10 +43,10 @@ func places() map[string]place {
 		"caddysts.Handler.parseRateLimit":               {block: "uma_sts", line: "rate_limit"},
 		"caddyrs.parser.words":                          {block: "uma_protect"},
 		"caddyrs.parser.resourceWord":                   {block: "uma_protect/resource"},
-		"internal/umaapp.Health.Unmarshal":              {block: "uma_health"},
+		"internal/umaapp/health.Handler.Unmarshal":      {block: "uma_health"},
 
-		"internal/umaapp.ChainEncoder.UnmarshalCaddyfile":  {block: "uma_chain"},
-		"internal/umaapp.FilterEncoder.UnmarshalCaddyfile": {block: "uma_filter"},
+		"internal/umaapp/logs.ChainEncoder.UnmarshalCaddyfile":  {block: "uma_chain"},
+		"internal/umaapp/logs.FilterEncoder.UnmarshalCaddyfile": {block: "uma_filter"},
 	}
 }
 

@@ -68,7 +68,11 @@ func (a *Authenticator) verifyAssertion(ctx context.Context, client Client, cred
 		return false, nil //nolint:nilerr // one answer to whatever is wrong
 	}
 	// The last step: what is not otherwise good takes no place.
-	return a.used.use(client.ID, c.ID, c.Expires.Time().Add(a.cfg.Leeway), a.cfg.Now())
+	until := c.Expires.Time().Add(a.cfg.Leeway)
+	if fresh, err := a.used.use(client.ID, c.ID, until, a.cfg.Now()); err != nil || !fresh {
+		return false, err
+	}
+	return a.record(ctx, client.ID, c.ID, until)
 }
 
 // verifySignature uses the client's key, or a decoy of ours if there is none: an

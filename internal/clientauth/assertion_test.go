@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,8 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/store"
+	"github.com/caddy-uma/caddy-uma/internal/store/storetest"
 )
 
 const (
@@ -316,6 +319,65 @@ func TestOA_18_Replay(t *testing.T) {
 		}
 		if err := two.try(t, client, "web", assertion); code(err) != "invalid_client" {
 			t.Errorf("%v", err)
+		}
+	})
+}
+
+// Nodes, and a process before and after its restart, share the store alone.
+func TestOA_18_Store(t *testing.T) {
+	now := start
+	bolt, err := store.OpenBolt(filepath.Join(t.TempDir(), "uma.db"), store.BoltOptions{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bolt.Close() })
+	faulty := storetest.NewFaulty(bolt)
+	node := func() *bench {
+		return newBench(t, func(c *clientauth.Config) { c.Store, c.Tenant = faulty, store.Tenant("as", issuer) })
+	}
+	key := josetest.NewKey("ES256", "k1")
+	client := withKeys(key.JWK(nil))
+	one, two := node(), node()
+	assertion := key.Sign(nil, one.good(map[string]any{"jti": "once"}))
+	if err := one.try(t, client, "web", assertion); err != nil {
+		t.Fatal(err)
+	}
+	if err := two.try(t, client, "web", assertion); code(err) != "invalid_client" {
+		t.Errorf("at another node: %v", err)
+	}
+	other := client
+	other.ID = "app"
+	if err := two.try(t, other, "app", key.Sign(nil, one.good(map[string]any{"jti": "once", "iss": "app", "sub": "app"}))); err != nil {
+		t.Errorf("the jti of another client: %v", err)
+	}
+	t.Run("the store's clock is ahead", func(t *testing.T) {
+		now = start.Add(3*time.Minute - time.Second) // exp, the node's leeway, and that of the store
+		last := node()
+		last.pass(2*time.Minute - time.Second)
+		if err := last.try(t, client, "web", assertion); code(err) != "invalid_client" {
+			t.Errorf("%v", err)
+		}
+		now = start
+	})
+	t.Run("SEC-13 what cannot be recorded is not accepted", func(t *testing.T) {
+		fresh := key.Sign(nil, one.good(nil))
+		faulty.FailBefore(func(storetest.Call) bool { return true })
+		if err := one.try(t, client, "web", fresh); code(err) != "temporarily_unavailable" {
+			t.Errorf("%v", err)
+		}
+		faulty.Repair()
+		if err := two.try(t, client, "web", fresh); err != nil {
+			t.Errorf("the next node, when the store is back: %v", err)
+		}
+	})
+	t.Run("what is refused writes nothing", func(t *testing.T) {
+		faulty.FailBefore(func(c storetest.Call) bool { t.Errorf("%s", c.Method); return false })
+		defer faulty.Repair()
+		bad := josetest.NewKey("ES256", "k1").Sign(nil, one.good(nil))
+		for _, assertion := range []string{assertion, bad, key.Sign(nil, one.good(map[string]any{"aud": "x"}))} {
+			if err := one.try(t, client, "web", assertion); code(err) != "invalid_client" {
+				t.Errorf("%v", err)
+			}
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
 // Config describes an Authenticator.
@@ -18,8 +19,11 @@ type Config struct {
 	Keys *jose.Cache
 	// Leeway is the tolerated difference between clocks.
 	Leeway time.Duration
-	// Used remembers assertions; nil = a Window of its own.
+	// Used remembers assertions in this process; nil = a Window of its own.
 	Used *Window
+	// Store remembers them for all that share it, under Tenant; nil = nothing does.
+	Store  store.Store
+	Tenant string
 	// Strangers says that these clients were registered by nobody here.
 	Strangers bool
 	// BindAll binds what a client gets to its certificate even if it neither asks
@@ -39,6 +43,9 @@ type Authenticator struct {
 func NewAuthenticator(cfg Config) (*Authenticator, error) {
 	if cfg.Issuer == "" || cfg.Keys == nil || cfg.Now == nil {
 		return nil, errors.New("clientauth: issuer, keys and clock are required")
+	}
+	if cfg.Store != nil && cfg.Tenant == "" {
+		return nil, errors.New("clientauth: a store needs a tenant")
 	}
 	if cfg.Used == nil {
 		cfg.Used = NewWindow(0)

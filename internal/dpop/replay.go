@@ -16,7 +16,8 @@ const share = 8
 // Replays remembers the proofs that were used until they are too old to be
 // accepted anyway (RFC 9449 §11.1). Its memory is bounded: a proof that finds no
 // room is refused, and none is forgotten for it, or a flood would make room for
-// a replay. Other nodes know nothing of it; nonces are the answer to that.
+// a replay. Other nodes know nothing of it: a proof is good once at each. Nonces do
+// not change that, as nodes with the same keys take those of each other.
 //
 // Keys cost nothing, so a flood is held by where it comes from: the fuller the
 // table, the less may one source hold of it. The room that many busy sources

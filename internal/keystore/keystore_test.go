@@ -471,3 +471,39 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// timed is a store with a clock of its own.
+type timed struct {
+	store.Store
+	now func() time.Time
+}
+
+func (s timed) Time(context.Context) (time.Time, error) { return s.now(), nil }
+
+// SEC-11: how long a lock counts the clock of the store decides: one of a node whose clock
+// is slow holds, and one of a dead node whose clock was fast does not hold longer.
+func TestSEC_11_LockByTheClockOfTheStore(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"slow": -time.Hour, "right": 0, "fast": time.Hour} {
+		t.Run("SEC-11 "+name, func(t *testing.T) {
+			right := newHand()
+			s := timed{openBolt(t, right.Now), right.Now}
+			dead := node(t, s, func() time.Time { return right.Now().Add(ahead) }, kek)
+			other := node(t, s, right.Now, kek)
+			if err := dead.Lock(t.Context(), "rpt"); err != nil {
+				t.Fatal(err)
+			}
+			right.pass(9 * time.Second)
+			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := other.Lock(soon, "rpt"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Lock of another node within its time = %v, want to wait", err)
+			}
+			right.pass(time.Second)
+			later, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if err := other.Lock(later, "rpt"); err != nil {
+				t.Errorf("Lock after its time = %v", err)
+			}
+		})
+	}
+}

@@ -27,8 +27,12 @@ func (s *Storage) Lock(ctx context.Context, name string) error {
 	}
 	owner := rand.Text()
 	for {
-		err := s.cfg.Store.Commit(ctx, store.Create(store.Doc{
-			Key: s.key(kindLock, name), Expires: s.cfg.Now().Add(lockLife), Body: lockBody(owner),
+		now, err := store.Time(ctx, s.cfg.Store, s.cfg.Now)
+		if err != nil {
+			return err
+		}
+		err = s.cfg.Store.Commit(ctx, store.Create(store.Doc{
+			Key: s.key(kindLock, name), Expires: now.Add(lockLife), Body: lockBody(owner),
 		}))
 		if err == nil {
 			s.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -55,47 +54,6 @@ type bench struct {
 	ended    []event.Revocation
 	compared []string // hashes
 	ip       string
-}
-
-// faultyStore fails on demand.
-type faultyStore struct {
-	store.Store
-	mu   sync.Mutex
-	get  error
-	save error
-}
-
-func (s *faultyStore) fail(get, save error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.get, s.save = get, save
-}
-
-func (s *faultyStore) errs() (get, save error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.get, s.save
-}
-
-func (s *faultyStore) Get(ctx context.Context, key store.Key) (store.Doc, error) {
-	if err, _ := s.errs(); err != nil {
-		return store.Doc{}, err
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *faultyStore) List(ctx context.Context, tenant, kind, index, after string, n int) ([]store.Doc, error) {
-	if err, _ := s.errs(); err != nil {
-		return nil, err
-	}
-	return s.Store.List(ctx, tenant, kind, index, after, n)
-}
-
-func (s *faultyStore) Commit(ctx context.Context, ops ...store.Op) error {
-	if _, err := s.errs(); err != nil {
-		return err
-	}
-	return s.Store.Commit(ctx, ops...)
 }
 
 func newBench(t testing.TB, change func(*op.Config)) *bench {
@@ -286,34 +244,11 @@ func (b *bench) authorize(changes ...string) answer {
 
 var hidden = regexp.MustCompile(`name="request" value="([^"]*)"`)
 
-// sealed is the hidden field of a page.
-func (a answer) sealed(t testing.TB) string {
-	t.Helper()
-	m := hidden.FindStringSubmatch(a.body)
-	if m == nil {
-		t.Fatalf("no login page: %d %s", a.status, a.body)
-	}
-	return html.UnescapeString(m[1])
-}
-
 // login goes through page and form.
 func (b *bench) login(user, pass string, changes ...string) answer {
 	b.t.Helper()
 	page := b.authorize(changes...)
 	return b.post("login", url.Values{"request": {page.sealed(b.t)}, "username": {user}, "password": {pass}})
-}
-
-// params are the parameters of a redirect.
-func (a answer) params(t testing.TB) url.Values {
-	t.Helper()
-	if a.status != http.StatusSeeOther {
-		t.Fatalf("status = %d, want 303: %s", a.status, a.body)
-	}
-	u, err := url.Parse(a.header.Get("Location"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Query()
 }
 
 // code logs bob in and gives the code.
@@ -342,29 +277,6 @@ func (b *bench) redeem(form url.Values) oauth.TokenResponse {
 		b.t.Fatalf("token: %d %s", a.status, a.body)
 	}
 	return out
-}
-
-// code of an error answer in JSON.
-func (a answer) error(t testing.TB) string {
-	t.Helper()
-	var out struct {
-		Error string `json:"error"`
-	}
-	if err := json.Unmarshal([]byte(a.body), &out); err != nil {
-		t.Fatalf("not JSON: %s", a.body)
-	}
-	return out.Error
-}
-
-// want checks status and error code.
-func (a answer) want(t testing.TB, status int, code string) {
-	t.Helper()
-	if a.status != status {
-		t.Errorf("status = %d, want %d: %s", a.status, status, a.body)
-	}
-	if got := a.error(t); got != code {
-		t.Errorf("error = %q, want %q", got, code)
-	}
 }
 
 // second makes another provider on the same store and keys.

@@ -2,17 +2,13 @@ package op_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/caddy-uma/caddy-uma/internal/clientauth"
-	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/op"
@@ -40,36 +36,6 @@ func (b *bench) tokens(changes ...string) oauth.TokenResponse {
 func lives(p *op.Provider, token string) bool {
 	_, err := p.Resolve(context.Background(), token)
 	return err == nil
-}
-
-// proof is a DPoP proof for an endpoint; token "" = without ath.
-func (b *bench) proof(key josetest.Key, method, endpoint, token string) string {
-	claims := map[string]any{"jti": rand.Text(), "htm": method, "htu": issuer + "/sts/" + endpoint, "iat": b.clock().Unix()}
-	if token != "" {
-		claims["ath"] = codeChallenge(token)
-	}
-	public := key.JWK(nil)
-	for _, name := range []string{"kid", "alg", "use"} {
-		delete(public, name)
-	}
-	return key.Sign(map[string]any{"kid": nil, "typ": oauth.TypDPoP, "jwk": public}, claims)
-}
-
-func jktOf(t testing.TB, key josetest.Key) string {
-	t.Helper()
-	text, err := jose.Thumbprint(key.Private.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// proven posts to the token endpoint with a proof of a key.
-func (b *bench) proven(key josetest.Key, form url.Values) answer {
-	b.t.Helper()
-	req := b.request(http.MethodPost, "token", form.Encode())
-	req.Header.Set("DPoP", b.proof(key, "POST", "token", ""))
-	return b.do(req)
 }
 
 func (a answer) tokens(t testing.TB) oauth.TokenResponse {
@@ -251,172 +217,6 @@ func TestRefresh_UserAndClient(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Whatever the moment: one success, and the family ends with the second use.
-func TestSEC_15_RefreshRace(t *testing.T) { onStores(t, raceRefresh) }
-
-func raceRefresh(t *testing.T, store func(*op.Config)) {
-	t.Helper()
-	b := newBench(t, store)
-	nodes := []*op.Provider{b.provider, b.second(func(*op.Config) {})}
-	for range 10 {
-		token := b.tokens().RefreshToken
-		answers := make([]answer, 8)
-		var wg sync.WaitGroup
-		for i := range answers {
-			wg.Go(func() { answers[i] = serve(nodes[i%2], "token", refreshParams(token)) })
-		}
-		wg.Wait()
-		var won oauth.TokenResponse
-		n := 0
-		for _, a := range answers {
-			if a.status == 200 {
-				n++
-				won = a.tokens(t)
-			} else {
-				a.want(t, 400, "invalid_grant")
-			}
-		}
-		if n != 1 {
-			t.Fatalf("%d of %d got tokens for one refresh token", n, len(answers))
-		}
-		for i, p := range nodes {
-			if lives(p, won.AccessToken) {
-				t.Errorf("node %d: the family outlives the reuse", i)
-			}
-		}
-	}
-}
-
-// Two nodes with one store: a code counts once, what one ends is ended at the
-// other.
-func TestNodes_Code(t *testing.T) { onStores(t, raceCode) }
-
-func raceCode(t *testing.T, store func(*op.Config)) {
-	t.Helper()
-	b := newBench(t, store)
-	nodes := []*op.Provider{b.provider, b.second(func(*op.Config) {})}
-	for range 10 {
-		code := b.codeAgain("scope", offline)
-		answers := make([]answer, 8)
-		var wg sync.WaitGroup
-		for i := range answers {
-			wg.Go(func() { answers[i] = serve(nodes[i%2], "token", tokenParams(code)) })
-		}
-		wg.Wait()
-		n := 0
-		for _, a := range answers {
-			if a.status == 200 {
-				n++
-			} else {
-				a.want(t, 400, "invalid_grant")
-			}
-		}
-		if n != 1 {
-			t.Fatalf("%d of %d got tokens for one code", n, len(answers))
-		}
-	}
-	got := serve(nodes[1], "token", tokenParams(b.codeAgain("scope", offline))).tokens(t)
-	if !lives(nodes[0], got.AccessToken) {
-		t.Fatal("the other node does not know it")
-	}
-	if a := serve(nodes[0], "revoke", url.Values{"client_id": {"app"}, "token": {got.RefreshToken}}); a.status != 200 {
-		t.Fatal(a)
-	}
-	if lives(nodes[1], got.AccessToken) {
-		t.Error("revoked at one node, alive at the other")
-	}
-	serve(nodes[1], "token", refreshParams(got.RefreshToken)).want(t, 400, "invalid_grant")
-}
-
-// A refresh and a revocation at once: whichever comes first, nothing lives on.
-func TestRefresh_RevokedMeanwhile(t *testing.T) {
-	b := newBench(t, nil)
-	for range 20 {
-		token := b.tokens().RefreshToken
-		var a answer
-		var wg sync.WaitGroup
-		wg.Go(func() { a = serve(b.provider, "token", refreshParams(token)) })
-		wg.Go(func() { serve(b.provider, "revoke", url.Values{"client_id": {"app"}, "token": {token}}) })
-		wg.Wait()
-		if a.status == 200 && lives(b.provider, a.tokens(t).AccessToken) {
-			t.Fatal("a token of a revoked family lives")
-		}
-	}
-}
-
-func TestDP_02_TokenEndpoint(t *testing.T) {
-	b := newBench(t, nil)
-	code := b.code("scope", offline)
-	req := b.request(http.MethodPost, "token", tokenParams(code).Encode())
-	req.Header.Set("DPoP", b.proof(bobKey, "POST", "userinfo", ""))
-	b.do(req).want(t, 400, "invalid_dpop_proof") // and the code is not spent
-	got := b.proven(bobKey, tokenParams(code)).tokens(t)
-	if got.TokenType != "DPoP" {
-		t.Errorf("token_type = %s", got.TokenType)
-	}
-	s, err := b.provider.Resolve(t.Context(), got.AccessToken)
-	if err != nil || s.JKT != jktOf(t, bobKey) {
-		t.Errorf("Resolve() = %+v, %v", s, err)
-	}
-	// The refresh token of a public client is bound, too (RFC 9449 §5).
-	b.post("token", refreshParams(got.RefreshToken)).want(t, 400, "invalid_grant")
-	b.proven(eveKey, refreshParams(got.RefreshToken)).want(t, 400, "invalid_grant")
-	got = b.proven(bobKey, refreshParams(got.RefreshToken)).tokens(t)
-	if got.TokenType != "DPoP" {
-		t.Errorf("refreshed: %s", got.TokenType)
-	}
-	// From the first proof on.
-	plain := b.tokens()
-	bound := b.proven(bobKey, refreshParams(plain.RefreshToken)).tokens(t)
-	b.post("token", refreshParams(bound.RefreshToken)).want(t, 400, "invalid_grant")
-	b.proven(bobKey, refreshParams(bound.RefreshToken)).tokens(t)
-}
-
-// A confidential client's refresh token is bound to its credentials; its keys may
-// change.
-func TestDP_02_ConfidentialClient(t *testing.T) {
-	b := newBench(t, nil)
-	web := []string{"client_id", "web", "client_secret", webKey}
-	got := b.proven(bobKey, tokenParams(b.code("client_id", "web", "scope", offline), web...)).tokens(t)
-	got = b.proven(eveKey, refreshParams(got.RefreshToken, web...)).tokens(t)
-	if s, err := b.provider.Resolve(t.Context(), got.AccessToken); err != nil || s.JKT != jktOf(t, eveKey) {
-		t.Errorf("Resolve() = %+v, %v", s, err)
-	}
-	if got := b.redeem(refreshParams(got.RefreshToken, web...)); got.TokenType != "Bearer" {
-		t.Errorf("without proof: %s", got.TokenType)
-	}
-}
-
-func TestDP_02_BoundClient(t *testing.T) {
-	b := newBench(t, func(c *op.Config) {
-		c.Authenticate = func(_ *http.Request, f oauth.Form) (clientauth.Client, error) {
-			return clientauth.Client{ID: f.Get("client_id"), Public: true, DPoPBound: true}, nil
-		}
-	})
-	code := b.code("scope", offline)
-	b.post("token", tokenParams(code)).want(t, 400, "invalid_dpop_proof")
-	b.proven(bobKey, tokenParams(code)).tokens(t)
-}
-
-func TestDP_06_ProofReplay(t *testing.T) {
-	b := newBench(t, nil)
-	token, proof := b.tokens().RefreshToken, b.proof(bobKey, "POST", "token", "")
-	for i, want := range []int{200, 400} {
-		req := b.request(http.MethodPost, "token", refreshParams(token).Encode())
-		req.Header.Set("DPoP", proof)
-		a := b.do(req)
-		if a.status != want {
-			t.Errorf("use %d: %d %s", i, a.status, a.body)
-		}
-		if want == 200 {
-			token = a.tokens(t).RefreshToken
-		} else {
-			a.want(t, 400, "invalid_dpop_proof")
-		}
-	}
-	b.proven(bobKey, refreshParams(token)).tokens(t)
 }
 
 func TestEndGrants(t *testing.T) {

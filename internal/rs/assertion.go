@@ -90,7 +90,20 @@ func (s *Server) assertion(g *Grant) (map[string]any, error) {
 	if g.DecisionID != "" {
 		claims["decision_id"] = g.DecisionID
 	}
+	g.of.describe(claims)
 	return claims, nil
+}
+
+// describe says which instance of a pattern was opened. Else an assertion for one of
+// them, taken out of its request, would be good for all.
+func (i *instance) describe(claims map[string]any) {
+	if i == nil {
+		return
+	}
+	claims["captures"] = i.values()
+	if i.owner != "" {
+		claims["owner"] = i.owner
+	}
 }
 
 // keysURL is empty if there are no assertions.

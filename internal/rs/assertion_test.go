@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/rs"
 )
 
@@ -50,6 +51,12 @@ func (w *world) assertion(change ...func(map[string]any)) map[string]any {
 	if g == nil {
 		w.t.Fatal("the RPT is refused")
 	}
+	return w.asserted(g)
+}
+
+// asserted is what the backend reads.
+func (w *world) asserted(g *rs.Grant) map[string]any {
+	w.t.Helper()
 	compact, f := w.rs.Assert(w.t.Context(), g)
 	if f != nil {
 		w.t.Fatalf("refusal = %+v", f)
@@ -83,6 +90,36 @@ func TestAssertion_SaysWhatTheRPTSays(t *testing.T) {
 	}
 	if first, second := w.assertion()["jti"], w.assertion()["jti"]; first == second {
 		t.Errorf("jti = %v twice", first)
+	}
+}
+
+// TestAssertion_NamesTheInstance: an assertion for one photo, taken out of its request,
+// must not show the backend that another one may be seen.
+func TestAssertion_NamesTheInstance(t *testing.T) {
+	w, _ := newAssertions(t, photos)
+	w.visit(photo("alice", "7"), "")
+	id := oauth.InstanceID("id-1", "alice", captures("alice", "7"))
+	plain := rs.Target{Index: 3, Source: "192.0.2.1"}
+	for name, tc := range map[string]struct {
+		to         rs.Target
+		id         string
+		of, owner  any
+		isResource string
+	}{
+		"an instance": {photo("alice", "7"), id, map[string]any{"user": "alice", "id": "7"}, "alice", "photo"},
+		"no pattern":  {plain, "id-4", nil, nil, "plain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token := w.rpt(set("permissions", []any{permission(tc.id, "get")}), set("owner", "mallory"), set("captures", "x"))
+			g, f := w.visit(tc.to, token)
+			if g == nil {
+				t.Fatalf("%+v", f)
+			}
+			got := w.asserted(g)
+			if diff := cmp.Diff([]any{tc.of, tc.owner, tc.isResource}, []any{got["captures"], got["owner"], got["resource"]}); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

@@ -1,27 +1,15 @@
 package rs_test
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
@@ -282,6 +270,81 @@ func TestUF_27_SameVerdictOnBoundTokens(t *testing.T) {
 	}
 }
 
+// A JWT says itself to what it is bound. An answer that is silent about that does not
+// make a bearer token of it.
+func TestDP_04_AnswerWithoutTheBinding(t *testing.T) {
+	for _, m := range []struct {
+		name       string
+		introspect bool
+		status     func(map[string]any) // of the JWT
+	}{
+		{"asked about", true, func(map[string]any) {}},
+		{"on no list, so asked about", false, set("status", nil)},
+	} {
+		t.Run("DP-04 "+m.name, func(t *testing.T) {
+			w := newAsking(t, func(c *rs.Config) { c.Introspect = m.introspect })
+			mine, other := newHolder(t, "ES256"), newHolder(t, "ES256")
+			answer := func(token string, change ...func(map[string]any)) string {
+				w.as.set(func() { w.as.tokens[token] = w.claims(change...) })
+				return token
+			}
+			bound := answer(w.bound(mine, m.status))
+			for _, when := range []string{"first", "again"} {
+				_, f := w.present("Bearer", bound, "")
+				refusedAs(t, f, "DPoP", "invalid_token")
+				_, f = w.present("DPoP", bound, w.proof(other, bound, nil, nil))
+				refusedAs(t, f, "DPoP", "invalid_token")
+				if g, f := w.present("DPoP", bound, w.proof(mine, bound, nil, nil)); g == nil {
+					t.Errorf("%s: its holder is refused: %+v", when, f)
+				}
+			}
+			free := answer(w.rpt(m.status, set("jti", "free")))
+			if g, f := w.present("Bearer", free, ""); g == nil {
+				t.Errorf("bound to nothing, and refused: %+v", f)
+			}
+			said := answer(w.rpt(m.status, set("jti", "said")), set("cnf", map[string]any{"jkt": mine.jkt}))
+			if g, _ := w.present("Bearer", said, ""); g != nil {
+				t.Error("bound by the answer alone, and taken as a bearer token")
+			}
+			if g, f := w.present("DPoP", said, w.proof(mine, said, nil, nil)); g == nil {
+				t.Errorf("bound by the answer alone: its holder is refused: %+v", f)
+			}
+			twice := answer(w.bound(mine, m.status, set("jti", "twice")), set("cnf", map[string]any{"jkt": other.jkt}))
+			for _, h := range []holder{mine, other} {
+				if g, _ := w.present("DPoP", twice, w.proof(h, twice, nil, nil)); g != nil {
+					t.Error("bound to two keys, and one is enough")
+				}
+			}
+			both := answer(w.bound(mine, m.status, set("jti", "both")), set("cnf", map[string]any{"x5t#S256": "x"}))
+			if g, _ := w.present("DPoP", both, w.proof(mine, both, nil, nil)); g != nil {
+				t.Error("bound to a certificate by the answer, and passes without")
+			}
+			for name, cnf := range map[string]any{"empty": map[string]any{}, "unknown": map[string]any{"kid": "x"}, "no object": "x"} {
+				odd := answer(w.rpt(m.status, set("jti", name), set("cnf", cnf)))
+				if g, _ := w.present("Bearer", odd, ""); g != nil {
+					t.Errorf("%s: taken as a bearer token", name)
+				}
+			}
+		})
+	}
+}
+
+// What only looks like a JWT says nothing: the answer is all there is.
+func TestUF_27_TokensThatLookLikeJWTs(t *testing.T) {
+	w := newAsking(t, introspecting)
+	for token, ok := range map[string]bool{
+		"a.b.c": true, "a.%%%.c": false, "a.e30.c": true, "a." + b64([]byte(`{"cnf":{"jkt":"x"}}`)) + ".c": false,
+		"a." + b64([]byte(`{"cnf":{"jkt":"x"},"cnf":null}`)) + ".c": false, "a." + b64([]byte(`{"cnf":null}`)) + ".c": true,
+		"a." + b64([]byte(` {"cnf":{"jkt":"x"}`)) + ".c": false, "a." + b64([]byte(`"cnf"`)) + ".c": true, "..": true,
+		"a." + b64([]byte(`{"cnf":{"jkt":"x"}}`)) + ".c.d.e": true,
+	} {
+		w.as.set(func() { w.as.tokens[token] = w.claims() })
+		if g, _ := w.present("Bearer", token, ""); (g != nil) != ok {
+			t.Errorf("%q passes: %v", token, g != nil)
+		}
+	}
+}
+
 func TestSEC_14_ConfirmationsThatAreNotKnown(t *testing.T) {
 	w := newWorld(t)
 	w.status("GET", "")
@@ -299,309 +362,6 @@ func TestSEC_14_ConfirmationsThatAreNotKnown(t *testing.T) {
 			for _, scheme := range []string{"Bearer", "DPoP"} {
 				if g, _ := w.present(scheme, token, w.proof(mine, token, nil, nil)); g != nil {
 					t.Errorf("%s: passes", scheme)
-				}
-			}
-		})
-	}
-}
-
-func TestDP_06_ProofsAreGoodOnce(t *testing.T) {
-	w := newWorld(t, func(c *rs.Config) {
-		c.Proofs = dpop.NewReplays(64, c.Now)
-	})
-	w.status("GET", "")
-	mine, other := newHolder(t, "ES256"), newHolder(t, "ES256")
-	token := w.bound(mine)
-	proof := w.proof(mine, token, nil, nil)
-	pass := func(t *testing.T, want bool, token, proof string) *rs.Refusal {
-		t.Helper()
-		g, f := w.present("DPoP", token, proof)
-		if (g != nil) != want {
-			t.Errorf("passes = %v, want %v: %+v", g != nil, want, f)
-		}
-		return f
-	}
-	pass(t, true, token, proof)
-	refusedAs(t, pass(t, false, token, proof), "DPoP", "invalid_dpop_proof")
-	t.Run("DP-06 after a reload", func(t *testing.T) {
-		w.restart()
-		w.status("GET", "")
-		pass(t, false, w.bound(mine), proof)
-		pass(t, false, token, proof)
-	})
-	t.Run("DP-06 what fails is not remembered", func(t *testing.T) {
-		again := w.proof(mine, token, nil, nil)
-		pass(t, false, w.bound(other), again)
-		pass(t, false, token[:len(token)-2], again)
-		pass(t, true, token, again)
-	})
-	t.Run("DP-06 a full table refuses", func(t *testing.T) {
-		left := 40
-		for ; left > 0; left-- {
-			g, f := w.present("DPoP", token, w.proof(mine, token, nil, nil))
-			if g == nil {
-				if f.Status != http.StatusTooManyRequests { // one party fills a part of it
-					t.Errorf("refusal = %+v, want 429", f)
-				}
-				break
-			}
-		}
-		if left == 0 {
-			t.Fatal("one party took 40 of 64")
-		}
-		pass(t, false, token, proof) // not evicted
-		full := 0
-		for i := range 100 { // others
-			token := w.bound(mine, set("sub", fmt.Sprint("u-", i+2)))
-			if g, f := w.present("DPoP", token, w.proof(mine, token, nil, nil)); g == nil && f.Status == http.StatusServiceUnavailable {
-				full++
-			}
-		}
-		if full == 0 {
-			t.Error("never full")
-		}
-		pass(t, false, token, proof)
-		w.now = w.now.Add(2*time.Minute + time.Second)
-		pass(t, true, token, w.proof(mine, token, nil, nil)) // a window later
-	})
-}
-
-// nonceKeys are one key for all nodes, or none.
-type nonceKeys struct{ err error }
-
-func (k nonceKeys) Current(context.Context) (id [4]byte, key [32]byte, err error) {
-	return [4]byte{1}, [32]byte{1}, k.err
-}
-
-func (k nonceKeys) Find(_ context.Context, id [4]byte) (key [32]byte, found bool, err error) {
-	return [32]byte{1}, id == [4]byte{1}, k.err
-}
-
-func TestDP_05_Nonces(t *testing.T) {
-	w := newWorld(t, func(c *rs.Config) { c.DPoPNonces, c.NonceKeys = true, nonceKeys{} })
-	w.status("GET", "")
-	mine := newHolder(t, "ES256")
-	token := w.bound(mine)
-	tickets := w.as.count("POST /permission")
-	ask := func(t *testing.T, claims map[string]any) string {
-		t.Helper()
-		_, f := w.present("DPoP", token, w.proof(mine, token, nil, claims))
-		if f == nil || f.Status != http.StatusUnauthorized {
-			t.Fatalf("%+v, want 401", f)
-		}
-		want := []string{`DPoP algs="ES256 ES384 RS256 PS256 EdDSA", error="use_dpop_nonce"`}
-		if diff := cmp.Diff(want, f.Header.Values("WWW-Authenticate")); diff != "" {
-			t.Errorf("challenge (-want +got):\n%s", diff)
-		}
-		if len(f.Header.Values("DPoP-Nonce")) != 1 || f.Header.Get("DPoP-Nonce") == "" || f.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("header = %v", f.Header)
-		}
-		return f.Header.Get("DPoP-Nonce")
-	}
-	nonce := ask(t, nil)
-	with := func(nonce string) map[string]any { return map[string]any{"nonce": nonce} }
-	if g, f := w.present("DPoP", token, w.proof(mine, token, nil, with(nonce))); g == nil {
-		t.Fatalf("with the nonce: %+v", f)
-	}
-	ask(t, with(nonce+"x"))
-	ask(t, with("x"))
-	if got := w.as.count("POST /permission"); got != tickets {
-		t.Errorf("A31: %d tickets for a nonce", got-tickets)
-	}
-	t.Run("DP-05 another node takes it", func(t *testing.T) {
-		w.restart()
-		w.status("GET", "")
-		if g, f := w.present("DPoP", token, w.proof(mine, token, nil, with(nonce))); g == nil {
-			t.Errorf("%+v", f)
-		}
-	})
-	t.Run("DP-05 too old", func(t *testing.T) {
-		w.now = w.now.Add(dpop.NonceLifetime - time.Second)
-		if g, f := w.present("DPoP", token, w.proof(mine, token, nil, with(nonce))); g == nil {
-			t.Errorf("a second before: %+v", f)
-		}
-		w.now = w.now.Add(time.Second)
-		ask(t, with(nonce))
-	})
-	t.Run("DP-05 of another server", func(t *testing.T) {
-		nonce := ask(t, nil)
-		w.cfg.ClientID = "other"
-		w.restart()
-		w.status("GET", "")
-		ask(t, with(nonce))
-	})
-	t.Run("DP-05 without keys", func(t *testing.T) {
-		w.cfg.NonceKeys = nonceKeys{errors.New("no storage")}
-		w.restart()
-		w.status("GET", "")
-		for _, claims := range []map[string]any{nil, with(nonce)} {
-			if _, f := w.present("DPoP", token, w.proof(mine, token, nil, claims)); f == nil || f.Status != http.StatusServiceUnavailable {
-				t.Errorf("%+v, want 503", f)
-			}
-		}
-	})
-}
-
-// selfSigned is a certificate in DER.
-func selfSigned(t *testing.T) *x509.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{}, &x509.Certificate{}, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
-
-func thumbprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return b64(sum[:])
-}
-
-func TestOA_19_CertificateOfTheConnection(t *testing.T) {
-	w := newWorld(t)
-	w.status("GET", "")
-	mine, other := selfSigned(t), selfSigned(t)
-	holder := newHolder(t, "ES256")
-	x5t := w.rpt(set("cnf", map[string]any{"x5t#S256": thumbprint(mine)}))
-	both := w.rpt(set("cnf", map[string]any{"x5t#S256": thumbprint(mine), "jkt": holder.jkt}))
-	shows := func(done bool, certs ...*x509.Certificate) *tls.ConnectionState {
-		return &tls.ConnectionState{HandshakeComplete: done, PeerCertificates: certs}
-	}
-	for _, c := range []struct {
-		name, scheme, token string
-		tls                 *tls.ConnectionState
-		want                bool
-	}{
-		{"the certificate", "Bearer", x5t, shows(true, mine), true},
-		{"another one", "Bearer", x5t, shows(true, other), false},
-		{"in the chain only", "Bearer", x5t, shows(true, other, mine), false},
-		{"none", "Bearer", x5t, shows(true), false},
-		{"before the handshake is complete", "Bearer", x5t, shows(false, mine), false},
-		{"no TLS", "Bearer", x5t, nil, false},
-		{"as DPoP", "DPoP", x5t, shows(true, mine), false},
-		{"certificate and key", "DPoP", both, shows(true, mine), true},
-		{"key without certificate", "DPoP", both, shows(true, other), false},
-		{"certificate without key", "Bearer", both, shows(true, mine), false},
-		{"unbound with a certificate", "Bearer", w.rpt(), shows(true, other), true},
-	} {
-		t.Run("OA-19 "+c.name, func(t *testing.T) {
-			r := w.request("GET", "")
-			r.TLS = c.tls
-			r.Header.Set("Authorization", c.scheme+" "+c.token)
-			if c.scheme == "DPoP" {
-				r.Header.Set("DPoP", w.proof(holder, c.token, nil, nil))
-			}
-			for _, name := range []string{"Client-Cert", "X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Ssl-Client-Cert"} {
-				r.Header.Set(name, ":"+b64(mine.Raw)+":") // anybody can say so
-			}
-			g, f := w.send(r)
-			if (g != nil) != c.want {
-				t.Fatalf("passes = %v, want %v", g != nil, c.want)
-			}
-			if !c.want && c.token == x5t && c.scheme == "Bearer" {
-				refusedAs(t, f, "Bearer", "invalid_token")
-			}
-		})
-	}
-}
-
-func TestSEC_14_Require(t *testing.T) {
-	w := newWorld(t, func(c *rs.Config) {
-		c.Require = rs.BindDPoP
-		c.Resources = []rs.Resource{{Name: "a"}, {Name: "b", Require: rs.BindMTLS}, {Name: "c", Also: []rs.Also{{Resource: "b"}}}}
-	})
-	w.status("GET", "")
-	key, cert := newHolder(t, "ES256"), selfSigned(t)
-	cnf := map[string]map[string]any{
-		"bearer": nil, "dpop": {"jkt": key.jkt}, "mtls": {"x5t#S256": thumbprint(cert)},
-		"both": {"jkt": key.jkt, "x5t#S256": thumbprint(cert)},
-	}
-	for i, want := range []map[string]bool{
-		{"dpop": true, "both": true},
-		{"mtls": true, "both": true},
-		{"both": true},
-	} {
-		for name, bound := range cnf {
-			t.Run(fmt.Sprintf("SEC-14 resource %d with %s", i, name), func(t *testing.T) {
-				token := w.rpt(set("permissions", []any{permission("id-1", "get"), permission("id-2", "get"), permission("id-3", "get")}))
-				if bound != nil {
-					token = w.rpt(set("permissions", []any{permission("id-1", "get"), permission("id-2", "get"), permission("id-3", "get")}), set("cnf", bound))
-				}
-				r := w.request("GET", token)
-				r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{cert}}
-				if bound["jkt"] != nil {
-					r.Header.Set("Authorization", "DPoP "+token)
-					r.Header.Set("DPoP", w.proof(key, token, nil, nil))
-				}
-				g, f := w.rs.Check(r, rs.Target{Index: i, Source: "s"})
-				if (g != nil) != want[name] {
-					t.Fatalf("passes = %v, want %v: %+v", g != nil, want[name], f)
-				}
-				if g == nil {
-					scheme := "DPoP"
-					if i == 1 && bound["jkt"] == nil {
-						scheme = "Bearer"
-					}
-					refusedAs(t, f, scheme, "invalid_token")
-				}
-			})
-		}
-	}
-	t.Run("SEC-14 whoever has no RPT yet is told", func(t *testing.T) {
-		_, f := w.check("GET", "")
-		refusedAs(t, f, "DPoP", "")
-		_, f = w.rs.Check(w.request("GET", ""), rs.Target{Index: 1, Source: "s"})
-		if lines := f.Header.Values("WWW-Authenticate"); len(lines) != 1 {
-			t.Errorf("mtls: %q", lines)
-		}
-	})
-	for _, cfg := range []rs.Config{
-		{Issuer: issuer, ClientID: "x", Require: "tls"},
-		{Issuer: issuer, ClientID: "x", Resources: []rs.Resource{{Name: "a", Require: "DPoP"}}},
-	} {
-		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "is unknown; write dpop or mtls") {
-			t.Errorf("Validate = %v", err)
-		}
-	}
-}
-
-func TestOA_25_DocumentTellsWhatIsRequired(t *testing.T) {
-	const dpopRequired, tlsBound = "dpop_bound_access_tokens_required", "tls_client_certificate_bound_access_tokens"
-	for name, c := range map[string]struct {
-		all  rs.Binding
-		each []rs.Binding
-		want map[string]any
-	}{
-		"nothing":   {"", []rs.Binding{""}, map[string]any{dpopRequired: nil, tlsBound: nil}},
-		"dpop":      {"dpop", []rs.Binding{"", ""}, map[string]any{dpopRequired: true, tlsBound: nil}},
-		"dpop once": {"", []rs.Binding{"dpop", ""}, map[string]any{dpopRequired: nil, tlsBound: nil}},
-		"mtls":      {"mtls", []rs.Binding{""}, map[string]any{dpopRequired: nil, tlsBound: true}},
-		"mixed":     {"dpop", []rs.Binding{"mtls", ""}, map[string]any{dpopRequired: nil, tlsBound: true}},
-	} {
-		t.Run("OA-25 "+name, func(t *testing.T) {
-			w := newWorld(t, func(cfg *rs.Config) {
-				cfg.Require = c.all
-				for i, b := range c.each {
-					cfg.Resources = append(cfg.Resources, rs.Resource{Name: fmt.Sprint("r", i), Require: b})
-				}
-			})
-			rec := httptest.NewRecorder()
-			w.rs.ServeMetadata(rec, httptest.NewRequest("GET", resource+"/.well-known/oauth-protected-resource", nil))
-			var got map[string]any
-			if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
-				t.Fatal(err)
-			}
-			for member, want := range c.want {
-				if got[member] != want {
-					t.Errorf("%s = %v, want %v", member, got[member], want)
 				}
 			}
 		})

@@ -26,6 +26,7 @@ type Grant struct {
 	Claims []Claim
 
 	server  string    // our resource URI
+	of      *instance // nil: the resource is no pattern
 	expires time.Time // of the RPT
 }
 
@@ -114,7 +115,7 @@ func (s *Server) present(ctx context.Context, p *presented) (grant *Grant, refus
 		return nil, refusal, ""
 	}
 	if err == nil {
-		return s.grant(claims, st, p.wants[0].index), nil, ""
+		return s.grant(claims, st, &p.wants[0]), nil, ""
 	}
 	refusal, code = s.refused(err)
 	return nil, refusal, code
@@ -146,12 +147,12 @@ func (s *Server) cannotCheck(err error) {
 	}
 }
 
-func (s *Server) grant(c *rptClaims, st *state, index int) *Grant {
+func (s *Server) grant(c *rptClaims, st *state, w *want) *Grant {
 	g := &Grant{
 		Issuer: s.cfg.Issuer, Subject: c.Subject, ClientID: c.ClientID, DecisionID: c.DecisionID,
-		Resource: or(s.resources[index].Name, st.learned.resource),
-		Scopes:   c.scopesOf(st.ids[index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
-		server: st.learned.resource, expires: c.Expires.Time(),
+		Resource: or(s.resources[w.index].Name, st.learned.resource),
+		Scopes:   c.scopesOf(st.ids[w.index], s.cfg.Now(), s.cfg.Leeway), Claims: c.released,
+		of: w.of, server: st.learned.resource, expires: c.Expires.Time(),
 	}
 	if !c.safe {
 		g.Subject, g.ClientID, g.DecisionID = safe(g.Subject), safe(g.ClientID), safe(g.DecisionID)

@@ -90,11 +90,17 @@ func (w want) request(id string) permissionRequest {
 	if w.of == nil {
 		return p
 	}
-	p.Owner, p.Captures = w.of.owner, make(map[string]string, len(w.of.captures))
-	for _, c := range w.of.captures {
-		p.Captures[c.Name] = c.Value
-	}
+	p.Owner, p.Captures = w.of.owner, w.of.values()
 	return p
+}
+
+// values are those of the captures by their names.
+func (i *instance) values() map[string]string {
+	all := make(map[string]string, len(i.captures))
+	for _, c := range i.captures {
+		all[c.Name] = c.Value
+	}
+	return all
 }
 
 // pattern are the extension members of a description that declare a pattern.

@@ -204,7 +204,12 @@ func (a *asker) send(ctx context.Context, st *state, token string) (*verified, e
 	if got.status != http.StatusOK {
 		return nil, got.failure("asking about a token")
 	}
-	return a.read(ctx, st, got)
+	t, err := a.read(ctx, st, got)
+	if err != nil {
+		return nil, err
+	}
+	t.claims.Confirm, err = confirmed(token, t.claims.Confirm)
+	return t, err
 }
 
 // busy tells answers that others would get, too. A 500 may be for this token alone,

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
 
 // Refusal is the answer to a request that does not pass. Its texts are the same
@@ -100,29 +101,5 @@ func (f *Refusal) problem() []byte {
 // prefersHTML compares what Accept says about text/html with what it says
 // about JSON (RFC 9110 §12.5.1); a program that says nothing gets JSON.
 func prefersHTML(h http.Header) bool {
-	var page, json float64
-	for part := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
-		mediaType, params, _ := strings.Cut(part, ";")
-		switch q := quality(params); strings.ToLower(strings.TrimSpace(mediaType)) {
-		case "text/html":
-			page = max(page, q)
-		case "application/json", "application/problem+json":
-			json = max(json, q)
-		}
-	}
-	return page > json
-}
-
-func quality(params string) float64 {
-	for param := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
-		if strings.EqualFold(name, "q") {
-			q, err := strconv.ParseFloat(value, 64)
-			if err != nil || q < 0 || q > 1 {
-				return 0
-			}
-			return q
-		}
-	}
-	return 1
+	return oauth.Accept(h, "text/html") > oauth.Accept(h, "application/json", "application/problem+json")
 }

@@ -190,7 +190,7 @@ func inWindow(p *oauth.Permission, now time.Time, leeway time.Duration) bool {
 // reserved claims are the token's own; they are not released ones.
 var reserved = []string{
 	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "permissions", "cnf", "status",
-	"active", "token_type", "decision_id", "id", "issuer", "resource", "scopes", "act", "may_act", "auth_time", "acr", "amr", "azp", "nonce",
+	"active", "token_type", "decision_id", "id", "issuer", "resource", "scopes", "captures", "owner", "act", "may_act", "auth_time", "acr", "amr", "azp", "nonce",
 }
 
 func isClaimName(s string) bool {

@@ -3,6 +3,7 @@ package statuslist
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -37,8 +38,11 @@ type Config struct {
 	// FailOpen uses the last list for any time, while no newer one can be had.
 	// Without a list at all nothing is accepted.
 	FailOpen bool
-	// Size is how many lists are remembered; default 64.
-	Size int
+	// Size is how many lists are remembered; default 64. Bytes is how much memory they
+	// may take; default 64 MiB, eight of the largest. The list that was used longest ago
+	// goes first, and is read again before a token of it is accepted.
+	Size  int
+	Bytes int
 	// Lost is told when a list could not be read, at most once per Pause and list;
 	// nil = nobody is.
 	Lost func(ctx context.Context, uri string, err error)
@@ -62,6 +66,9 @@ type Answer struct {
 type Cache struct {
 	cfg   Config
 	lists *lru.Cache[string, *cached]
+
+	readings chan struct{} // holds one token for each that runs
+	trimming sync.Mutex
 }
 
 // NewCache makes an empty cache.
@@ -72,11 +79,14 @@ func NewCache(cfg Config) (*Cache, error) {
 	if cfg.Size <= 0 {
 		cfg.Size = 64
 	}
+	if cfg.Bytes <= 0 {
+		cfg.Bytes = 64 << 20
+	}
 	if cfg.Lost == nil {
 		cfg.Lost = func(context.Context, string, error) {}
 	}
 	lists, err := lru.New[string, *cached](cfg.Size)
-	return &Cache{cfg: cfg, lists: lists}, err
+	return &Cache{cfg: cfg, lists: lists, readings: make(chan struct{}, maxReadings)}, err
 }
 
 // Check tells whether a token with this reference may be used: nil, or one of the

@@ -16,17 +16,21 @@ const fetchTime = 10 * time.Second
 
 // held is a list that was verified; it is replaced, never changed.
 type held struct {
-	list     *List
-	sequence int64
-	issued   int64
-	etag     string
-	key      jose.PublicKey
-	asked    time.Time // when it was asked for: it is at most as old as that
+	list  *List
+	mark  mark
+	etag  string
+	key   jose.PublicKey
+	asked time.Time // when it was asked for: it is at most as old as that
 }
+
+// mark says how new a list was. It stays when the list has to go: an older copy must
+// not come in its place.
+type mark struct{ sequence, issued int64 }
 
 // cached is what is known of one URI.
 type cached struct {
 	held atomic.Pointer[held]
+	mark mark // of the last list; it belongs to the reading that runs
 
 	mu      sync.Mutex
 	running chan struct{} // closed at the end of the reading that all wait for
@@ -128,17 +132,30 @@ func (l *cached) start(ctx context.Context, c *Cache, keys jose.KeySet, uri stri
 func (l *cached) run(ctx context.Context, c *Cache, keys jose.KeySet, uri string, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	fresh, err := l.fetch(ctx, c, keys, uri, now)
+	fresh, err := l.inTurn(ctx, c, keys, uri, now)
 	if err != nil {
 		c.cfg.Lost(ctx, uri, err)
 	} else {
+		l.mark = fresh.mark
 		l.held.Store(fresh)
+		c.trim(uri)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failed, l.ended = err, c.cfg.Now()
 	close(l.running)
 	l.running = nil
+}
+
+// inTurn is fetch when not too many others are read.
+func (l *cached) inTurn(ctx context.Context, c *Cache, keys jose.KeySet, uri string, now time.Time) (*held, error) {
+	select {
+	case c.readings <- struct{}{}:
+		defer func() { <-c.readings }()
+		return l.fetch(ctx, c, keys, uri, now)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for other status lists: %w", ctx.Err())
+	}
 }
 
 // fetch gives the list as it is now. A panic in what the caller handed in must not
@@ -164,7 +181,11 @@ func (l *cached) fetch(ctx context.Context, c *Cache, keys jose.KeySet, uri stri
 	case answer.Unchanged:
 		return nil, errors.New("an unchanged status list was not asked for")
 	}
-	return c.open(ctx, keys, uri, answer, have, now)
+	fresh, err = c.open(ctx, keys, uri, answer, l.mark, now)
+	if err == nil && have != nil && fresh.mark.sequence > 0 {
+		fresh.list.join(have.list)
+	}
+	return fresh, err
 }
 
 // stillSigned: a list is worth as much as its key, which may have been retired

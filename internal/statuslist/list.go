@@ -52,6 +52,9 @@ func (l *List) join(other *List) {
 // Size is how many tokens the list speaks of.
 func (l *List) Size() int64 { return int64(len(l.bits)) * 8 }
 
+// footprint is how much memory it takes.
+func (l *List) footprint() int { return cap(l.bits) }
+
 // Encoded is the member status_list of a status list token (§4.2).
 type Encoded struct {
 	Bits int    `json:"bits"`

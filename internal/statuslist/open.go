@@ -16,7 +16,7 @@ const MaxToken = MaxSize/8*2 + 4096
 const clockLeeway = time.Minute
 
 // open verifies a status list token (§8.3).
-func (c *Cache) open(ctx context.Context, keys jose.KeySet, uri string, answer Answer, have *held, now time.Time) (*held, error) {
+func (c *Cache) open(ctx context.Context, keys jose.KeySet, uri string, answer Answer, last mark, now time.Time) (*held, error) {
 	token, err := jose.Parse(answer.Token, MaxToken)
 	if err != nil {
 		return nil, err
@@ -28,24 +28,24 @@ func (c *Cache) open(ctx context.Context, keys jose.KeySet, uri string, answer A
 	if err := token.Verify(ctx, keys, jose.DefaultAlgs(), &claims); err != nil {
 		return nil, err
 	}
-	if err := claims.check(c.cfg.Issuer, uri, now, have); err != nil {
+	if err := claims.check(c.cfg.Issuer, uri, now, last); err != nil {
 		return nil, err
 	}
 	list, err := claims.List.Decode()
 	if err != nil {
 		return nil, err
 	}
-	if have != nil && claims.Sequence > 0 {
-		list.join(have.list)
+	if list.footprint() > c.cfg.Bytes {
+		return nil, errors.New("the status list is too large")
 	}
 	key, err := keys.Key(ctx, token.Header.KID, token.Header.Alg)
 	if err != nil {
 		return nil, err
 	}
-	return &held{list: list, sequence: claims.Sequence, issued: claims.IssuedAt, etag: answer.ETag, key: key, asked: now}, nil
+	return &held{list: list, mark: mark{claims.Sequence, claims.IssuedAt}, etag: answer.ETag, key: key, asked: now}, nil
 }
 
-func (c *Claims) check(issuer, uri string, now time.Time, have *held) error {
+func (c *Claims) check(issuer, uri string, now time.Time, last mark) error {
 	switch {
 	case c.Issuer != issuer:
 		return errors.New("the status list is of another issuer")
@@ -55,15 +55,15 @@ func (c *Claims) check(issuer, uri string, now time.Time, have *held) error {
 		return errors.New("the status list has no iat or one of the future")
 	case c.Expires != 0 && !now.Before(time.Unix(c.Expires, 0).Add(clockLeeway)):
 		return errors.New("the status list has expired")
-	case have != nil && c.before(have):
+	case c.before(last):
 		// Somebody shows an old copy: what was revoked since would come back.
-		return fmt.Errorf("the status list went back (sequence %d after %d)", c.Sequence, have.sequence)
+		return fmt.Errorf("the status list went back (sequence %d after %d)", c.Sequence, last.sequence)
 	}
 	return nil
 }
 
 // before: iat counts for an issuer without sequences alone. The clocks of two nodes
 // differ, and a list that did not change stays the token that it was.
-func (c *Claims) before(have *held) bool {
-	return c.Sequence < have.sequence || c.Sequence == 0 && c.IssuedAt < have.issued
+func (c *Claims) before(last mark) bool {
+	return c.Sequence < last.sequence || c.Sequence == 0 && c.IssuedAt < last.issued
 }

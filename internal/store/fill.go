@@ -25,7 +25,7 @@ const (
 func (s *Bolt) Walk(ctx context.Context) iter.Seq2[Doc, error] {
 	return func(yield func(Doc, error) bool) {
 		more := true
-		err := s.db.View(func(tx *bolt.Tx) error {
+		err := s.view(func(tx *bolt.Tx) error {
 			return walk(ctx, tx, func(d Doc) bool {
 				more = yield(d, nil)
 				return more

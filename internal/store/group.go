@@ -23,7 +23,10 @@ type group struct {
 
 	writer, beginning sync.Mutex
 	broken            atomic.Pointer[error] // why nothing works any more
+	down              chan struct{}         // closed then
 }
+
+func newGroup(db *bolt.DB) *group { return &group{db: db, down: make(chan struct{})} }
 
 // call is one commit. do may run more than once.
 type call struct {

@@ -13,9 +13,9 @@ import (
 // would end the process; and bolt panics at what cannot be. Neither may take the
 // other sites of this Caddy with it.
 
-// errBroken is the answer of a store that cannot be used until it is opened anew:
+// ErrBroken is the answer of a store that cannot be used until it is opened anew:
 // what bolt has locked stays locked.
-var errBroken = errors.New("the file is damaged or cannot be read; stop Caddy, look at the disk, and restore the file")
+var ErrBroken = errors.New("the file is damaged or cannot be read; stop Caddy, look at the disk, and restore the file")
 
 // view reads.
 func (s *Bolt) view(do func(*bolt.Tx) error) error { return s.group.guarded(false, do) }
@@ -28,14 +28,49 @@ func (g *group) guarded(write bool, do func(*bolt.Tx) error) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := safely(do, tx); err != nil {
+	err = safely(do, tx)
+	switch {
+	case !write:
+		if ended := g.close(tx); err == nil {
+			err = ended
+		}
+		return err
+	case err != nil:
 		_ = tx.Rollback()
 		return err
 	}
-	if !write {
-		return tx.Rollback()
+	return g.unlessDown(tx.Commit)
+}
+
+// close ends a transaction that has read. Nobody begins one meanwhile, or else it waits
+// for no longer than that takes.
+func (g *group) close(tx *bolt.Tx) error {
+	if !g.beginning.TryLock() {
+		return g.unlessDown(tx.Rollback)
 	}
-	return tx.Commit()
+	defer g.beginning.Unlock()
+	if broken := g.broken.Load(); broken != nil {
+		return *broken
+	}
+	return tx.Rollback()
+}
+
+// unlessDown ends a transaction, for which bolt needs a lock. Who meets a fault when it
+// begins to read leaves that locked: then nobody must wait for it.
+func (g *group) unlessDown(end func() error) error {
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { ended <- err }()
+		defer g.breaks(&err, debug.SetPanicOnFault(true))
+		err = end()
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-g.down:
+		return *g.broken.Load()
+	}
 }
 
 // begin begins one at a time: bolt holds a lock meanwhile, and a fault leaves it
@@ -54,8 +89,10 @@ func (g *group) begin(write bool) (tx *bolt.Tx, err error) {
 func (g *group) breaks(err *error, before bool) {
 	debug.SetPanicOnFault(before)
 	if p := recover(); p != nil {
-		broken := fmt.Errorf("%w (%w)", errBroken, panicked(p))
-		g.broken.CompareAndSwap(nil, &broken)
+		broken := fmt.Errorf("%w (%w)", ErrBroken, panicked(p))
+		if g.broken.CompareAndSwap(nil, &broken) {
+			close(g.down)
+		}
 		*err = broken
 	}
 }
@@ -71,10 +108,13 @@ func safely(do func(*bolt.Tx) error, tx *bolt.Tx) (err error) {
 	return do(tx)
 }
 
-// panicked says what happened. What the runtime says of a fault would lead astray.
+// errCut is what is said of a fault: the words of the runtime would lead astray.
+var errCut = errors.New("a part of the file cannot be read")
+
+// panicked says what happened.
 func panicked(p any) error {
 	if _, fault := p.(interface{ Addr() uintptr }); fault {
-		return errors.New("a part of the file cannot be read")
+		return errCut
 	}
 	return fmt.Errorf("panic: %v", p)
 }

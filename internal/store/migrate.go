@@ -35,6 +35,9 @@ var (
 	ErrSame = errors.New("both are one store")
 	// ErrCopy: what was written is not what was read.
 	ErrCopy = errors.New("what was written is not what was read")
+	// ErrParted: one is a copy of the other, with its id, and they are not equal any more.
+	ErrParted = errors.New("an earlier migration broke off at its end, so both stores have one id, and a server has used one of them since; " +
+		"remove the one that is not in use (a file, or DROP SCHEMA … CASCADE): with both a ticket could be spent twice")
 )
 
 // NotRenewedError: everything was copied, but the old store kept its id. Should a
@@ -52,7 +55,8 @@ func (e *NotRenewedError) Unwrap() error { return e.Err }
 // Migrate moves a store: the new one gets the id and all documents, so that tickets,
 // tokens and logins go on there; the old one keeps its documents, as a backup, and
 // gets another id, so that no ticket can be spent in both (CONFORMANCE SEC-12). Until
-// the new one is complete nothing of the old one is changed.
+// the new one is complete nothing of the old one is changed. Run again after it broke off
+// in between, it finishes its work.
 func Migrate(ctx context.Context, from, to Portable) (Tally, error) {
 	id, err := from.ID(ctx)
 	if err != nil {
@@ -62,17 +66,45 @@ func Migrate(ctx context.Context, from, to Portable) (Tally, error) {
 	if err != nil {
 		return Tally{}, err
 	}
-	if id == other {
-		return Tally{}, ErrSame
-	}
 	var moved Tally
-	if err := to.Fill(ctx, id, someOf(from.Walk(ctx), &moved)); err != nil {
+	switch {
+	case id != other:
+		err = to.Fill(ctx, id, someOf(from.Walk(ctx), &moved))
+	case from == to || !isFile(from) && !isFile(to):
+		return Tally{}, ErrSame
+	default:
+		moved, err = compared(ctx, from, to)
+	}
+	if err != nil {
 		return Tally{}, err
 	}
 	if err := from.Renew(ctx); err != nil {
 		return moved, &NotRenewedError{err}
 	}
 	return moved, nil
+}
+
+// isFile: two stores with one id are two if one is a file, which has one user at a time.
+func isFile(s Portable) bool {
+	_, ok := s.(*Bolt)
+	return ok
+}
+
+// compared counts the documents of two stores that must be equal.
+func compared(ctx context.Context, from, to Portable) (Tally, error) {
+	all := make([]Tally, 2)
+	for i, s := range []Portable{from, to} {
+		for doc, err := range s.Walk(ctx) {
+			if err != nil {
+				return Tally{}, err
+			}
+			all[i].Add(doc)
+		}
+	}
+	if !all[0].Equal(&all[1]) {
+		return Tally{}, ErrParted
+	}
+	return all[0], nil
 }
 
 // someOf counts documents; none at all are an error.

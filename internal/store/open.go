@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -66,7 +67,22 @@ func OpenBolt(path string, opts BoltOptions) (*Bolt, error) {
 	if opts.upgrades == nil {
 		opts.upgrades = upgrades()
 	}
-	db, err := openFile(path, opts)
+	return openGuarded(path, opts)
+}
+
+// openGuarded makes an error of a panic. What bolt has mapped and locked stays so then.
+func openGuarded(path string, opts BoltOptions) (s *Bolt, err error) {
+	before := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(before)
+		if p := recover(); p != nil {
+			s, err = nil, fmt.Errorf("store %s: %w (%w)", path, ErrBroken, panicked(p))
+		}
+	}()
+	if err := look(path, opts); err != nil {
+		return nil, err
+	}
+	db, err := openFile(path, opts, false)
 	if err != nil {
 		return nil, err
 	}
@@ -74,15 +90,38 @@ func OpenBolt(path string, opts BoltOptions) (*Bolt, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), db.Close())
 	}
-	return &Bolt{db: db, group: &group{db: db}, id: id, now: opts.Now}, nil
+	return &Bolt{db: db, group: newGroup(db), id: id, now: opts.Now}, nil
+}
+
+// look refuses a file that is shorter than it says. Some of these bolt could not open for
+// writing without a panic, which leaves them locked; of the others much could be read,
+// and what is missing would come up one day.
+func look(path string, opts BoltOptions) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 { // it will be made
+		return nil
+	}
+	db, err := openFile(path, opts, true)
+	if err != nil {
+		return err
+	}
+	err = db.View(func(tx *bolt.Tx) error {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() < tx.Size() {
+			err = fmt.Errorf("store %s: the file has %d bytes of %d: it was cut, or is a copy that broke off; restore it", path, info.Size(), tx.Size())
+		}
+		return err
+	})
+	return errors.Join(err, db.Close())
 }
 
 // openFile opens the file and takes its lock.
-func openFile(path string, opts BoltOptions) (*bolt.DB, error) {
+func openFile(path string, opts BoltOptions, readOnly bool) (*bolt.DB, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:      opts.LockTimeout,
 		FreelistType: bolt.FreelistMapType,
 		OpenFile:     opts.openFile,
+		ReadOnly:     readOnly,
 	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):

@@ -3,9 +3,9 @@ package uma
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/store"
 )
 
-// Decisions are listed with the newest first, minute by minute: that is what they are
-// found by (minuteOf). Nothing is written for the list alone.
+// Decisions are listed with the newest first, which is the order of their ids. Nothing
+// is written for the list alone.
 
 // decisionView is a decision as administrators see it in a list. It names nobody:
 // explain does.
@@ -53,9 +53,6 @@ type decisionFilter struct {
 
 	person *blockable
 }
-
-// maxMinutes is how many minutes are looked at for one page: without decisions a day.
-const maxMinutes = 24 * 60
 
 func (s *Server) adminDecisions(ctx context.Context, r *http.Request) (any, error) {
 	if err := onlyParams(r, "outcome", "client_id", "resource_server", "owner", "since"); err != nil {
@@ -105,60 +102,76 @@ func (s *Server) listDecisions(ctx context.Context, f decisionFilter) (any, erro
 	if kept := now.Add(-s.cfg.DecisionRetention()); f.Since.Before(kept) {
 		f.Since = kept
 	}
-	minute, after, err := s.decisionsFrom(f.After)
-	if err != nil {
+	page := &decisionPage{Decisions: []decisionView{}}
+	if err := s.fillDecisions(ctx, page, &f); err != nil {
 		return nil, err
-	}
-	page := decisionPage{Decisions: []decisionView{}}
-	first := f.Since.Unix() / 60
-	for seen := 0; minute >= first; seen, minute, after = seen+1, minute-1, "" {
-		left := f.Limit - len(page.Decisions)
-		if seen == maxMinutes || left == 0 || page.looked >= maxLooked {
-			page.Next = strconv.FormatInt(minute, 10) + "."
-			break
-		}
-		next, err := s.addMinute(ctx, &page, &f, minute, ask{After: after, Limit: left})
-		if err != nil {
-			return nil, err
-		}
-		if next != "" {
-			page.Next = strconv.FormatInt(minute, 10) + "." + next
-			break
-		}
 	}
 	slices.SortStableFunc(page.Decisions, func(a, b decisionView) int { return cmp.Compare(b.At.Unix(), a.At.Unix()) })
 	return page, nil
 }
 
-// decisionsFrom reads where the page begins: in which minute, behind which id. The
-// clock of the node that decided may be ahead.
-func (s *Server) decisionsFrom(after string) (minute int64, id string, err error) {
-	if after == "" {
-		return s.cfg.Now().Add(s.cfg.Leeway).Unix() / 60, "", nil
+// fillDecisions reads decisions with the newest first, and behind them those of
+// before.
+func (s *Server) fillDecisions(ctx context.Context, page *decisionPage, f *decisionFilter) (err error) {
+	if strings.Contains(f.After, ".") {
+		return s.addOlder(ctx, page, f)
 	}
-	text, id, found := strings.Cut(after, ".")
-	minute, err = strconv.ParseInt(text, 10, 64)
-	if err != nil || !found || minute > s.cfg.Now().Add(s.cfg.Leeway).Unix()/60 {
-		return 0, "", oauth.Errorf(oauth.CodeInvalidRequest, "after must be the member next of the page before")
+	if f.After != "" {
+		if _, _, ok := decisionOf(f.After); !ok {
+			return badAfter()
+		}
 	}
-	return minute, id, nil
+	if page.Next, err = s.addDecided(ctx, page, f); page.Next != "" || err != nil {
+		return err
+	}
+	f.After = ""
+	return s.addOlder(ctx, page, f)
 }
 
-// addMinute adds the decisions of a minute that fit.
-func (s *Server) addMinute(ctx context.Context, page *decisionPage, f *decisionFilter, minute int64, a ask) (next string, err error) {
-	return s.walk(ctx, kindDecision, strconv.FormatInt(minute, 10), a, func(doc store.Doc) (bool, error) {
-		page.looked++
-		rec, err := decodeRecord[decisionRecord](doc)
-		if err != nil {
+func badAfter() error {
+	return oauth.Errorf(oauth.CodeInvalidRequest, "after must be the member next of the page before")
+}
+
+// maxDeciding is far more than passes between the second in a decision's id, when
+// its request came, and its end.
+const maxDeciding = 5 * time.Minute
+
+// errTooOld ends a walk: everything behind is older.
+var errTooOld = errors.New("older than asked for")
+
+// addDecided adds the decisions that fit, up to the first that is too old.
+func (s *Server) addDecided(ctx context.Context, page *decisionPage, f *decisionFilter) (next string, err error) {
+	last := f.Since.Add(-maxDeciding).Unix()
+	next, err = s.walk(ctx, kindDecided, "", f.ask, func(doc store.Doc) (bool, error) {
+		id, at, ok := decisionOf(doc.ID)
+		switch {
+		case !ok:
 			page.Unreadable++
-			return false, nil //nolint:nilerr // one does not save those behind it
+			return false, nil
+		case at < last:
+			return false, errTooOld
 		}
-		fits, err := s.decisionFits(ctx, doc.ID, rec, f)
-		if fits {
-			page.Decisions = append(page.Decisions, rec.view(doc.ID))
-		}
-		return fits, err
+		return s.addDecision(ctx, page, f, id, doc)
 	})
+	if errors.Is(err, errTooOld) {
+		return "", nil
+	}
+	return next, err
+}
+
+// addDecision adds a decision if it fits.
+func (s *Server) addDecision(ctx context.Context, page *decisionPage, f *decisionFilter, id string, doc store.Doc) (bool, error) {
+	page.looked++
+	rec, err := decodeRecord[decisionRecord](doc)
+	if err != nil {
+		page.Unreadable++
+		return false, nil //nolint:nilerr // one does not save those behind it
+	}
+	fits, err := s.decisionFits(ctx, id, rec, f)
+	if fits {
+		page.Decisions = append(page.Decisions, rec.view(id))
+	}
+	return fits, err
 }
 
 func (s *Server) decisionFits(ctx context.Context, id string, rec decisionRecord, f *decisionFilter) (bool, error) {

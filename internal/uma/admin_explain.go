@@ -10,7 +10,8 @@ import (
 
 func (s *Server) adminDecision(ctx context.Context, r *http.Request) (any, error) {
 	id := r.PathValue("id")
-	unknown := notFound("no such decision is kept: they are kept for some days, and only if somebody was identified")
+	unknown := notFound("no such decision is kept: they are kept for seven days or more, and only if somebody was identified; " +
+		"why others were sent away says the line 'decision' with this decision_id in the log")
 	if !isKey(id) {
 		return nil, unknown
 	}

@@ -1,7 +1,9 @@
 package uma_test
 
 import (
+	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
+	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/store/storetest"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
@@ -194,8 +197,17 @@ func TestAdminResource_Pattern(t *testing.T) {
 	}
 }
 
-// Decisions are listed with the newest first, found by their minute.
+// Decisions are listed with the newest first, and behind them those that were
+// recorded before their ids told the time.
 func TestAdminDecisions(t *testing.T) {
+	for name, older := range map[string]int{"of now": 0, "of before": 4, "the first two of before": 2} {
+		t.Run(name, func(t *testing.T) { testAdminDecisions(t, older) })
+	}
+}
+
+// testAdminDecisions makes four decisions, the first of them as they were before.
+func testAdminDecisions(t *testing.T, older int) {
+	t.Helper()
 	b := newBench(t)
 	var ids []string // the oldest first
 	come := func(email string, status int) {
@@ -205,6 +217,9 @@ func TestAdminDecisions(t *testing.T) {
 			t.Fatal(res.text)
 		}
 		ids = append(ids, res.get("decision_id"))
+		if len(ids) <= older {
+			b.makeOlder()
+		}
 		b.pass(61 * time.Second)
 	}
 	come("bob@bob.example", 200)
@@ -249,8 +264,13 @@ func TestAdminDecisions(t *testing.T) {
 			t.Errorf("%q: %s", query, diff)
 		}
 	}
-	if res := b.show("decisions?client_id=other"); res.get("next") == "" {
-		t.Errorf("a page looks at more than a day: %s", res.text)
+	if res := b.show("decisions?client_id=other"); (res.get("next") == "") != (older == 0) {
+		t.Errorf("of those of before a page looks at no more than a day: %s", res.text)
+	}
+	for _, id := range ids {
+		if res := b.show("decisions/" + id); res.status != 200 || res.get("decision_id") != id {
+			t.Errorf("%d %s", res.status, res.text)
+		}
 	}
 	if got := b.pages("decisions/search", "decisions", "decision_id", map[string]any{"person": "eve@bob.example"}); !slices.Equal(got, sorted(ids[1], ids[3])) {
 		t.Errorf("%v", got)
@@ -279,6 +299,68 @@ func TestAdminDecisions(t *testing.T) {
 	}
 }
 
+// makeOlder writes the decisions again as they were before their ids told the time.
+func (b *bench) makeOlder() {
+	b.t.Helper()
+	tenant := store.Tenant("as", issuer)
+	docs, err := b.faulty.List(b.t.Context(), tenant, "decided", "", "", 100)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, doc := range docs {
+		old := doc
+		raw, err := hex.DecodeString(doc.ID)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		old.Kind, old.ID, old.Index = "decision", base64.RawURLEncoding.EncodeToString(raw), minute(b.clock())
+		if err := b.faulty.Commit(b.t.Context(), store.Delete(doc.Key, doc.Rev), store.Create(old)); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// A list costs what there is, however long nobody came.
+func TestAdminDecisions_Quiet(t *testing.T) {
+	b := newBench(t, func(b *bench) { b.cfg.RefreshLifetime = 30 * 24 * time.Hour })
+	id := b.ask(b.fresh()).get("decision_id")
+	b.pass(20 * 24 * time.Hour)
+	lists := 0
+	b.faulty.Before(func(_ context.Context, c storetest.Call) error {
+		if c.Method == "List" {
+			lists++
+		}
+		return nil
+	})
+	if got := b.pages("decisions/search", "decisions", "decision_id", map[string]any{}); !slices.Equal(got, []string{id}) || lists > 2 {
+		t.Errorf("%v, %d questions to the store", got, lists)
+	}
+	lists = 0
+	since := map[string]any{"since": b.clock().Add(-time.Hour).UTC().Format(time.RFC3339)}
+	if got := b.pages("decisions/search", "decisions", "decision_id", since); len(got) != 0 || lists > 2 {
+		t.Errorf("%v, %d questions to the store", got, lists)
+	}
+}
+
+// What is older than asked for is not looked at.
+func TestAdminDecisions_Since(t *testing.T) {
+	b := newBench(t)
+	for range 3 {
+		b.ask(b.fresh())
+	}
+	b.put("decided", strings.Repeat("f", 32), "", map[string]any{"v": 2}) // of 1970, and unreadable
+	if res := b.show("decisions"); res.get("next") != "" || res.body["unreadable"] != nil {
+		t.Errorf("%s", res.text)
+	}
+	b.pass(5 * time.Minute)
+	if res := b.show("decisions?since=" + b.clock().Add(-time.Second).UTC().Format(time.RFC3339)); res.status != 200 || len(list(res, "decisions")) != 0 {
+		t.Errorf("%s", res.text)
+	}
+	if res := b.show("decisions?since=" + b.clock().Add(-5*time.Minute).UTC().Format(time.RFC3339)); len(list(res, "decisions")) != 3 {
+		t.Errorf("%s", res.text)
+	}
+}
+
 // What a newer program wrote is counted and hides nothing else.
 func TestAdminLists_Unreadable(t *testing.T) {
 	b := newBench(t)
@@ -286,9 +368,11 @@ func TestAdminLists_Unreadable(t *testing.T) {
 	b.put("grant", strings.Repeat("A", 22), "api", map[string]any{"v": 2})
 	b.put("client", "c-"+strings.Repeat("A", 22), "", map[string]any{"v": 2})
 	b.put("decision", strings.Repeat("A", 22), minute(b.clock()), map[string]any{"v": 2})
-	for path, n := range map[string]int{"grants": 1, "clients": len(b.cfg.Clients), "decisions": 1} {
+	b.put("decided", strings.Repeat("0", 32), "", map[string]any{"v": 2})
+	b.put("decided", "0", "", map[string]any{"v": 1})
+	for path, want := range map[string][2]int{"grants": {1, 1}, "clients": {len(b.cfg.Clients), 1}, "decisions": {1, 3}} {
 		res := b.show(path)
-		if list, _ := res.body[path].([]any); len(list) != n || res.body["unreadable"] != 1.0 {
+		if list, _ := res.body[path].([]any); len(list) != want[0] || res.body["unreadable"] != float64(want[1]) {
 			t.Errorf("%s: %s", path, res.text)
 		}
 	}

@@ -176,7 +176,7 @@ func (s *Server) administered(ctx context.Context, e event.Administration) {
 // name nothing, and need not be looked up.
 func isID(text string) bool {
 	raw, err := oauth.DecodeBase64(text)
-	return err == nil && len(raw) == grantIDBytes
+	return err == nil && len(raw) == idBytes
 }
 
 func notFound(text string) error {

@@ -355,7 +355,7 @@ func TestBlock_Unreadable(t *testing.T) {
 
 func (b *bench) deleteDecisions() {
 	b.t.Helper()
-	docs, err := b.faulty.List(b.t.Context(), store.Tenant("as", issuer), "decision", "", "", 100)
+	docs, err := b.faulty.List(b.t.Context(), store.Tenant("as", issuer), "decided", "", "", 100)
 	if err != nil {
 		b.t.Fatal(err)
 	}

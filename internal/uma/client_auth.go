@@ -21,7 +21,8 @@ func (s *Server) authenticators() (err error) {
 		used = clientauth.NewWindow(0)
 	}
 	cfg := clientauth.Config{
-		Issuer: s.cfg.Issuer, Leeway: s.cfg.Leeway, Used: used, BindAll: s.demandsCertificates(), Now: s.cfg.Now,
+		Issuer: s.cfg.Issuer, Leeway: s.cfg.Leeway, Used: used, Store: s.cfg.Store, Tenant: s.tenant,
+		BindAll: s.demandsCertificates(), Now: s.cfg.Now,
 	}
 	cfg.Keys = s.keySets()
 	if s.known, err = clientauth.NewAuthenticator(cfg); err != nil {

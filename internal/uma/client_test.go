@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/fakeop"
 	"github.com/caddy-uma/caddy-uma/internal/jose/josetest"
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
+	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/store/storetest"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 )
@@ -124,6 +125,50 @@ func TestOA_18_TokenEndpoint(t *testing.T) {
 		}
 		if res := b.reload().token(form); res.code() != "invalid_client" {
 			t.Errorf("%s", res.text)
+		}
+	})
+}
+
+// Nodes share the store and nothing else.
+func TestOA_18_Nodes(t *testing.T) {
+	key := josetest.NewKey("ES256", "k1")
+	b := keyed(t, key)
+	other := b.reload()
+	form := with(b.asserted(key, "svc", nil), "grant_type", "client_credentials")
+	var yes atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 16 {
+		node := []*bench{b, other}[i%2]
+		wg.Go(func() {
+			switch res := node.token(form); {
+			case res.status == 200:
+				yes.Add(1)
+			case res.code() != "invalid_client":
+				t.Errorf("%d %s", res.status, res.text)
+			}
+		})
+	}
+	wg.Wait()
+	if yes.Load() != 1 {
+		t.Errorf("%d got a token", yes.Load())
+	}
+	t.Run("until it has expired", func(t *testing.T) {
+		b.pass(2*time.Minute - time.Second) // exp, and the leeway
+		if res := b.reload().token(form); res.code() != "invalid_client" {
+			t.Errorf("%s", res.text)
+		}
+	})
+	t.Run("another one at the other node", func(t *testing.T) {
+		if res := other.token(with(other.asserted(key, "svc", nil), "grant_type", "client_credentials")); res.status != 200 {
+			t.Errorf("%d %s", res.status, res.text)
+		}
+	})
+	t.Run("SEC-13 what cannot be recorded is not accepted", func(t *testing.T) {
+		form := with(b.asserted(key, "svc", nil), "grant_type", "client_credentials")
+		b.faulty.FailBefore(func(c storetest.Call) bool { return c.Writes(store.ActionCreate, "assertion") })
+		defer b.faulty.Repair()
+		if res := b.token(form); res.status != 503 {
+			t.Errorf("%d %s", res.status, res.text)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package uma
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -63,7 +62,8 @@ func (s *Server) recordDecision(ctx context.Context, p *process, outcome event.O
 		return nil, s.unavailable("grant keys", err)
 	}
 	now := s.cfg.Now()
-	doc, err := s.doc(kindDecision, id, minuteOf(now), now.Add(s.cfg.DecisionRetention()), decisionRecord{
+	key, _ := decidedKey(id)
+	doc, err := s.doc(kindDecided, key, "", now.Add(s.cfg.DecisionRetention()), decisionRecord{
 		version: version{currentVersion}, At: now.Unix(), Outcome: outcome, Reason: p.decision.Reason,
 		Policy: p.decision.Policy, Revision: s.cfg.PolicyRevision, Client: p.req.client.ID,
 		ResourceServer: p.rs.ID, Owner: p.ticket.Owner, TicketChallenge: p.challenge,
@@ -102,7 +102,7 @@ func (s *Server) sealDecision(ctx context.Context, p *process, id string, outcom
 // pastDecision reads a decision with its party. store.ErrNotFound stands for one
 // that is not kept (any more).
 func (s *Server) pastDecision(ctx context.Context, id string) (decisionRecord, *party, keptParty, error) {
-	rec, _, err := load[decisionRecord](ctx, s, kindDecision, id)
+	rec, err := s.loadDecision(ctx, id)
 	if err != nil {
 		return rec, nil, keptParty{}, err
 	}
@@ -113,7 +113,15 @@ func (s *Server) pastDecision(ctx context.Context, id string) (decisionRecord, *
 	return rec, who, kept, err
 }
 
-// minuteOf is what decisions are found by: the minute in which they were made.
-func minuteOf(t time.Time) string { return strconv.FormatInt(t.Unix()/60, 10) }
+func (s *Server) loadDecision(ctx context.Context, id string) (decisionRecord, error) {
+	if key, ok := decidedKey(id); ok {
+		rec, _, err := load[decisionRecord](ctx, s, kindDecided, key)
+		if !absent(err) {
+			return rec, err
+		}
+	}
+	rec, _, err := load[decisionRecord](ctx, s, kindDecision, id)
+	return rec, err
+}
 
 func (r decisionRecord) at() time.Time { return time.Unix(r.At, 0) }

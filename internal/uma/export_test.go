@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/event"
@@ -100,7 +102,7 @@ func (s *Server) Seed(ctx context.Context, i int, server string, sub string) (op
 	what := []oauth.Permission{{ResourceID: id('r'), ResourceScopes: []string{"get"}}}
 	g := &grant{id: id('g'), rec: grantRecord{
 		version: version{currentVersion}, ResourceServer: server, Owner: server, Client: "app", Subject: "u-" + id('s'),
-		Permissions: what, Policy: "bob", DecisionID: id('d'), Revision: s.cfg.PolicyRevision,
+		Permissions: what, Policy: "bob", DecisionID: seededDecision(i), Revision: s.cfg.PolicyRevision,
 	}}
 	p := &process{
 		req: &tokenRequest{client: clientauth.Client{ID: "app"}, method: "POST"}, rs: s.servers[server], party: who,
@@ -126,6 +128,12 @@ func (s *Server) Seed(ctx context.Context, i int, server string, sub string) (op
 	return slices.Concat([]store.Op{store.Create(doc)}, grantOps, decision, more), id('r'), answer.AccessToken, err
 }
 
+// seededDecision makes ids whose documents are in the order of i.
+func seededDecision(i int) string {
+	id, _, _ := decisionOf(fmt.Sprintf("%032x", i))
+	return id
+}
+
 // TicketHash is the id under which a ticket is remembered when it is spent.
 func (s *Server) TicketHash(ctx context.Context, text, client string) (string, error) {
 	t, err := s.openTicket(ctx, text, client)
@@ -143,4 +151,29 @@ func CheckSignature(ctx context.Context, token *jose.Token, keys jose.KeySet, tr
 func MinuteOf(t time.Time) string { return minuteOf(t) }
 
 // NewID makes an id that people type.
-func NewID() string { return newID(grantIDBytes) }
+func NewID() string { return newID() }
+
+// NewDecisionID makes an id of a decision.
+func NewDecisionID(now time.Time) string { return newDecisionID(now) }
+
+// DecidedKey is the id of the document of a decision.
+func DecidedKey(id string) (string, bool) { return decidedKey(id) }
+
+// DecisionOf undoes it.
+func DecisionOf(key string) (string, int64, bool) { return decisionOf(key) }
+
+// Reviews is how many looks through all grants came to their end.
+func (s *Server) Reviews() int {
+	s.review.mu.Lock()
+	defer s.review.mu.Unlock()
+	return s.review.done
+}
+
+// Orphans are counted by the names of their resource servers.
+type Orphans = orphans
+
+// Add counts one.
+func (o orphans) Add(name string) { o[name]++ }
+
+// Warn tells about them.
+func (o orphans) Warn(log *zap.Logger, issuer string) { o.warn(log, issuer) }

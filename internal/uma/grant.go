@@ -63,9 +63,9 @@ type refreshState struct {
 }
 
 const (
-	// grantIDBytes: a grant's id is 128 random bits, which each RPT carries in its
-	// jti (RFC 7519 §4.1.7).
-	grantIDBytes = 16
+	// idBytes: the id of a grant is 128 random bits, which each RPT carries in its
+	// jti (RFC 7519 §4.1.7); so is the _id of a resource (DESIGN §8).
+	idBytes = 16
 	// maxRPTs is how many RPTs of one grant count at once. Records must stay small,
 	// however often a client refreshes.
 	maxRPTs = 32

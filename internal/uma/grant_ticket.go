@@ -38,7 +38,7 @@ func (s *Server) grantTicket(ctx context.Context, req *tokenRequest) (*oauth.Tok
 		return nil, err
 	}
 	p.decision = event.Decision{
-		Issuer: s.cfg.Issuer, DecisionID: newID(16), ClientID: req.client.ID, TicketChallenge: p.challenge,
+		Issuer: s.cfg.Issuer, DecisionID: newDecisionID(s.cfg.Now()), ClientID: req.client.ID, TicketChallenge: p.challenge,
 		Revision: s.cfg.PolicyRevision,
 	}
 	answer, err := s.present(ctx, p)

@@ -2,10 +2,7 @@ package uma
 
 import (
 	"io"
-	"mime"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/caddy-uma/caddy-uma/internal/oauth"
 )
@@ -32,35 +29,6 @@ func (s *Server) writeSigned(w http.ResponseWriter, r *http.Request, as protecte
 // It must name the media type; wildcards do not ask for it. What cannot be read
 // does not count.
 func wantsSigned(h http.Header) bool {
-	signed, plain := 0.0, 0.0
-	for entry := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
-		mediaType, params, err := mime.ParseMediaType(entry)
-		if err != nil {
-			continue
-		}
-		q, ok := quality(params)
-		switch {
-		case !ok:
-		case mediaType == oauth.MediaTypeIntrospection:
-			signed = max(signed, q)
-		case mediaType == "application/json":
-			plain = max(plain, q)
-		}
-	}
-	return signed > 0 && signed >= plain
-}
-
-// quality reads the parameter q: 0, 1 or a number between them with at most three
-// decimals (RFC 9110 §12.4.2).
-func quality(params map[string]string) (q float64, ok bool) {
-	text, there := params["q"]
-	if !there {
-		return 1, true
-	}
-	whole, decimals, _ := strings.Cut(text, ".")
-	if whole != "0" && whole != "1" || len(decimals) > 3 || strings.Trim(decimals, "0123456789") != "" {
-		return 0, false
-	}
-	q, err := strconv.ParseFloat(text, 64)
-	return q, err == nil && q <= 1
+	signed := oauth.Accept(h, oauth.MediaTypeIntrospection)
+	return signed > 0 && signed >= oauth.Accept(h, "application/json")
 }

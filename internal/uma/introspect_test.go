@@ -276,7 +276,7 @@ func TestUF_30_ChangedSince(t *testing.T) {
 func TestSEC_13_IntrospectionFailsClosed(t *testing.T) {
 	b := newBench(t, opaque)
 	rpt, pat := b.webGrant(b.fresh()).get("access_token"), b.pat("api")
-	for _, kind := range []string{"pat", "reference", "grant", "resource", "decision"} {
+	for _, kind := range []string{"pat", "reference", "grant", "resource", "decided"} {
 		b.faulty.FailBefore(func(c storetest.Call) bool { return c.Method == "Get" && c.Key.Kind == kind })
 		res := b.send("introspect", map[string]string{"token": rpt}, bearer(pat))
 		if res.status != http.StatusServiceUnavailable || res.body["active"] != nil {

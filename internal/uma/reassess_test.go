@@ -158,7 +158,7 @@ func TestUG_60_FailsClosed(t *testing.T) {
 	t.Run("the decision is gone", func(t *testing.T) {
 		b, next, rpt := setup(t)
 		b.faulty.Before(func(_ context.Context, c storetest.Call) error {
-			if c.Method == "Get" && c.Key.Kind == "decision" {
+			if c.Method == "Get" && c.Key.Kind == "decided" {
 				return store.ErrNotFound
 			}
 			return nil

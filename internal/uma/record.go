@@ -23,7 +23,8 @@ const (
 	kindGrant     = "grant"
 	kindReference = "reference"
 	kindPCT       = "pct"
-	kindDecision  = "decision"
+	kindDecided   = "decided"
+	kindDecision  = "decision" // decisions of before their ids told the time
 	kindProcess   = "process"
 	kindClient    = "client"
 	kindInstance  = "instance"
@@ -107,12 +108,12 @@ func randomText(n int) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// newID makes an id of n random bytes that people type: it does not begin with a
-// dash, which a command line would take for a flag.
-func newID(n int) string {
-	id := randomText(n)
+// newID makes an id that people type, 128 random bits. It does not begin with a dash,
+// which a command line would take for a flag.
+func newID() string {
+	id := randomText(idBytes)
 	for id[0] == '-' {
-		id = randomText(n)
+		id = randomText(idBytes)
 	}
 	return id
 }

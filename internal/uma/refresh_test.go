@@ -316,7 +316,7 @@ func TestSEC_13_RefreshFailsClosed(t *testing.T) {
 	for name, match := range map[string]func(storetest.Call) bool{
 		"grant cannot be read":      func(c storetest.Call) bool { return c.Method == "Get" && c.Key.Kind == "grant" },
 		"resource cannot be read":   func(c storetest.Call) bool { return c.Method == "Get" && c.Key.Kind == "resource" },
-		"decision cannot be read":   func(c storetest.Call) bool { return c.Method == "Get" && c.Key.Kind == "decision" },
+		"decision cannot be read":   func(c storetest.Call) bool { return c.Method == "Get" && c.Key.Kind == "decided" },
 		"rotation is not recorded":  func(c storetest.Call) bool { return c.Writes(store.ActionSwap, "grant") },
 		"reference is not recorded": func(c storetest.Call) bool { return c.Writes(store.ActionCreate, "reference") },
 	} {

@@ -30,14 +30,14 @@ func newRefreshToken(grant string) string {
 // grantOfRefresh tells which grant a refresh token names. It proves nothing.
 func grantOfRefresh(token string) (id string, ok bool) {
 	text, ok := strings.CutPrefix(token, prefixRefresh)
-	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(grantIDBytes+refreshSecretBytes) {
+	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(idBytes+refreshSecretBytes) {
 		return "", false
 	}
 	raw, err := oauth.DecodeBase64(text)
 	if err != nil {
 		return "", false
 	}
-	return base64.RawURLEncoding.EncodeToString(raw[:grantIDBytes]), true
+	return base64.RawURLEncoding.EncodeToString(raw[:idBytes]), true
 }
 
 // startRefresh gives a new grant its refresh token, and the end of the family.

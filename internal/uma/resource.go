@@ -106,7 +106,7 @@ func (s *Server) createResource(ctx context.Context, r *http.Request, as protect
 	if err != nil {
 		return answer{}, err
 	}
-	id := newID(resourceIDBytes)
+	id := newID()
 	doc, err := s.doc(kindResource, id, rec.ResourceServer, time.Time{}, rec)
 	if err != nil {
 		return answer{}, err

@@ -35,11 +35,8 @@ const (
 	maxText        = 2048
 )
 
-// An _id is 128 random bits in base64url (DESIGN §8).
-const (
-	resourceIDBytes  = 16
-	resourceIDLength = 22
-)
+// resourceIDLength: an _id in base64url.
+const resourceIDLength = 22
 
 // parseResource reads a resource description (UMA Fed §3.1). Unknown members
 // are ignored; scope URIs are text and are never fetched (§3.1.1).

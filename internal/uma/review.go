@@ -22,6 +22,7 @@ type review struct {
 	running bool
 	anew    bool      // something happened that the pass which runs may have missed
 	done    int       // passes that came to their end
+	warned  bool      // about orphans
 	next    time.Time // the next one begins not before
 }
 
@@ -61,9 +62,11 @@ func (s *Server) reviewAnew() {
 
 func (s *Server) runReview(ctx context.Context) {
 	for again := true; again && ctx.Err() == nil; {
-		looked, ended, err := s.lookThrough(ctx)
+		alone := orphans{}
+		looked, ended, err := s.lookThrough(ctx, alone)
 		if ctx.Err() == nil {
 			s.logReview(looked, ended, err)
+			s.warnOrphans(alone, err)
 		}
 		again = s.reviewed(err)
 	}
@@ -101,9 +104,21 @@ func (s *Server) logReview(looked, ended int, err error) {
 	}
 }
 
+// warnOrphans is for the first pass that came to its end: one that broke off has not
+// seen all.
+func (s *Server) warnOrphans(alone orphans, err error) {
+	s.review.mu.Lock()
+	first := err == nil && !s.review.warned
+	s.review.warned = s.review.warned || first
+	s.review.mu.Unlock()
+	if first {
+		alone.warn(s.cfg.Log, s.cfg.Issuer)
+	}
+}
+
 // lookThrough is one pass. A grant that cannot be judged does not save those behind
 // it: whoever can make one must not hold up a tightened policy.
-func (s *Server) lookThrough(ctx context.Context) (looked, ended int, err error) {
+func (s *Server) lookThrough(ctx context.Context, alone orphans) (looked, ended int, err error) {
 	defer func() { // in a goroutine of its own a panic would end the process
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -118,6 +133,10 @@ func (s *Server) lookThrough(ctx context.Context) (looked, ended int, err error)
 			failed = err // the last one stands for all
 		case !good:
 			ended++
+		default:
+			if _, served := s.servers[rec.ResourceServer]; !served {
+				alone[rec.ResourceServer]++
+			}
 		}
 		return ctx.Err()
 	})

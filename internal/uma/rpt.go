@@ -37,7 +37,7 @@ func (s *Server) newGrant(ctx context.Context, p *process, sub string, granted [
 	if err != nil {
 		return nil, err
 	}
-	g := &grant{id: newID(grantIDBytes), rec: grantRecord{
+	g := &grant{id: newID(), rec: grantRecord{
 		version: version{currentVersion}, ResourceServer: p.rs.ID, Owner: p.ticket.Owner, Client: p.req.client.ID,
 		Subject: sub, Confirm: p.req.bound, Permissions: granted,
 		Policy: p.decision.Policy, DecisionID: p.decision.DecisionID, Revision: s.cfg.PolicyRevision,

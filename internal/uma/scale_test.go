@@ -147,7 +147,7 @@ func newWorld(t testing.TB, kind string, n int) *world {
 // the first touch of each page of a file is slower than all later ones.
 func (w *world) readAll() {
 	w.t.Helper()
-	for _, kind := range []string{"resource", "grant", "decision"} {
+	for _, kind := range []string{"resource", "grant", "decided"} {
 		after := ""
 		for {
 			docs, err := w.cfg.Store.List(w.t.Context(), store.Tenant("as", issuer), kind, "", after, 1000)

@@ -186,7 +186,7 @@ func (a *App) serveImport(r *http.Request) (any, error) {
 func (a *App) importKeys(ctx context.Context, rings []managedRing) (int, error) {
 	all := 0
 	for _, r := range rings {
-		n, err := r.Import(ctx, a.ctx.Storage())
+		n, err := r.Import(ctx, a.storage())
 		if err != nil {
 			return all, err
 		}

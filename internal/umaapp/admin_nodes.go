@@ -87,9 +87,9 @@ func (r nodeRecord) seenBy(me nodeRecord) nodeRow {
 	for _, i := range me.Issuers {
 		mine[i.name()] = i
 	}
-	row := nodeRow{ID: r.id, Host: r.Host, Version: r.Version, Started: r.Started, Beat: r.Beat, Keys: "same", Policies: "same", Issuers: []nodeIssuerRow{}}
+	row := nodeRow{ID: r.id, Host: r.Host, Version: r.Version, Started: r.Started.UTC(), Beat: r.Beat.UTC(), Keys: "same", Policies: "same", Issuers: []nodeIssuerRow{}}
 	for _, i := range r.Issuers {
-		out := nodeIssuerRow{Role: i.Role, Issuer: i.Issuer, Keys: "unknown", Revision: i.Revision, Loaded: i.Loaded}
+		out := nodeIssuerRow{Role: i.Role, Issuer: i.Issuer, Keys: "unknown", Revision: i.Revision, Loaded: i.Loaded.UTC()}
 		if own, both := mine[i.name()]; both {
 			out.Keys, out.Policies = sameKeys(i, own), samePolicies(i, own)
 			row.Keys = worst([]string{"same", "unknown", "other"}, row.Keys, out.Keys)

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,15 +26,17 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/keystore"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/store"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/logs"
 )
 
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Bolt{})
 	caddy.RegisterModule(adminAPI{})
-	caddy.RegisterModule(Health{})
-	caddy.RegisterModule(new(ChainEncoder))
-	caddy.RegisterModule(new(FilterEncoder))
+	caddy.RegisterModule(health.Handler{})
+	caddy.RegisterModule(new(logs.ChainEncoder))
+	caddy.RegisterModule(new(logs.FilterEncoder))
 }
 
 // App is the global option `uma`: settings of the whole process. All fields are
@@ -88,16 +91,20 @@ type App struct {
 	log      *zap.Logger
 	roots    *x509.CertPool
 	store    *lazyStore
-	sweeper  sweeper
+	sweeping background
 	registry registry
-	health   health
-	nodes    nodes
-	now      func() time.Time
-	metrics  *metrics
-	events   *emitter
+
+	health    health.Checks
+	ownHealth sync.Once
+
+	nodes   nodes
+	now     func() time.Time
+	metrics *metrics
+	events  *emitter
 
 	keks *keystore.Secrets
 
+	hanging   atomic.Int32 // operations on Caddy's storage
 	ringsMu   sync.Mutex
 	rings     map[ringKey]ringEntry
 	keyStores map[ringKey]*keystore.Storage // without purpose
@@ -111,14 +118,6 @@ type CacheOptions struct {
 	// MaxAge of what is kept. Default: 15m.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 }
-
-// Defaults of the global option.
-const (
-	defaultRotation = 90 * 24 * time.Hour
-	defaultIssuers  = 10000
-	defaultMaxAge   = 15 * time.Minute
-	defaultPause    = time.Minute
-)
 
 // CaddyModule implements caddy.Module.
 func (*App) CaddyModule() caddy.ModuleInfo {
@@ -164,40 +163,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.provisionRoots()
 }
 
-func (a *App) fillDefaults() {
-	a.Keys = orDefault(a.Keys, keysStorage)
-	a.Algorithm = orDefault(a.Algorithm, "ES256")
-	a.AuditSubject = orDefault(a.AuditSubject, auditPlain)
-	a.AuditRequests = orDefault(a.AuditRequests, auditFirst)
-	a.KeyRotation = orDefault(a.KeyRotation, caddy.Duration(defaultRotation))
-	a.RefetchPause = orDefault(a.RefetchPause, caddy.Duration(defaultPause))
-	if a.CacheOptions == nil {
-		a.CacheOptions = new(CacheOptions)
-	}
-	a.CacheOptions.Issuers = orDefault(a.CacheOptions.Issuers, defaultIssuers)
-	a.CacheOptions.MaxAge = orDefault(a.CacheOptions.MaxAge, caddy.Duration(defaultMaxAge))
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
 // Start implements caddy.App: it names leftover exceptions and starts sweeping.
 func (a *App) Start() error {
 	a.warnConnectTo()
-	a.warnLogs()
-	a.sweeper.start(a.store, a.log, sweepEvery)
+	logs.Warn(a.ctx, a.log)
+	a.startSweeping()
 	a.startBeating()
 	return nil
 }
 
 // Stop implements caddy.App.
 func (a *App) Stop() error {
-	a.sweeper.stop()
+	a.sweeping.stop()
 	a.stopBeating()
 	a.events.stop()
 	return nil
@@ -206,7 +183,7 @@ func (a *App) Stop() error {
 // Cleanup implements caddy.CleanerUpper; Caddy calls it also after a Provision
 // that failed.
 func (a *App) Cleanup() error {
-	a.sweeper.stop()
+	a.sweeping.stop()
 	a.stopBeating()
 	err := a.forget()
 	if a.store != nil {

@@ -11,11 +11,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 func init() {
 	httpcaddyfile.RegisterGlobalOption("uma", parseOption)
-	RegisterEndpoints(healthDirective, func() *Health { return new(Health) })
+	syntax.RegisterEndpoints(health.Directive, func() *health.Handler { return new(health.Handler) })
 }
 
 // parseOption reads the global option
@@ -47,7 +50,7 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.ArgErr()
 	}
 	words := a.words()
-	block := Words{Directive: "uma", Known: words, Order: slices.Sorted(maps.Keys(words)), Later: []string{"network_proxy"}}
+	block := syntax.Words{Directive: "uma", Known: words, Order: slices.Sorted(maps.Keys(words)), Later: []string{"network_proxy"}}
 	if err := block.Read(d); err != nil {
 		return nil, err
 	}
@@ -68,7 +71,7 @@ func (a *App) words() map[string]func(*caddyfile.Dispenser) error {
 		"trust_internal_ca": a.parseInternalCA,
 		"connect_to":        a.parseConnectTo,
 		"cache":             a.parseCache,
-		"refetch_pause":     Duration("uma", &a.RefetchPause),
+		"refetch_pause":     syntax.Duration("uma", &a.RefetchPause),
 		"audit_subject":     oneOf(&a.AuditSubject, checkAuditSubject),
 		"audit_requests":    oneOf(&a.AuditRequests, checkAuditRequests),
 	}
@@ -76,7 +79,7 @@ func (a *App) words() map[string]func(*caddyfile.Dispenser) error {
 
 // oneOf reads a line with one argument that passes check; twice is an error.
 func oneOf(to *string, check func(string) error) func(*caddyfile.Dispenser) error {
-	read := Text("uma", to)
+	read := syntax.Text("uma", to)
 	return func(d *caddyfile.Dispenser) error {
 		if err := read(d); err != nil {
 			return err
@@ -133,7 +136,7 @@ func (a *App) parseRotation(d *caddyfile.Dispenser) error {
 		d.NextArg()
 		return noMore(d)
 	}
-	return Duration("uma", &a.KeyRotation)(d)
+	return syntax.Duration("uma", &a.KeyRotation)(d)
 }
 
 func (a *App) parseTrustPool(d *caddyfile.Dispenser) error {

@@ -6,12 +6,11 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/caddytls"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/caddy-uma/caddy-uma/internal/umaapp"
+	_ "github.com/caddy-uma/caddy-uma/internal/umaapp"
 )
 
 // adapt gives the JSON of the app `uma`.
@@ -112,15 +111,5 @@ func TestOptionRefused(t *testing.T) {
 				t.Errorf("error = %q, want %q in it", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestUnknown(t *testing.T) {
-	d := caddyfile.NewTestDispenser("resorce x")
-	d.Next()
-	err := umaapp.Unknown(d, "uma_protect", "client_id", "resource", "scope")
-	const want = "uma_protect: unknown subdirective 'resorce', did you mean 'resource'?, at Testfile:1"
-	if err.Error() != want {
-		t.Errorf("Unknown = %q, want %q", err, want)
 	}
 }

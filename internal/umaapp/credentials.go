@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-uma/caddy-uma/internal/clientauth"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // Credentials are what a client authenticates with; any one of them will do.
@@ -35,13 +36,13 @@ type Credentials struct {
 }
 
 // Words gives a block the words of credentials, in front of its own.
-func (c *Credentials) Words(w Words) Words {
+func (c *Credentials) Words(w syntax.Words) syntax.Words {
 	maps.Copy(w.Known, map[string]func(*caddyfile.Dispenser) error{
-		"client_secret":               List(&c.ClientSecrets),
-		"jwks_uri":                    Text(w.Directive, &c.JWKSURI),
-		"jwks_file":                   Text(w.Directive, &c.JWKSFile),
+		"client_secret":               syntax.List(&c.ClientSecrets),
+		"jwks_uri":                    syntax.Text(w.Directive, &c.JWKSURI),
+		"jwks_file":                   syntax.Text(w.Directive, &c.JWKSFile),
 		"tls_client_auth":             c.subject(w.Directive),
-		"self_signed_tls_client_auth": Flag(&c.SelfSignedTLSClientAuth),
+		"self_signed_tls_client_auth": syntax.Flag(&c.SelfSignedTLSClientAuth),
 	})
 	w.Order = append([]string{"client_secret", "jwks_uri", "jwks_file", "tls_client_auth", "self_signed_tls_client_auth"}, w.Order...)
 	return w
@@ -53,7 +54,7 @@ func (c *Credentials) subject(directive string) func(*caddyfile.Dispenser) error
 		if peek := *d; peek.CountRemainingArgs() > 1 {
 			return d.Errf("%s: tls_client_auth takes one subject; write: tls_client_auth \"%s\"", directive, strings.Join(peek.RemainingArgs(), " "))
 		}
-		return Text(directive, &c.TLSClientAuth)(d)
+		return syntax.Text(directive, &c.TLSClientAuth)(d)
 	}
 }
 

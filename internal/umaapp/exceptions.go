@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 // warnConnectTo names, at each start, connect_to entries that lead to loopback or
@@ -32,7 +34,7 @@ func leadsHome(hostport string) bool {
 	if err != nil {
 		host = hostport
 	}
-	if isLocalhostName(host) {
+	if syntax.IsLocalhost(host) {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/keystore"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/syntax"
 )
 
 type ringKey struct{ role, issuer, purpose string }
@@ -52,7 +53,7 @@ func (a *App) rotation() time.Duration { return max(0, time.Duration(a.KeyRotati
 // is made at the first call. The caller holds ringsMu.
 func (a *App) keyStorage(role, issuer string) (jose.Storage, error) {
 	if a.Keys != keysStore {
-		return a.ctx.Storage(), nil
+		return a.storage(), nil
 	}
 	tenant := ringKey{role: role, issuer: issuer}
 	if s, ok := a.keyStores[tenant]; ok {
@@ -76,7 +77,7 @@ func (a *App) provisionKeys() error {
 	}
 	var texts []string
 	for _, value := range a.KeyEncryptionKeys {
-		text, err := Secret("uma", "keys store", value, "")
+		text, err := syntax.Secret("uma", "keys store", value, "")
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ type managedRing struct {
 }
 
 func (m managedRing) row(k jose.KeyInfo) keyRow {
-	return keyRow{m.role, m.issuer, m.purpose, k.KID, k.Alg, k.Created, k.NotBefore, k.RetireAfter, k.State}
+	return keyRow{m.role, m.issuer, m.purpose, k.KID, k.Alg, k.Created.UTC(), k.NotBefore.UTC(), k.RetireAfter.UTC(), k.State}
 }
 
 // ringsOf are the rings of this configuration that fit; an empty member of which

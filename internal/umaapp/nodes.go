@@ -3,11 +3,8 @@ package umaapp
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,35 +32,6 @@ const (
 
 var nodeTenant = store.Tenant("node", "") //nolint:gochecknoglobals // a constant
 
-// process is what all configurations of this process are as a node.
-type process struct {
-	id, host, version string
-	started           time.Time
-
-	mu      sync.Mutex
-	running []*App // those that were started; the last is the one that counts
-}
-
-func newProcess(now time.Time) *process {
-	host, _ := os.Hostname() // without it the id must do
-	return &process{id: rand.Text(), host: host, version: programVersion(), started: now}
-}
-
-// programVersion is that of this module in the binary.
-func programVersion() string {
-	const module = "github.com/caddy-uma/caddy-uma"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == module {
-			return m.Version
-		}
-	}
-	return ""
-}
-
 // nodes is what a configuration knows of the processes.
 type nodes struct {
 	process     *process
@@ -76,6 +44,7 @@ type nodes struct {
 
 	mu     sync.Mutex
 	beaten time.Time
+	skewed bool                      // the clocks of node and store differ
 	loaded map[tenantName]nodeIssuer // what runs since when
 	said   string                    // what of others was logged last
 
@@ -128,43 +97,6 @@ func (n *nodes) prepare(p *process) {
 	n.process, n.gate, n.looking, n.printed.gate = p, make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
-// begin makes this configuration the one that counts. A revision that the one before
-// had too runs since then.
-func (p *process) begin(a *App) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var before *App
-	if n := len(p.running); n > 0 {
-		before = p.running[n-1]
-	}
-	a.nodes.load(a.policyRevisions(), before, a.now())
-	p.running = append(p.running, a)
-}
-
-// end gives the place back to the configuration before, if a reload failed. last
-// tells that none is left.
-func (p *process) end(a *App) (last bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := slices.Index(p.running, a)
-	if i < 0 {
-		return false
-	}
-	p.running = slices.Delete(p.running, i, i+1)
-	return len(p.running) == 0
-}
-
-// current is the configuration that counts, or the one that asks if none was
-// started.
-func (p *process) current(asking *App) *App {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.running); n > 0 {
-		return p.running[n-1]
-	}
-	return asking
-}
-
 func (n *nodes) load(revisions map[string]string, before *App, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -201,6 +133,8 @@ func (a *App) policyRevisions() map[string]string {
 
 // record is the heartbeat of this configuration as it stands now.
 func (a *App) record(ctx context.Context) nodeRecord {
+	ctx, cancel := context.WithTimeout(ctx, printTime)
+	defer cancel()
 	p := a.nodes.process
 	r := nodeRecord{V: nodeVersion, id: p.id, Host: p.host, Version: p.version, Started: p.started, Beat: a.now(), Issuers: []nodeIssuer{}}
 	for _, name := range a.tenants() {
@@ -239,8 +173,12 @@ func (a *App) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stored, err := a.store.Time(ctx)
+	if err != nil {
+		return err
+	}
 	now := a.now()
-	doc := store.Doc{Key: nodeKey(rec.id), Rev: a.nodes.rev, Expires: now.Add(beatExpires), Body: body}
+	doc := store.Doc{Key: nodeKey(rec.id), Rev: a.nodes.rev, Expires: stored.Add(beatExpires), Body: body}
 	if doc.Rev, err = putDocument(ctx, a.store, doc); err != nil {
 		return err
 	}
@@ -248,7 +186,7 @@ func (a *App) beat(ctx context.Context) error {
 	a.nodes.mu.Lock()
 	defer a.nodes.mu.Unlock()
 	a.nodes.beaten = now
-	return nil
+	return a.compareClocks(now, stored)
 }
 
 // enter waits for a gate.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 )
 
 // neighbours is what the other nodes mean for this one.
@@ -45,7 +47,7 @@ func (a *App) look(ctx context.Context) (neighbours, error) {
 	}
 	defer exit(n.looking)
 	now := a.now()
-	if since := now.Sub(n.looked); since >= 0 && since < healthAge/2 {
+	if since := now.Sub(n.looked); since >= 0 && since < health.MaxAge/2 {
 		return n.found, nil
 	}
 	all, err := a.live(ctx)
@@ -175,19 +177,29 @@ func nodesField(all differences) zap.Field {
 
 // checkNodes is the check `nodes`.
 func (a *App) checkNodes(ctx context.Context) error {
-	for _, name := range a.tenants() {
-		if _, err := a.fingerprint(ctx, name); err != nil {
-			return &HealthError{Reason: "it cannot be told whether the nodes share keys", Mild: true, Err: err}
-		}
+	if err := a.printAll(ctx); err != nil {
+		return &health.Error{Reason: "it cannot be told whether the nodes share keys", Mild: true, Err: err}
 	}
 	found, err := a.look(ctx)
 	switch {
-	case err != nil:
-		return err
+	case err != nil: // the check of the store says whether that is bad
+		return &health.Error{Mild: true, Err: err}
 	case found.outvoted:
-		return &HealthError{Reason: "this node has other keys than the other nodes", Err: errOtherKeys}
+		return &health.Error{Reason: "this node has other keys than the other nodes", Err: errOtherKeys}
 	case len(found.strange) > 0:
-		return &HealthError{Reason: "another node has other keys", Mild: true, Err: errOtherKeys}
+		return &health.Error{Reason: "another node has other keys", Mild: true, Err: errOtherKeys}
+	}
+	return nil
+}
+
+// printAll tells whether the keys of all issuers are known.
+func (a *App) printAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, printTime)
+	defer cancel()
+	for _, name := range a.tenants() {
+		if _, err := a.fingerprint(ctx, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -198,7 +210,7 @@ var errOtherKeys = errors.New("two nodes that use this store have different keys
 func (a *App) checkPolicies(ctx context.Context) error {
 	found, err := a.look(ctx)
 	if err != nil {
-		return &HealthError{Reason: "the policies of other nodes cannot be seen", Err: err}
+		return &health.Error{Reason: "the policies of other nodes cannot be seen", Mild: true, Err: err}
 	}
 	if len(found.newer) > 0 {
 		return errBehind

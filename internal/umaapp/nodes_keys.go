@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 )
 
 // storageFile is where the random id of Caddy's storage is. It lies beside the keys,
@@ -32,6 +33,10 @@ type fingerprints struct {
 	place string
 	keys  map[tenantName]string
 }
+
+// printTime is how long a heartbeat waits for fingerprints: a storage that hangs must not
+// silence a node that has its keys in memory.
+const printTime = health.MaxTime / 2
 
 // fingerprint tells the keys that this node uses for an issuer from those of others,
 // and says nothing about them. It is as old as a heartbeat at most.
@@ -81,7 +86,7 @@ func (a *App) keyPlace(ctx context.Context) (string, error) {
 		id, err := a.store.ID(ctx)
 		return "store " + id, err
 	}
-	id, err := readStorageID(ctx, a.ctx.Storage())
+	id, err := readStorageID(ctx, a.storage())
 	return "storage " + id, err
 }
 

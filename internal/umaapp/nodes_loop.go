@@ -2,6 +2,7 @@ package umaapp
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -39,17 +40,16 @@ func (b *background) start(loop func(context.Context)) {
 	}(b.done)
 }
 
-// stop ends it and waits for that; it says whether it ran.
-func (b *background) stop() bool {
+// stop ends it and waits for that; a second stop does nothing.
+func (b *background) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.cancel == nil {
-		return false
+		return
 	}
 	b.cancel()
 	<-b.done
 	b.cancel = nil
-	return true
 }
 
 // startBeating makes this configuration the one that speaks for the process. Where
@@ -115,7 +115,7 @@ func (a *App) tick(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, beatEvery)
 	defer cancel()
-	if err := a.beat(ctx); err != nil {
+	if err := a.beat(ctx); err != nil && !errors.Is(err, errClocks) {
 		a.log.Debug("the heartbeat of this node could not be written", zap.Error(err)) // uma_health and every request say so louder
 		return
 	}

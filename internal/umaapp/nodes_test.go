@@ -2,8 +2,10 @@ package umaapp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/caddy-uma/caddy-uma/internal/store"
 	"github.com/caddy-uma/caddy-uma/internal/store/storetest"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
 )
 
 const alice = "https://as.alice.example"
@@ -131,6 +134,7 @@ func newCluster(t *testing.T, storages ...string) *cluster {
 			Keys: keysStorage, Algorithm: "ES256", ctx: ctx, log: zap.New(core), now: clock, rings: map[ringKey]ringEntry{},
 			store: newLazyStore(someStore{key: t.Name() + storage + clock().String(), open: c.disk}),
 		}
+		a.store.now = clock
 		a.nodes.prepare(newProcess(c.now))
 		a.Store()
 		for _, purpose := range []string{"subject", "rpt"} {
@@ -156,13 +160,28 @@ func contextWithStorage(t *testing.T, dir string) caddy.Context {
 
 func (c *cluster) health(t *testing.T, i int) (int, map[string]string) {
 	t.Helper()
-	c.now = c.now.Add(healthAge)
-	status, answer := askHealth(t, &Health{app: c.apps[i]}, "GET")
+	return c.ask(t, i, health.Handler{})
+}
+
+func (c *cluster) ask(t *testing.T, i int, h health.Handler) (int, map[string]string) {
+	t.Helper()
+	c.now = c.now.Add(health.MaxAge)
+	h.For(c.apps[i])
+	w := httptest.NewRecorder()
+	if err := h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil), nil); err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Checks []struct{ Check, Status, Reason string }
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		t.Fatal(err)
+	}
 	checks := map[string]string{}
 	for _, line := range answer.Checks {
 		checks[line.Check] = strings.TrimSpace(line.Status + " " + line.Reason)
 	}
-	return status, checks
+	return w.Code, checks
 }
 
 func TestSEC_11_NodesShareKeys(t *testing.T) {

@@ -156,7 +156,12 @@ func (l *lazyStore) open() (s store.Store, borrowed bool, err error) {
 	if l.failure != nil && l.now().Sub(l.failed) < reopenPause {
 		return nil, false, l.failure
 	}
-	val, _, err := stores.LoadOrNew(l.key, func() (caddy.Destructor, error) {
+	val, _, err := stores.LoadOrNew(l.key, func() (_ caddy.Destructor, err error) {
+		defer func() { // the pool and the gate stay locked after a panic
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+		}()
 		s, err := l.backend.Open()
 		return pooledStore{s, newWallClock()}, err
 	})
@@ -190,6 +195,12 @@ func (l *lazyStore) release() error {
 func (l *lazyStore) ID(ctx context.Context) (id string, err error) {
 	err = l.do(ctx, func(s store.Store) error { id, err = s.ID(ctx); return err })
 	return id, err
+}
+
+// Time implements store.Timed.
+func (l *lazyStore) Time(ctx context.Context) (now time.Time, err error) {
+	err = l.do(ctx, func(s store.Store) error { now, err = store.Time(ctx, s, l.now); return err })
+	return now, err
 }
 
 // Get implements store.Store.
@@ -228,6 +239,7 @@ func (l *lazyStore) Close() error { return nil }
 // Interface guards.
 var (
 	_ store.Store           = (*lazyStore)(nil)
+	_ store.Timed           = (*lazyStore)(nil)
 	_ Backend               = (*Bolt)(nil)
 	_ caddy.Provisioner     = (*Bolt)(nil)
 	_ caddyfile.Unmarshaler = (*Bolt)(nil)

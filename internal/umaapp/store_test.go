@@ -83,6 +83,25 @@ func TestStoreSharedOverReload(t *testing.T) {
 	}
 }
 
+// A backend that panics has failed: those who come next are told, and a reload goes on.
+func TestSEC_13_StoreThatPanics(t *testing.T) {
+	l := newLazyStore(panicking{someStore{key: t.Name()}})
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := l.ID(ctx); !errors.Is(err, errNotOpen) {
+			t.Errorf("%v, want %v", err, errNotOpen)
+		}
+	}
+	if err := l.release(); err != nil {
+		t.Error(err)
+	}
+}
+
+type panicking struct{ someStore }
+
+func (panicking) Open() (store.Store, error) { panic("damaged") }
+
 func TestStoreNeverUsedIsNeverOpened(t *testing.T) {
 	f := &fake{key: t.Name()}
 	l := newLazyStore(f)
@@ -199,10 +218,11 @@ func TestSweeperStartsAndStopsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.release()
-	var s sweeper
+	var s background
+	loop := func(ctx context.Context) { sweepLoop(ctx, l, zap.NewNop(), time.Millisecond) }
 	s.stop()
-	s.start(l, zap.NewNop(), time.Millisecond)
-	s.start(l, zap.NewNop(), time.Millisecond)
+	s.start(loop)
+	s.start(loop)
 	for f.swept.Load() == 0 {
 		select {
 		case <-t.Context().Done():

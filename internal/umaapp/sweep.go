@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,37 +17,9 @@ const (
 	sweepRounds = 200
 )
 
-// sweeper removes expired documents while the app runs.
-type sweeper struct {
-	mu     sync.Mutex
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-func (s *sweeper) start(l *lazyStore, log *zap.Logger, every time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cancel != nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel, s.done = cancel, make(chan struct{})
-	go func(done chan<- struct{}) {
-		defer close(done)
-		sweepLoop(ctx, l, log, every)
-	}(s.done)
-}
-
-// stop ends the goroutine and waits for it; a second stop does nothing.
-func (s *sweeper) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cancel == nil {
-		return
-	}
-	s.cancel()
-	<-s.done
-	s.cancel = nil
+// startSweeping removes expired documents while the app runs.
+func (a *App) startSweeping() {
+	a.sweeping.start(func(ctx context.Context) { sweepLoop(ctx, a.store, a.log, sweepEvery) })
 }
 
 func sweepLoop(ctx context.Context, l *lazyStore, log *zap.Logger, every time.Duration) {

@@ -59,7 +59,7 @@ func newWorld(t *testing.T, cfg fakeop.Config) *world {
 func (w *world) config() upstream.Config {
 	return upstream.Config{
 		Issuer: w.op.Issuer, Self: self, Domains: []string{"bob.example"}, Leeway: time.Minute, Now: w.Now,
-		HTTP: outbound.NewNamed(outbound.Config{ConnectTo: w.op.ConnectTo(), Roots: w.op.Roots, Timeout: 2 * time.Second}),
+		HTTP: outbound.NewNamed(outbound.Config{ConnectTo: w.op.ConnectTo(), Roots: w.op.Roots, Timeout: 30 * time.Second}),
 	}
 }
 

@@ -108,11 +108,21 @@ func (s *Store) Fill(ctx context.Context, id string, docs iter.Seq2[store.Doc, e
 		return foreign
 	case errors.Is(err, store.ErrNotEmpty), errors.Is(err, store.ErrCopy):
 		return err
-	case err != nil:
+	case err != nil && !s.became(ctx, id):
 		return s.explain(ctx, err)
 	}
 	s.id.Store(&id)
 	return nil
+}
+
+// became tells whether the store has another id than it had. If the answer to a commit
+// was lost, it is done all the same.
+func (s *Store) became(ctx context.Context, id string) bool {
+	if *s.id.Load() == id { // as before
+		return false
+	}
+	s.pool.Reset()
+	return s.readID(ctx) == nil && *s.id.Load() == id
 }
 
 func (s *Store) enterFill(ctx context.Context, tx pgx.Tx) error {

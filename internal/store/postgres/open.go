@@ -41,6 +41,9 @@ type Options struct {
 	// Now replaces the database's clock in tests; nil in production, where the
 	// clocks of several machines would differ.
 	Now func() time.Time
+	// Machine is the clock of this machine: what has not expired by it, too, is not
+	// swept. Default: the database's clock alone counts.
+	Machine func() time.Time
 
 	// migrations replaces the embedded ones in tests of upgrades.
 	migrations fs.FS
@@ -53,6 +56,7 @@ type Store struct {
 	schema  string
 	id      atomic.Pointer[string]
 	now     func() time.Time
+	machine func() time.Time
 	timeout time.Duration
 }
 
@@ -75,7 +79,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store postgres: %w", err)
 	}
-	s := &Store{pool: pool, schema: opts.Schema, sql: statementsFor(opts.Schema), now: opts.Now, timeout: opts.Timeout}
+	s := &Store{pool: pool, schema: opts.Schema, sql: statementsFor(opts.Schema), now: opts.Now, machine: opts.Machine, timeout: opts.Timeout}
 	if err := s.prepare(ctx, opts.migrations); err != nil {
 		pool.Close()
 		return nil, err

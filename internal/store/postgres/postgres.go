@@ -14,7 +14,7 @@ import (
 )
 
 // statements are the statements of a store, with the name of its schema.
-type statements struct{ id, get, list, listIndex, commit, sweep string }
+type statements struct{ id, get, list, listIndex, commit, sweep, time string }
 
 // live is the condition that a document exists, by the time in the parameter or
 // the database's own. now() is the start of the statement.
@@ -28,6 +28,7 @@ func statementsFor(schema string) statements {
 	in := func(s string) string { return strings.ReplaceAll(s, "SCHEMA", quote(schema)) }
 	return statements{
 		id:        in(`SELECT id FROM SCHEMA.meta`),
+		time:      `SELECT coalesce($1::timestamptz, clock_timestamp())`,
 		get:       in(fields + `WHERE key = $2 AND ` + live),
 		list:      in(fields + `WHERE sha256(tenant || '\x00'::bytea || kind) = $2` + page),
 		listIndex: in(fields + `WHERE sha256(tenant || '\x00'::bytea || kind || '\x00'::bytea || idx) = $2 AND idx <> ''` + page),
@@ -37,7 +38,7 @@ func statementsFor(schema string) statements {
 				$6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bigint[], $11::timestamptz[], $12::bytea[])`),
 		// Rows that another node is sweeping or changing are left to it.
 		sweep: in(`WITH due AS MATERIALIZED (
-				SELECT key FROM SCHEMA.doc WHERE expires <= coalesce($1::timestamptz, now())
+				SELECT key FROM SCHEMA.doc WHERE expires <= least(coalesce($1::timestamptz, now()), $3::timestamptz)
 				ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM SCHEMA.doc USING due WHERE doc.key = due.key`),
 	}
@@ -84,6 +85,12 @@ func (s *Store) readID(ctx context.Context) error {
 		s.id.Store(&id)
 		return nil
 	})
+}
+
+// Time implements store.Timed: the database's clock decides what has expired.
+func (s *Store) Time(ctx context.Context) (now time.Time, err error) {
+	err = s.call(ctx, func(ctx context.Context) error { return s.pool.QueryRow(ctx, s.sql.time, s.clock()).Scan(&now) })
+	return now, err
 }
 
 // Close waits for running calls and closes the connections.
@@ -152,17 +159,28 @@ func scan(row pgx.Row, tenant, kind string) (store.Doc, error) {
 const maxSweep = 4096
 
 // Sweep removes up to n expired documents, at most maxSweep at a time. Several
-// nodes sweep beside each other.
+// nodes sweep beside each other. What has expired by the database's clock alone stays:
+// if that is ahead and set back, a spent ticket must not be good again (CONFORMANCE
+// SEC-12).
 func (s *Store) Sweep(ctx context.Context, n int) (removed int, err error) {
 	if n <= 0 {
 		return 0, ctx.Err()
 	}
+	// NULL is no time: least takes the other one.
+	var machine *time.Time
+	if s.machine != nil {
+		now := s.machine()
+		machine = &now
+	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, s.sql.sweep, s.clock(), min(n, maxSweep))
+		tag, err := s.pool.Exec(ctx, s.sql.sweep, s.clock(), min(n, maxSweep), machine)
 		removed = int(tag.RowsAffected())
 		return err
 	})
 	return removed, err
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Timed = (*Store)(nil)
+)

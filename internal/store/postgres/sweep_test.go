@@ -53,6 +53,44 @@ func TestDatabaseClock(t *testing.T) {
 	}
 }
 
+// Time is that of the clock by which documents expire.
+func TestTime(t *testing.T) {
+	dsn := pgtest.DSN(t)
+	for name, clock := range map[string]func() time.Time{"the database's": nil, "injected": now} {
+		want := time.Now
+		if clock != nil {
+			want = clock
+		}
+		got, err := store.Time(t.Context(), open(t, postgres.Options{DSN: dsn, Schema: pgtest.Schema(t, dsn), Now: clock}), nil)
+		if err != nil || got.Sub(want()).Abs() > 10*time.Second {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, want())
+		}
+	}
+}
+
+// The database's clock is ahead and will be set back: what has expired by it alone is
+// kept, or a spent ticket would be good again. By this machine's alone nothing expires.
+func TestSEC_12_SweepByBothClocks(t *testing.T) {
+	dsn := pgtest.DSN(t)
+	for name, tt := range map[string]struct {
+		machine time.Duration
+		want    int
+	}{"agree": {0, 1}, "the machine is slow": {-2 * time.Hour, 0}, "the machine is fast": {2 * time.Hour, 1}} {
+		t.Run("SEC-12 "+name, func(t *testing.T) {
+			s := open(t, postgres.Options{
+				DSN: dsn, Schema: pgtest.Schema(t, dsn),
+				Machine: func() time.Time { return time.Now().Add(tt.machine) },
+			})
+			past, future := document("past"), document("future")
+			past.Expires, future.Expires = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+			if err := s.Commit(t.Context(), store.Create(past), store.Create(future)); err != nil {
+				t.Fatal(err)
+			}
+			sweeps(t, s, tt.want)
+		})
+	}
+}
+
 // Two nodes do not wait for each other: what one has in hand the other leaves.
 func TestSweep_Beside(t *testing.T) {
 	dsn := pgtest.DSN(t)

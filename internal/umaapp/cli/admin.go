@@ -29,7 +29,7 @@ type adminOptions struct {
 func (a *adminOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.address, "address", "", "admin API of the Caddy")
-	f.StringVarP(&a.config, "config", "c", "", "configuration file that says where its admin API is, if not --address")
+	f.StringVarP(&a.config, "config", "c", "", "configuration that says where, if not --address")
 	f.StringVarP(&a.adapter, "adapter", "a", "", "config adapter of that file")
 	f.StringVar(&a.issuer, "issuer", "", "issuer of the authorization server, if several run there")
 	f.BoolVar(&a.json, "json", false, "print the answer as JSON")
@@ -103,7 +103,7 @@ func adminError(address string, err error) error {
 	if !refused || notNumber != nil {
 		return unreachableError{fmt.Errorf("no Caddy answers at %s: %s. Try: start it, or --address of its admin API", address, printable(err.Error()))}
 	}
-	text := adminText(body)
+	text := strings.ReplaceAll(adminText(body), "which with issuer=", "which with --issuer") // as it is said here
 	switch {
 	case status == http.StatusBadRequest:
 		return usageError{errors.New(text)}

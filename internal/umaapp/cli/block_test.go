@@ -14,6 +14,7 @@ const (
 )
 
 func TestBlocks(t *testing.T) {
+	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"GET /uma/show/as/blocks?after=":  firstBlocks,
 		"GET /uma/show/as/blocks?after=n": secondBlocks,
@@ -31,6 +32,7 @@ func TestBlocks(t *testing.T) {
 }
 
 func TestBlock(t *testing.T) {
+	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"POST /uma/change/as/block":                                 `{"kind":"address","who":"bob@bob.example","since":"2026-01-02T03:04:05Z","until":"2026-01-09T03:04:05Z","ended":1}`,
 		"POST /uma/change/as/block?issuer=https%3A%2F%2Fas.carol":   `{"kind":"domain","who":"bob.example","since":"2026-01-02T03:04:05Z","ended":12}`,
@@ -45,7 +47,7 @@ func TestBlock(t *testing.T) {
 	}{
 		{
 			"with everything", "block --for 7d --reason lost bob@bob.example", 0, "POST /uma/change/as/block",
-			`{"for":604800,"reason":"lost","who":"bob@bob.example"}`, "bob@bob.example is blocked until 2026-01-09 03:04 UTC; ended: 1 grant.\n", "",
+			`{"for":604800,"reason":"lost","who":"bob@bob.example"}`, "bob@bob.example is blocked until 2026-01-09 05:04+02:00; ended: 1 grant.\n", "",
 		},
 		{
 			"of one of several", "block --issuer https://as.carol bob.example", 0, "POST /uma/change/as/block?issuer=https%3A%2F%2Fas.carol",

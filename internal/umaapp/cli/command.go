@@ -21,12 +21,14 @@ func init() {
 		Usage: "<command>",
 		Short: "Requests to resources that are protected by UMA, and their administration",
 		Long: `
-Commands of a requesting party: somebody who wants to use a resource of another
-organisation, and whose own provider vouches for his e-mail address (get,
-login, logout, ticket-challenge). Commands of an administrator of an authorization server, which
-ask the admin API of its Caddy (domains, explain, block, unblock, blocks, clients,
-resource-servers, resources, grants, decisions, sessions, keys, nodes), or work while
-it is stopped (store).
+For a requesting party, somebody who wants to use a resource of another
+organisation and whose own provider vouches for his e-mail address: get, login,
+logout, ticket-challenge.
+
+For the administrator of a server, asked of the admin API of its running Caddy:
+decisions, explain, grants, block, unblock, blocks, clients, resource-servers,
+resources, domains, sessions, keys, nodes. While it is stopped: store. About its
+log: audit. About an e-mail domain and its provider: doctor.
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },
@@ -55,11 +57,13 @@ func addCommands(cmd *cobra.Command, tty prompter) {
 	}
 }
 
-// prepare makes wrong flags errors in our words, also below subcommands.
+// prepare makes wrong flags errors in our words, and fills the texts, also below
+// subcommands.
 func prepare(list []*cobra.Command) {
 	for _, sub := range list {
 		sub.SetFlagErrorFunc(flagError)
 		sub.DisableFlagsInUseLine = true
+		sub.Long = filled(sub.Long)
 		prepare(sub.Commands())
 	}
 }
@@ -70,8 +74,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return finish(cmd, noCommand(cmd, words[0]))
 	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		err = dashed(cmd, unknown)
 	}
 	return finish(cmd, usageError{err})

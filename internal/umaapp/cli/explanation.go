@@ -6,12 +6,13 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // explanation is the answer of the admin API about one decision.
 type explanation struct {
 	DecisionID      string              `json:"decision_id"`
-	At              string              `json:"at"`
+	At              time.Time           `json:"at"`
 	Outcome         string              `json:"outcome"`
 	Reason          string              `json:"reason"`
 	Policy          string              `json:"policy"`
@@ -112,7 +113,7 @@ func (x *explanation) facts() [][2]string {
 	return [][2]string{
 		{"reason", x.Reason},
 		{"decision", x.DecisionID},
-		{"at", x.At},
+		{"when", precisely(x.At)},
 		{"issuer", x.Person.Issuer},
 		{"subject", x.Person.Subject},
 		{"found by", x.Evidence},

@@ -45,9 +45,9 @@ resource gives a token (RPT) with which the request is sent again. -v shows the
 nine steps on standard error. The body of the answer goes to standard output.
 
 Who you are, one of:
-  --user EMAIL            logs in at the provider of that address, which is found
-                          as the authorization server finds it (or --sts ISSUER);
-                          uses the login of caddy uma login if there is one, else
+  --user EMAIL            logs in at the provider of that address, found as the
+                          authorization server finds it (or --sts ISSUER); uses
+                          the login of caddy uma login if there is one, else
                           asks for the password on the terminal, unless there is
                           --password-file FILE (- is standard input)
   --access-token @FILE    an access token that you have (@- is standard input);

@@ -117,9 +117,9 @@ func fillSessions(entries []json.RawMessage) (*table, error) {
 }
 
 func sessionTable(list []session) *table {
-	t := &table{head: []string{"SESSION", "USER", "IN", "SINCE"}, cut: []int{1, 2}}
+	t := &table{head: []string{"SESSION", "USER", "IN", "SINCE"}, drop: []int{3}, cut: []int{1, 2}}
 	for _, s := range list {
-		t.add(s.ID, s.User, s.where(), s.LoggedIn.Local().Format(time.DateOnly))
+		t.add(s.ID, s.User, s.where(), day(s.LoggedIn))
 	}
 	return t
 }
@@ -181,7 +181,7 @@ func showUser(cmd *cobra.Command, a *adminOptions, user string) error {
 			_, _ = fmt.Fprintln(cmd.OutOrStdout())
 			t := &table{head: []string{"CONSENT WITH", "TARGET", "CLAIMS", "GIVEN"}, cut: []int{0, 1, 2}}
 			for _, c := range u.Consents {
-				t.add(c.Client, c.Target, strings.Join(c.Claims, " "), c.Given.Local().Format(time.DateOnly))
+				t.add(c.Client, c.Target, strings.Join(c.Claims, " "), day(c.Given))
 			}
 			if err := t.print(cmd.OutOrStdout()); err != nil {
 				return err

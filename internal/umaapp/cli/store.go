@@ -36,13 +36,13 @@ A STORE is one of
   bolt:PATH              another one
   postgres:{env.NAME}    a database, by its DSN in a variable of the environment
   postgres:{file./PATH}  or in a file; postgres:DSN only if no password is in it
-  FILE                   the store of a configuration: a Caddyfile, or JSON; with
+  FILE                   the store of a configuration: a Caddyfile or JSON, with
                          its schema, if that is not 'uma'
 
 All or nothing: what was written is read again and compared before it counts. If it
 fails, the old store is as it was and the new one is empty. If the command is killed,
 a half-filled bolt file is refused from then on (remove it), and PostgreSQL undoes the
-work. Afterwards the old store keeps its documents, as a backup, but gets another id:
+work; killed in the last moment, it is finished by running it again. Afterwards the old store keeps its documents, as a backup, but gets another id:
 a server that is started with it by mistake takes no ticket of before. Remove it when
 you are sure.
 

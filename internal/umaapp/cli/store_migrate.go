@@ -117,10 +117,10 @@ func (m *migrateOptions) storeNamed(value string) (raw json.RawMessage, onComman
 // migrateError says who has to do something.
 func migrateError(err error) error {
 	switch {
-	case errors.Is(err, store.ErrSame), errors.Is(err, store.ErrEmpty), errors.Is(err, store.ErrNotEmpty):
+	case errors.Is(err, store.ErrSame), errors.Is(err, store.ErrEmpty), errors.Is(err, store.ErrNotEmpty), errors.Is(err, store.ErrParted):
 		return fmt.Errorf("%w; nothing was changed", err)
 	default:
-		return unreachableError{fmt.Errorf("%w. The old store is as it was; the new one is as empty as before", err)}
+		return unreachableError{fmt.Errorf("%w. The old store is as it was, and the new one as empty as before. If it was the connection that failed, run the command again to be sure", err)}
 	}
 }
 

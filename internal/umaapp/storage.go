@@ -1,0 +1,92 @@
+package umaapp
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/caddy-uma/caddy-uma/internal/jose"
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/health"
+)
+
+// timely is Caddy's storage for those who have something else to do: a storage need not
+// look at its context, and one on a network file system whose server is away never
+// answers. What hangs goes on hanging, but nobody waits for it longer than his context
+// says.
+type timely struct {
+	inner   jose.Storage
+	hanging *atomic.Int32 // operations for which nobody waits any more
+}
+
+// maxHanging bounds them: each may hold a thread of the system.
+const maxHanging = 16
+
+var errStorageHangs = errors.New("the storage does not answer")
+
+// storage is where keys are with `keys storage`.
+func (a *App) storage() jose.Storage { return timely{a.ctx.Storage(), &a.hanging} }
+
+// within does an operation; late is what undoes it if it succeeds when nobody waits.
+func within[T any](ctx context.Context, s timely, do func() (T, error), late func()) (none T, _ error) {
+	if s.hanging.Load() >= maxHanging {
+		return none, errStorageHangs
+	}
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		o.err = health.Guarded(ctx, func(context.Context) (err error) { o.value, err = do(); return err })
+		done <- o
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+	}
+	s.hanging.Add(1)
+	go func() {
+		if o := <-done; o.err == nil {
+			late()
+		}
+		s.hanging.Add(-1)
+	}()
+	return none, errors.Join(errStorageHangs, ctx.Err())
+}
+
+func nothing() {}
+
+type empty = struct{}
+
+// Lock implements jose.Storage. A lock that comes too late is given back.
+func (s timely) Lock(ctx context.Context, name string) error {
+	_, err := within(ctx, s, func() (empty, error) { return empty{}, s.inner.Lock(ctx, name) },
+		func() { _ = s.inner.Unlock(context.WithoutCancel(ctx), name) })
+	return err
+}
+
+// Unlock implements jose.Storage.
+func (s timely) Unlock(ctx context.Context, name string) error {
+	_, err := within(ctx, s, func() (empty, error) { return empty{}, s.inner.Unlock(ctx, name) }, nothing)
+	return err
+}
+
+// Store implements jose.Storage.
+func (s timely) Store(ctx context.Context, name string, value []byte) error {
+	_, err := within(ctx, s, func() (empty, error) { return empty{}, s.inner.Store(ctx, name, value) }, nothing)
+	return err
+}
+
+// Load implements jose.Storage.
+func (s timely) Load(ctx context.Context, name string) ([]byte, error) {
+	return within(ctx, s, func() ([]byte, error) { return s.inner.Load(ctx, name) }, nothing)
+}
+
+// List implements jose.Storage.
+func (s timely) List(ctx context.Context, path string, recursive bool) ([]string, error) {
+	return within(ctx, s, func() ([]string, error) { return s.inner.List(ctx, path, recursive) }, nothing)
+}
+
+var _ jose.Storage = timely{}

@@ -41,14 +41,14 @@ var shared = []string{caddyserver, zap, goJose, lru, xSync}
 
 // vocabulary is level 0, tools is level 1.
 var (
-	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "caddyuma/policy"}
+	vocabulary = []string{"internal/oauth", "internal/event", "internal/suggest", "internal/finding", "caddyuma/policy"}
 	tools      = []string{
 		"internal/seal", "internal/limit", "internal/jose", "internal/outbound", "internal/store", "internal/cel",
 		"internal/clientauth", "internal/dpop", "internal/statuslist", "internal/discovery", "internal/keystore", "internal/chain",
 	}
 	low = slices.Concat(vocabulary, tools)
 	// below the app are parts of it that stand alone; they know Caddy.
-	below = []string{"internal/umaapp/syntax", "internal/umaapp/logs", "internal/umaapp/health"}
+	below = []string{"internal/umaapp/syntax", "internal/umaapp/logs", "internal/umaapp/health", "internal/umaapp/sites"}
 )
 
 // engines are separate trust domains. They meet, in code as on the wire, only
@@ -64,6 +64,7 @@ var packages = map[string]pkg{
 	"internal/oauth":   {foreign: []string{goJose}},
 	"internal/event":   {},
 	"internal/suggest": {},
+	"internal/finding": {},
 	"internal/chain":   {},
 	"caddyuma/policy":  {},
 
@@ -104,6 +105,7 @@ var packages = map[string]pkg{
 	},
 	"internal/umaapp/logs":   {ours: []string{"internal/chain", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
 	"internal/umaapp/health": {ours: []string{"internal/oauth", "internal/suggest", "internal/umaapp/syntax"}, foreign: []string{caddyserver, zap}},
+	"internal/umaapp/sites":  {ours: []string{"internal/finding"}, foreign: []string{caddyserver}},
 	"internal/umaapp":        {ours: slices.Concat(below, low), foreign: []string{caddyserver, zap, "github.com/prometheus/client_golang", "go.opentelemetry.io/otel"}},
 	"internal/umaapp/cli": {
 		ours:    slices.Concat([]string{"internal/umaapp", "caddyuma/rqp"}, below, low),

@@ -30,6 +30,7 @@ func (h *Handler) group(app *umaapp.App) (*group, error) {
 		g := new(group)
 		app.RegisterRS(h.Issuer, h.ClientID, g)
 		g.registerChecks(app, h.Issuer, h.ClientID)
+		app.RegisterExamine(g.examine(h.Issuer, h.ClientID))
 		return g, nil
 	})
 	if err != nil {

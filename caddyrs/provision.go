@@ -105,6 +105,9 @@ func (h *Handler) provisionEngine(ctx caddy.Context, fingerprint string) error {
 		return err
 	}
 	h.engine = v.(*engine).server
+	if h.Protects() {
+		app.RegisterExamine(h.plain.Examine("uma_protect " + h.ClientID + " at " + h.Issuer))
+	}
 	return nil
 }
 

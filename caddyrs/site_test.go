@@ -21,6 +21,7 @@ import (
 )
 
 type site struct {
+	app *umaapp.App
 	t   *testing.T
 	as  *fakeAS
 	url string
@@ -51,7 +52,7 @@ func newSite(t *testing.T, body string) *site {
 	}
 	front := httptest.NewServer(behindTLS(server))
 	t.Cleanup(front.Close)
-	s.url = front.URL
+	s.url, s.app = front.URL, app
 	return s
 }
 

@@ -142,7 +142,10 @@ func (h *Handler) build(ctx caddy.Context, app *umaapp.App) (*service, error) {
 	if !ok {
 		return nil, fmt.Errorf("issuer %s belongs to another kind of handler", h.Issuer)
 	}
-	return shared, nil
+	if shared == made {
+		err = h.registerExamines(app)
+	}
+	return shared, err
 }
 
 func (h *Handler) engine(app *umaapp.App, cfg sts.Config, from source) (*sts.Server, error) {
@@ -215,6 +218,9 @@ func (h *Handler) lookup() umaapp.Lookup {
 // warn logs what is allowed and perhaps not meant.
 func (h *Handler) warn() {
 	h.warnCertificates()
+	if len(h.Targets) == 0 {
+		h.log.Warn("there is no target, so nobody gets a claims token", zap.String("iss", h.Issuer))
+	}
 	for _, t := range h.Targets {
 		for _, name := range t.Names {
 			if name == "*" {

@@ -106,6 +106,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return named(err)
 	}
 	h.gate = umaapp.NewGate(h.service, h.Issuer, h.log)
+	app.RegisterExamine(h.gate.Examine(umaapp.Directive("sts", h.Issuer)))
 	h.warn()
 	return nil
 }

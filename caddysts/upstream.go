@@ -214,6 +214,7 @@ func (h *Handler) upstreams(app *umaapp.App, all []*Upstream) (source, error) {
 			return source{}, fmt.Errorf("upstream %s: %w", u.Issuer, err)
 		}
 		made = append(made, one)
+		examineUpstream(app, h.Issuer, one, or(h.Leeway, defaultLeeway))
 	}
 	set, err := upstream.NewSet(made...)
 	if err != nil {

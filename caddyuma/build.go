@@ -3,7 +3,6 @@ package caddyuma
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/dpop"
 	"github.com/caddy-uma/caddy-uma/internal/jose"
 	"github.com/caddy-uma/caddy-uma/internal/limit"
-	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/uma"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
@@ -164,8 +162,10 @@ func (h *Handler) finder(ctx caddy.Context, app *umaapp.App) (*discovery.Finder,
 		}
 	}
 	size, maxAge, pause := app.Cache()
+	client := outbound.NewStrict(out)
+	h.registerExamines(app, h.providers(client, domains))
 	return discovery.New(discovery.Config{
-		Client: outbound.NewStrict(out), Domains: domains, NoDocument: h.NoDomainDocument,
+		Client: client, Domains: domains, NoDocument: h.NoDomainDocument,
 		Size: size, MaxAge: maxAge, RefetchPause: pause, Ledger: uma.LedgerOf(app.Store(), h.Issuer),
 		Now: time.Now, Observe: app.Observe(), Log: h.log,
 	})
@@ -175,15 +175,10 @@ func (e *EmailDomain) except(ctx caddy.Context, app *umaapp.App, exceptions map[
 	if e.BaseURL == "" {
 		return nil
 	}
-	u, err := oauth.ParseIssuer(e.BaseURL)
+	hostport, err := e.hostport()
 	if err != nil {
 		return err
 	}
-	port := u.Port()
-	if port == "" {
-		port = "443"
-	}
-	hostport := net.JoinHostPort(u.Hostname(), port)
 	app.WarnLocal("email_domain "+strings.Join(e.Domains, " "), hostport)
 	var exception outbound.Exception
 	if e.TrustPoolRaw != nil {
@@ -203,6 +198,9 @@ func (e *EmailDomain) except(ctx caddy.Context, app *umaapp.App, exceptions map[
 
 // warn logs what is allowed and perhaps not meant.
 func (h *Handler) warn() {
+	if len(h.ResourceServers) == 0 {
+		h.log.Warn("there is no resource_server, so nobody can ask for a ticket", zap.String("iss", h.Issuer))
+	}
 	if len(h.Policies) == 0 {
 		h.log.Warn("there is no policy, so nobody is let in", zap.String("iss", h.Issuer))
 	}

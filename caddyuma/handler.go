@@ -119,6 +119,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return named(err)
 	}
 	h.gate = umaapp.NewGate(server, h.Issuer, h.log)
+	app.RegisterExamine(h.gate.Examine(umaapp.Directive("as", h.Issuer)))
 	return nil
 }
 

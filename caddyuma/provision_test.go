@@ -293,6 +293,29 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// What is forgotten lets nobody in; the log says what it is.
+func TestWarnings_missing(t *testing.T) {
+	for words, want := range map[string]string{
+		"": "there is no resource_server, there is no policy",
+		"resource_server api https://api.example.com local\n":                                "there is no policy",
+		"policy p {\nfrom bob.example\n}\n":                                                  "there is no resource_server",
+		"resource_server api https://api.example.com local\npolicy p {\nfrom bob.example\n}": "",
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		h := parse(t, "uma_server https://as.example.com {\n"+words+"\n}")
+		h.log = zap.New(core)
+		h.warn()
+		var texts []string
+		for _, entry := range logs.All() {
+			text, _, _ := strings.Cut(entry.Message, ",")
+			texts = append(texts, text)
+		}
+		if got := strings.Join(texts, ", "); got != want {
+			t.Errorf("%q: %q, want %q", words, got, want)
+		}
+	}
+}
+
 // The greatest example of the documentation that is an authorization server
 // alone, as it stands there.
 func TestFivePolicies(t *testing.T) {

@@ -31,7 +31,7 @@ func FindSTS(ctx context.Context, email string, network Network) (issuer string,
 	if err != nil {
 		err = at(0, nameFind, err)
 		if e, ok := errors.AsType[*StepError](err); ok {
-			e.Hint = "--sts ISSUER"
+			e.Hint = "caddy uma doctor " + address.String() + ", which says where the way ends; or --sts ISSUER"
 		}
 		return "", err
 	}

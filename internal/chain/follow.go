@@ -162,7 +162,7 @@ func (t *turns) Pop() any {
 
 // Report ends the verification.
 func (v *Verifier) Report() Report {
-	r := Report{Lines: v.lines}
+	r := Report{Lines: v.lines, Keyless: v.keyless}
 	for _, id := range v.order {
 		c := v.chains[id]
 		for len(c.waiting) > 0 {

@@ -31,6 +31,7 @@ type Verifier struct {
 	waiting int
 	found   []Problem
 	count   int
+	keyless int
 	notes   []string
 }
 
@@ -57,9 +58,11 @@ func (p Problem) String() string {
 type Report struct {
 	Lines  int
 	Chains []Span
-	// Problems are the first ones, Count is the number of all.
+	// Problems are the first ones, Count is the number of all, Keyless of those that
+	// only say that a line has a MAC and there was no key to check it with.
 	Problems []Problem
 	Count    int
+	Keyless  int
 	// Notes say what is no fault and limits what was proved.
 	Notes []string
 }
@@ -79,6 +82,7 @@ type seen struct {
 	lines   int
 	keyed   bool
 	latest  float64 // of the times of its lines, in the unit of the encoder; 0 = unknown
+	held    bool    // one of the keys fits at least one line
 	waiting map[uint64]early
 	turns   turns
 	recent  []string
@@ -154,7 +158,7 @@ func (v *Verifier) line(line []byte, whole bool) {
 	case !ok:
 		v.problem("the line has no link: it was not written by the encoder, or was changed")
 	case e.keyed && v.keys == nil:
-		v.problem("the chain has a key, without which nothing can be said: --key-file")
+		v.noKey()
 	case !e.keyed && v.keys != nil:
 		v.problem("the line was made without the key")
 	case !e.holds(v.keys):
@@ -162,11 +166,24 @@ func (v *Verifier) line(line []byte, whole bool) {
 		v.pass(e) // what follows is looked at by what the line says of itself
 	default:
 		v.pass(e)
+		if c := v.chains[e.Chain]; c != nil {
+			c.held = true
+		}
 	}
 }
 
+// noKey says it once: it is the same of all lines.
+func (v *Verifier) noKey() {
+	if v.keyless++; v.keyless > 1 {
+		v.count++
+		return
+	}
+	v.problem("the log was written with a key, without which nothing can be said: --key-file")
+}
+
+// orKey: as long as no key fits, it may be the key that is wrong.
 func (v *Verifier) orKey(e entry) string {
-	if e.keyed && v.chains[e.Chain] == nil {
+	if c := v.chains[e.Chain]; e.keyed && (c == nil || !c.held) {
 		return ", or was made with another key"
 	}
 	return ""

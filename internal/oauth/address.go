@@ -14,7 +14,7 @@ type Address struct{ Local, Domain string }
 func (a Address) String() string { return a.Local + "@" + a.Domain }
 
 // ErrAddress says that a text is no acceptable e-mail address.
-var ErrAddress = errors.New("not an acceptable e-mail address")
+var ErrAddress = errors.New("not an acceptable e-mail address: ASCII, no quotes, a domain with a dot")
 
 // ParseAddress accepts one unquoted local part (RFC 5322 dot-atom, at most 64
 // characters), one @ and a domain that ParseDomain accepts. Everything else

@@ -234,3 +234,15 @@ func TestSEC_16_HostileNames(t *testing.T) {
 		}
 	}
 }
+
+// The end of a host says whose it is; it is not cut off, however long the host.
+func TestSEC_16_LongHosts(t *testing.T) {
+	host := "api.alice.example." + strings.Repeat(strings.Repeat("a", 50)+".", 3) + "evil.example"
+	b := newBench(t, func(c *op.Config) {
+		c.Clients = append(c.Clients, op.Client{ID: "long", Public: true, RedirectURIs: []string{"https://" + host + "/cb"}})
+	})
+	page := b.authorize("client_id", "long", "redirect_uri", "https://"+host+"/cb")
+	if !strings.Contains(page.body, "return to <strong><bdi>"+host+"</bdi>") {
+		t.Errorf("the page hides where it leads: %s", page.body)
+	}
+}

@@ -15,7 +15,7 @@ import (
 var pageFiles embed.FS
 
 //nolint:gochecknoglobals // a constant: the pages are part of the program
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"shown": shown}).ParseFS(pageFiles, "pages/*.html"))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"shown": shown, "whole": whole}).ParseFS(pageFiles, "pages/*.html"))
 
 // frame is what every page has. Alert says what went wrong, Field is the id of
 // the input that it is about.
@@ -110,11 +110,17 @@ const maxShown = 100
 // shown makes a name of others fit to be read on a page: what is invisible, or
 // turns the text around it, is marked, and a very long name is cut. The template
 // escapes it besides.
-func shown(name string) string {
+func shown(name string) string { return readable(name, maxShown) }
+
+// whole is the same for hosts and addresses, whose end says whose they are: it must not
+// be what is cut. They are bounded where they come from.
+func whole(name string) string { return readable(name, len(name)) }
+
+func readable(name string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range name {
-		if n++; n > maxShown {
+		if n++; n > most {
 			b.WriteRune('…')
 			break
 		}

@@ -32,11 +32,20 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string {
+	if e.code == oauth.CodeInvalidClient {
+		return fmt.Sprintf("%s: the authorization server answered %d %s: client_id and secret (or key) must be those of its line resource_server", e.what, e.status, e.code)
+	}
 	if e.code != "" {
 		return fmt.Sprintf("%s: the authorization server answered %d %s", e.what, e.status, e.code)
 	}
 	return fmt.Sprintf("%s: the authorization server answered %d", e.what, e.status)
 }
+
+// answerError is why a call got no whole answer.
+type answerError struct{ error }
+
+// Unwrap gives the cause.
+func (e *answerError) Unwrap() error { return e.error }
 
 func (a *answer) failure(what string) error {
 	return &statusError{what: what, status: a.status, code: a.errorCode()}
@@ -99,7 +108,7 @@ func (s *Server) send(ctx context.Context, r request) (*answer, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("calling the authorization server: %w", err)
+		return nil, &answerError{fmt.Errorf("calling the authorization server: %w", err)}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	s.hear(resp.StatusCode)
@@ -115,7 +124,7 @@ func (r request) repeatable() bool {
 func readAnswer(resp *http.Response, limit int64) (*answer, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the authorization server's answer: %w", err)
+		return nil, &answerError{fmt.Errorf("reading the authorization server's answer: %w", err)}
 	}
 	if int64(len(body)) > limit {
 		return nil, errors.New("the authorization server's answer is too large")

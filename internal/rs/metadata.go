@@ -33,9 +33,15 @@ func (s *Server) currentEndpoints(ctx context.Context) (endpoints, error) {
 // loadEndpoints reads {issuer}/.well-known/uma2-configuration (UMA Grant §2);
 // for an issuer with a path RFC 8414's place is tried next (CONFORMANCE A21).
 func (s *Server) loadEndpoints(ctx context.Context) (endpoints, time.Time, error) {
+	e, _, err := s.fetchEndpoints(ctx)
+	return e, s.cfg.Now().Add(metadataAge), err
+}
+
+// fetchEndpoints gives the answer, too, if there is one.
+func (s *Server) fetchEndpoints(ctx context.Context) (endpoints, *answer, error) {
 	issuer, err := oauth.ParseIssuer(s.cfg.Issuer)
 	if err != nil {
-		return endpoints{}, time.Time{}, err
+		return endpoints{}, nil, err
 	}
 	appended, inserted := oauth.WellKnownPaths(issuer, oauth.WellKnownUMA2)
 	a, err := s.document(ctx, issuer, appended)
@@ -43,13 +49,13 @@ func (s *Server) loadEndpoints(ctx context.Context) (endpoints, time.Time, error
 		a, err = s.document(ctx, issuer, inserted)
 	}
 	if err != nil {
-		return endpoints{}, time.Time{}, err
+		return endpoints{}, nil, err
 	}
 	if a.status != http.StatusOK {
-		return endpoints{}, time.Time{}, a.failure("reading metadata")
+		return endpoints{}, a, a.failure("reading metadata")
 	}
 	e, err := s.readMetadata(a.body)
-	return e, s.cfg.Now().Add(metadataAge), err
+	return e, a, err
 }
 
 func (s *Server) document(ctx context.Context, issuer *url.URL, path string) (*answer, error) {
@@ -65,7 +71,9 @@ func (s *Server) readMetadata(body []byte) (endpoints, error) {
 	// RFC 8414 §3.3 (CONFORMANCE OD-14): the document must speak for the
 	// issuer we asked for, or another server could hand us its endpoints.
 	if m.Issuer != s.cfg.Issuer {
-		return endpoints{}, fmt.Errorf("%w: the metadata of %s says that the issuer is %q", errFinal, s.cfg.Issuer, m.Issuer)
+		return endpoints{}, fmt.Errorf("%w: %w", errFinal, &mismatchError{
+			fmt.Sprintf("the metadata of %s says that the issuer is %q", s.cfg.Issuer, m.Issuer), s.cfg.Issuer, m.Issuer,
+		})
 	}
 	if m.TokenEndpoint == "" || m.PermissionEndpoint == "" || m.ResourceRegistrationEndpoint == "" || m.JWKSURI == "" {
 		return endpoints{}, errors.New("the authorization server's metadata lacks an endpoint that a resource server needs")

@@ -89,22 +89,30 @@ func (s *Server) patRequest(e endpoints) (request, error) {
 }
 
 func (s *Server) readPAT(body []byte, now time.Time) (pat, time.Time, error) {
-	var t oauth.TokenResponse
-	if err := oauth.DecodeObject(body, &t); err != nil {
-		return pat{}, time.Time{}, fmt.Errorf("reading the PAT: %w", err)
+	t, err := parsePAT(body)
+	if err != nil {
+		return pat{}, time.Time{}, err
 	}
-	if !isBearerToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
-		return pat{}, time.Time{}, errors.New("the answer with the PAT holds no Bearer token")
-	}
-	if t.Scope != "" && !slices.Contains(strings.Fields(t.Scope), oauth.ScopeUMAProtection) {
-		return pat{}, time.Time{}, errors.New("the token endpoint did not grant the scope uma_protection")
-	}
-	l, err := s.learn(&t)
+	l, err := s.learn(t)
 	s.learned.Store(l)
 	if err != nil {
 		return pat{}, time.Time{}, err
 	}
 	return pat{t.AccessToken}, now.Add(patLife(t.ExpiresIn)), nil
+}
+
+func parsePAT(body []byte) (*oauth.TokenResponse, error) {
+	t := new(oauth.TokenResponse)
+	if err := oauth.DecodeObject(body, t); err != nil {
+		return nil, fmt.Errorf("reading the PAT: %w", err)
+	}
+	if !isBearerToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
+		return nil, errors.New("the answer with the PAT holds no Bearer token")
+	}
+	if t.Scope != "" && !slices.Contains(strings.Fields(t.Scope), oauth.ScopeUMAProtection) {
+		return nil, errors.New("the token endpoint did not grant the scope uma_protection")
+	}
+	return t, nil
 }
 
 // patLife ends a PAT early enough that it is renewed before the authorization
@@ -124,7 +132,7 @@ func (s *Server) learn(t *oauth.TokenResponse) (*learned, error) {
 		s.cfg.Log.Error("the resource URI differs from what the authorization server has for this client: nothing passes",
 			zap.String("client_id", s.cfg.ClientID), zap.String("iss", s.cfg.Issuer),
 			zap.String("resource_uri", mine), zap.String("resource_uri_at_as", theirs))
-		return nil, errors.New("the resource URIs of both sides differ")
+		return nil, &mismatchError{"the resource URIs of both sides differ", mine, theirs}
 	}
 	l := &learned{resource: or(mine, theirs), owner: or(s.cfg.Owner, t.Owner)}
 	if l.resource == "" {

@@ -13,7 +13,8 @@ func (s *Server) adminDecision(ctx context.Context, r *http.Request) (any, error
 	if absent(err) {
 		return nil, &oauth.Error{
 			Code: oauth.CodeNotFound, Status: http.StatusNotFound,
-			Description: "no such decision is kept: they are kept for some days, and only if somebody was identified",
+			Description: "no such decision is kept: they are kept for seven days or more, and only if somebody was identified; " +
+				"why others were sent away says the line 'decision' with this decision_id in the log",
 		}
 	}
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 //	/uma/change/sts/…   sessions/revoke
 //	/uma/show/rs/…      resources/diff: what resource servers declare, and what is registered
 //	/uma/show/nodes     the processes that share the store
+//	/uma/show/doctor    what is wrong with the running configuration, and the cure
 //	/uma/show/keys      the keys of authorization servers and token services
 //	/uma/change/keys/…  rotate, retire, import
 //
@@ -38,7 +39,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	routes := slices.Concat(keyRoutes(), resourceRoutes(), nodeRoutes())
+	routes := slices.Concat(keyRoutes(), resourceRoutes(), nodeRoutes(), doctorRoutes())
 	for role, find := range map[string]func(issuer string) (http.Handler, error){"as/": adminOfAS, "sts/": adminOfSTS} {
 		for _, what := range []string{"/show/", "/change/"} {
 			prefix := "/uma" + what + role

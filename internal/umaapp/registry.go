@@ -27,6 +27,8 @@ type registry struct {
 	as  map[string]entry[LocalAS]
 	sts map[string]entry[http.Handler]
 	rs  map[rsKey]LocalRS
+
+	doctor doctor
 }
 
 type entry[T any] struct {

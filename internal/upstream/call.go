@@ -72,22 +72,30 @@ func (u *Upstream) call(r *http.Request, limit int64) (answer, error) {
 	default:
 		return answer{}, errBusy
 	}
+	a, connected, err := u.ask(r, limit)
+	if !connected {
+		u.down.begin(r.URL.Host, u.cfg.Now())
+	}
+	return a, err
+}
+
+// ask sends a request; connected tells whether there was an answer, of use or not.
+func (u *Upstream) ask(r *http.Request, limit int64) (a answer, connected bool, err error) {
 	r.Header.Set("Accept", "application/json, application/jwk-set+json")
 	r.Header.Set("User-Agent", "caddy-uma")
 	res, err := u.cfg.HTTP.Do(r)
 	if err != nil {
-		u.down.begin(r.URL.Host, u.cfg.Now())
-		return answer{}, bare(err)
+		return answer{}, false, bare(err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err != nil {
-		return answer{}, bare(err)
+		return answer{}, true, bare(err)
 	}
 	if int64(len(body)) > limit {
-		return answer{}, errLarge
+		return answer{}, true, errLarge
 	}
-	return answer{res.StatusCode, res.Header, body}, nil
+	return answer{res.StatusCode, res.Header, body}, true, nil
 }
 
 // bare is a cause without the URL.

@@ -90,9 +90,12 @@ func (m *metadata) put(doc *document, err error, now time.Time) (*document, erro
 	return doc, nil
 }
 
+func (u *Upstream) metadataURL() string {
+	return strings.TrimSuffix(u.cfg.Issuer, "/") + "/.well-known/" + oauth.WellKnownOpenID
+}
+
 func (u *Upstream) fetchMetadata(ctx context.Context) (*document, error) {
-	uri := strings.TrimSuffix(u.cfg.Issuer, "/") + "/.well-known/" + oauth.WellKnownOpenID
-	body, err := u.get(ctx, uri, maxAnswer)
+	body, err := u.get(ctx, u.metadataURL(), maxAnswer)
 	if err == nil {
 		doc := new(document)
 		if err = oauth.DecodeObject(body, doc); err == nil {
@@ -113,7 +116,7 @@ func (u *Upstream) fetchMetadata(ctx context.Context) (*document, error) {
 // that it gave us) is its own. Redirects are not followed.
 func (u *Upstream) checkDocument(doc *document) error {
 	if doc.Issuer != u.cfg.Issuer {
-		return fmt.Errorf("it says the issuer is %q", cut(doc.Issuer))
+		return &issuerError{cut(doc.Issuer)}
 	}
 	for name, uri := range map[string]string{
 		"jwks_uri": doc.JWKSURI, "introspection_endpoint": doc.IntrospectionEndpoint, "userinfo_endpoint": doc.UserinfoEndpoint,

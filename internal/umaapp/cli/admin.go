@@ -103,7 +103,7 @@ func adminError(address string, err error) error {
 	if !refused || notNumber != nil {
 		return unreachableError{fmt.Errorf("no Caddy answers at %s: %s. Try: start it, or --address of its admin API", address, printable(err.Error()))}
 	}
-	text := adminText(body)
+	text := strings.ReplaceAll(adminText(body), "which with issuer=", "which with --issuer") // as it is said here
 	switch {
 	case status == http.StatusBadRequest:
 		return usageError{errors.New(text)}

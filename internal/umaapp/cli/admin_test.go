@@ -147,7 +147,7 @@ func TestAdminErrors(t *testing.T) {
 		{"no uma_server", `404 {"error":"the running configuration has no uma_server"}`, nil, 1, "has no uma_server"},
 		{"engine says", `404 {"error":"not_found","error_description":"nobody of this domain was let in yet"}`, nil, 1, "caddy uma: nobody of this domain was let in yet\n"},
 		{"control characters", `409 {"error":"\u001b[2Jx\u202e"}`, nil, 1, "caddy uma: [2Jx\n"},
-		{"several", `400 {"error":"several uma_server run here: say which with issuer=, one of a, b"}`, nil, 2, "say which with issuer="},
+		{"several", `400 {"error":"several uma_server run here: say which with issuer=, one of a, b"}`, nil, 2, "say which with --issuer, one of a, b"},
 		{"a Caddy without us", "404 404 page not found", nil, 1, "has no such command"},
 		{"not permitted", "403 no", nil, 1, "does not permit"},
 		{"store down", `503 {"error":"temporarily_unavailable","error_description":"try again later"}`, nil, 3, "again in a minute"},

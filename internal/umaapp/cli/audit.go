@@ -121,6 +121,8 @@ type auditReport struct {
 	First    []string     `json:"first_problems"`
 	Notes    []string     `json:"notes"`
 	Chains   []auditChain `json:"chains"`
+
+	keyless bool // all that is wrong is that there was no key
 }
 
 type auditChain struct {
@@ -137,7 +139,7 @@ func (o *auditOptions) report(cmd *cobra.Command, r chain.Report) error {
 		return errors.New("there is no line")
 	}
 	out := auditReport{
-		Intact: r.Count == 0, ProvedBy: o.proof(r), Lines: r.Lines, Problems: r.Count,
+		keyless: r.Keyless == r.Count, Intact: r.Count == 0, ProvedBy: o.proof(r), Lines: r.Lines, Problems: r.Count,
 		First: []string{}, Notes: []string{}, Chains: []auditChain{},
 	}
 	for _, p := range r.Problems {
@@ -149,13 +151,19 @@ func (o *auditOptions) report(cmd *cobra.Command, r chain.Report) error {
 	for _, c := range r.Chains {
 		out.Chains = append(out.Chains, auditChain{c.Last.Chain, c.First, c.Last.Seq, c.Lines, c.Keyed, c.Last.String()})
 	}
-	if err := o.print(cmd.OutOrStdout(), out); err != nil {
+	if err := o.print(cmd.OutOrStdout(), &out); err != nil {
 		return err
 	}
-	if !out.Intact || out.ProvedBy == byNothing && !o.noKey {
+	switch {
+	case out.Intact && (out.ProvedBy != byNothing || o.noKey):
+		return nil
+	case out.Intact:
+		return errRefused
+	case out.keyless: // nothing was found, because nothing could be looked at
+		return usagef("give the key of the log, the secret of its line 'key': --key-file FILE")
+	default:
 		return errRefused
 	}
-	return nil
 }
 
 // What can prove that nobody has written a chain anew.
@@ -179,21 +187,7 @@ func (o *auditOptions) proof(r chain.Report) string {
 	return byNothing
 }
 
-func (o *auditOptions) verdict(r auditReport) string {
-	switch {
-	case !r.Intact:
-		return fmt.Sprintf("NOT as it was written: %d problems", r.Problems)
-	case r.ProvedBy == byKey:
-		return "as it was written"
-	case r.ProvedBy == byAnchor:
-		return "as it was written up to the anchor"
-	case o.noKey:
-		return "unbroken; it has no key, so who can write it can have written all of it anew"
-	}
-	return "unbroken, and NOT proved to be as it was written: it has no key, so who can write it can have written all of it anew (--anchor, or --no-key)"
-}
-
-func (o *auditOptions) print(w io.Writer, r auditReport) error {
+func (o *auditOptions) print(w io.Writer, r *auditReport) error {
 	if o.json {
 		raw, err := json.Marshal(r)
 		if err != nil {
@@ -204,7 +198,7 @@ func (o *auditOptions) print(w io.Writer, r auditReport) error {
 	for _, p := range r.First {
 		_, _ = fmt.Fprintln(w, p)
 	}
-	if more := r.Problems - len(r.First); more > 0 {
+	if more := r.Problems - len(r.First); more > 0 && !r.keyless {
 		_, _ = fmt.Fprintf(w, "and %d more\n", more)
 	}
 	for _, note := range r.Notes {
@@ -213,8 +207,24 @@ func (o *auditOptions) print(w io.Writer, r auditReport) error {
 	for _, c := range r.Chains {
 		_, _ = fmt.Fprintf(w, "chain %s: lines %d to %d%s; anchor %s\n", c.Chain, c.From, c.Until, keyed(c.Keyed), c.Anchor)
 	}
-	_, err := fmt.Fprintf(w, "%d lines, %s\n", r.Lines, o.verdict(r))
+	_, err := fmt.Fprintf(w, "%s, %s\n", counted(r.Lines, "line"), o.verdict(r))
 	return err
+}
+
+func (o *auditOptions) verdict(r *auditReport) string {
+	switch {
+	case !r.Intact && r.keyless:
+		return "NOT checked"
+	case !r.Intact:
+		return "NOT as it was written: " + counted(r.Problems, "problem")
+	case r.ProvedBy == byKey:
+		return "as it was written"
+	case r.ProvedBy == byAnchor:
+		return "as it was written up to the anchor"
+	case o.noKey:
+		return "unbroken; it has no key, so who can write it can have written all of it anew"
+	}
+	return "unbroken, and NOT proved to be as it was written: it has no key, so who can write it can have written all of it anew (--anchor, or --no-key)"
 }
 
 func keyed(with bool) string {

@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
-	"text/tabwriter"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -116,12 +116,7 @@ func (o *blockOptions) run(cmd *cobra.Command, who string) error {
 	return err
 }
 
-func grants(n int) string {
-	if n == 1 {
-		return "1 grant"
-	}
-	return fmt.Sprintf("%d grants", n)
-}
+func grants(n int) string { return counted(n, "grant") }
 
 func unblock(cmd *cobra.Command, a *adminOptions, who string) error {
 	_, printed, err := changeBlock(cmd, a, "unblock", map[string]any{"who": who})
@@ -185,14 +180,9 @@ func listBlocks(cmd *cobra.Command, a *adminOptions) error {
 }
 
 func printBlocks(out io.Writer, blocks []block) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "BLOCKED\tKIND\tSINCE\tUNTIL\tREASON")
+	t := &table{head: []string{"BLOCKED", "KIND", "SINCE", "UNTIL", "REASON"}, cut: []int{4}}
 	for _, b := range blocks {
-		who := printable(b.Who)
-		if who == "" {
-			who = "(cannot be read)"
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", who, printable(b.Kind), orDash(day(b.Since)), orDash(at(b.Until)), printable(b.Reason))
+		t.add(cmp.Or(b.Who, "(cannot be read)"), b.Kind, day(b.Since), cell(b.Until), b.Reason)
 	}
-	return w.Flush()
+	return t.print(out)
 }

@@ -104,7 +104,7 @@ func fillClients(entries []json.RawMessage) (*table, error) {
 	clients, err := decodeAll[client](entries)
 	t := &table{head: []string{"CLIENT", "FROM", "KIND", "REGISTERED", "NAME"}, cut: []int{0, 4}}
 	for _, c := range clients {
-		t.add(c.ID, c.Source, c.kind(), at(c.Registered), c.Name)
+		t.add(c.ID, c.Source, c.kind(), cell(c.Registered), c.Name)
 	}
 	return t, err
 }

@@ -21,12 +21,14 @@ func init() {
 		Usage: "<command>",
 		Short: "Requests to resources that are protected by UMA, and their administration",
 		Long: `
-Commands of a requesting party: somebody who wants to use a resource of another
-organisation, and whose own provider vouches for his e-mail address (get,
-login, logout, ticket-challenge). Commands of an administrator of an authorization server, which
-ask the admin API of its Caddy (domains, explain, block, unblock, blocks, clients,
-resource-servers, resources, grants, decisions, sessions, keys, nodes), or work while
-it is stopped (store).
+For a requesting party, somebody who wants to use a resource of another
+organisation and whose own provider vouches for his e-mail address: get, login,
+logout, ticket-challenge.
+
+For the administrator of a server, asked of the admin API of its running Caddy:
+decisions, explain, grants, block, unblock, blocks, clients, resource-servers,
+resources, domains, sessions, keys, nodes. While it is stopped: store. About its
+log: audit. About an e-mail domain and its provider: doctor.
 
 Exit status: 0 done, 1 refused, 2 wrong usage, 3 a server does not answer.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, new(terminal)) },

@@ -10,8 +10,8 @@ import (
 
 const longDecisions = `
 Decisions of an authorization server, the newest first: what was asked for, with
-which client, and what came of it. They are kept for some days, and only if somebody
-was identified. The list names nobody: 'show', which is 'caddy uma explain', does.`
+which client, and what came of it. They are kept for seven days or more, and only if
+somebody was identified; of the others the log has a line. The list names nobody: 'show', which is 'caddy uma explain', does.`
 
 func decisionsCommand() *cobra.Command {
 	show := explainCommand()
@@ -83,9 +83,9 @@ func (o *decisionOptions) list(cmd *cobra.Command) error {
 
 func fillDecisions(entries []json.RawMessage) (*table, error) {
 	list, err := decodeAll[decision](entries)
-	t := &table{head: []string{"AT", "OUTCOME", "DECISION", "CLIENT", "RESOURCE SERVER", "POLICY"}, cut: []int{3, 4, 5}}
+	t := &table{head: []string{"WHEN", "OUTCOME", "DECISION", "CLIENT", "RESOURCE SERVER", "POLICY"}, cut: []int{3, 4, 5}}
 	for _, d := range list {
-		t.add(precisely(d.At), d.Outcome, d.ID, d.Client, d.ResourceServer, d.Policy)
+		t.add(local(d.At, "01-02 15:04:05"), d.Outcome, d.ID, d.Client, d.ResourceServer, d.Policy)
 	}
 	return t, err
 }

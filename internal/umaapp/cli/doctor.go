@@ -25,36 +25,52 @@ type doctorOptions struct {
 }
 
 const longDoctor = `
-Looks an e-mail address up as an authorization server does that has no entry for
-its domain: WebFinger at the domain, the issuer that it names, the issuer's
+Without an argument it lets the running Caddy look at what its configuration cannot
+show by itself, and says of each thing how it stands, with cause and cure: for each
+uma_protect whether the authorization server answers, is the issuer that is written,
+takes the credentials, has the same resource_uri and the resources; for each
+uma_server and uma_sts whether it is found at its issuer, and by the e-mail addresses
+that it vouches for; whether providers answer and take the credentials; store, keys
+and other nodes; clocks; requests that a load balancer sent without saying that they
+came by TLS; what stands before uma_protect and takes requests away; and entries that
+are left over from a test. The Caddy asks what it asks anyway, with the same clients.
+
+With an e-mail address it looks that up as an authorization server does that has no
+entry for its domain: WebFinger at the domain, the issuer that it names, the issuer's
 metadata and its keys, under the same rules for addresses, ports, certificates,
 sizes and times. It says in plain words what is wrong, and what to do about it,
 and warns of what works but is not meant. It is for whoever runs the domain or its
 provider; no password is needed, and nobody is logged in.
 
-For an address under localhost, Caddy's own CA certificate and the connect_to
+With a URL it meets what a client meets there that cannot identify anybody: the
+permission ticket, the metadata of the resource (RFC 9728) and of its authorization
+server, and whether they name each other. That leaves one ticket unused.
+
+For an address or URL under localhost, Caddy's own CA certificate and the connect_to
 entries are read from the admin API of the running Caddy (--address, or as the
 --config file says). With --cacert FILE an admin API is not needed.
 
 Exit status: 0 no problem (perhaps warnings), 1 a problem, 2 wrong usage, 3 a
-server does not answer.`
+server does not answer; without an argument that server is Caddy's admin API.`
 
 func doctorCommand() *cobra.Command {
 	d := new(doctorOptions)
 	cmd := &cobra.Command{
-		Use:   "doctor [flags] EMAIL",
-		Short: "Whether an e-mail address leads to its provider, and what is wrong if not",
+		Use:   "doctor [flags] [EMAIL|URL]",
+		Short: "What is wrong with the running configuration, or with an e-mail address or URL, and the cure",
 		Long:  longDoctor,
-		Example: `  caddy uma doctor bob@bob.example
+		Example: `  caddy uma doctor
+  caddy uma doctor bob@bob.example
+  caddy uma doctor https://api.alice.example/photos
   caddy uma doctor --json bob@bob.localhost`,
-		Args: between(0, 1, "one argument: the e-mail address"),
+		Args: between(0, 1, "no argument, or an e-mail address or URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.in.stdin = cmd.InOrStdin()
 			return finish(cmd, d.run(cmd, strings.Join(args, "")))
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&d.address, "address", "", "admin API of the Caddy, for addresses under localhost")
+	f.StringVar(&d.address, "address", "", "admin API of the Caddy")
 	f.StringVarP(&d.config, "config", "c", "", "configuration file that says where its admin API is, if not --address")
 	f.StringVarP(&d.adapter, "adapter", "a", "", "config adapter of that file")
 	f.StringVar(&d.cacert, "cacert", "", "file with CA certificates (PEM) for hosts under localhost, instead of the admin API")
@@ -63,6 +79,12 @@ func doctorCommand() *cobra.Command {
 }
 
 func (d *doctorOptions) run(cmd *cobra.Command, email string) error {
+	if email == "" && len(cmd.Flags().Args()) == 0 {
+		return d.runRunning(cmd)
+	}
+	if strings.Contains(email, "://") {
+		return d.runURL(cmd, email)
+	}
 	a, err := doctorAddress(email)
 	if err != nil {
 		return err
@@ -87,11 +109,8 @@ func (d *doctorOptions) run(cmd *cobra.Command, email string) error {
 }
 
 func doctorAddress(email string) (oauth.Address, error) {
-	switch {
-	case email == "":
-		return oauth.Address{}, usagef("doctor needs an e-mail address, such as: caddy uma doctor bob@bob.example. It cannot examine the running configuration yet")
-	case strings.Contains(email, "://"):
-		return oauth.Address{}, usagef("doctor needs an e-mail address, such as: caddy uma doctor bob@bob.example. It cannot examine a URL yet")
+	if email == "" {
+		return oauth.Address{}, usagef("the e-mail address is empty; without an argument doctor looks at the running configuration")
 	}
 	a, err := oauth.ParseAddress(email)
 	if err != nil {

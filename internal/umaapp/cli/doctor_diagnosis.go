@@ -21,8 +21,8 @@ const (
 	levelProblem level = "problem"
 )
 
-// finding is one thing that the doctor found, and the cure.
-type finding struct {
+// stepFinding is one thing that the doctor found, and the cure.
+type stepFinding struct {
 	Step  string `json:"step"`
 	Level level  `json:"level"`
 	Code  string `json:"code"` // for machines
@@ -51,13 +51,13 @@ type dialedAddress struct {
 
 // diagnosis is all that the doctor says.
 type diagnosis struct {
-	Email    string    `json:"email"`
-	Verdict  level     `json:"verdict"`
-	Summary  string    `json:"summary"`
-	Issuer   string    `json:"issuer,omitempty"`
-	FoundBy  string    `json:"found_by,omitempty"`
-	Findings []finding `json:"findings"`
-	Requests []request `json:"requests"`
+	Email    string        `json:"email"`
+	Verdict  level         `json:"verdict"`
+	Summary  string        `json:"summary"`
+	Issuer   string        `json:"issuer,omitempty"`
+	FoundBy  string        `json:"found_by,omitempty"`
+	Findings []stepFinding `json:"findings"`
+	Requests []request     `json:"requests"`
 
 	address     oauth.Address
 	expected    string // the issuer that the metadata must have
@@ -74,7 +74,7 @@ func title(step string) string {
 // diagnose makes findings of a look-up; other is WebFinger's answer for nobody.
 func diagnose(a oauth.Address, r discovery.Report, nobody oauth.Address, other discovery.Step) *diagnosis {
 	d := &diagnosis{
-		Email: a.String(), Issuer: r.Found.Issuer, FoundBy: r.Found.Evidence, Findings: []finding{}, Requests: []request{},
+		Email: a.String(), Issuer: r.Found.Issuer, FoundBy: r.Found.Evidence, Findings: []stepFinding{}, Requests: []request{},
 		address: a, expected: "https://" + a.Domain,
 	}
 	for i := range r.Steps {
@@ -96,7 +96,7 @@ func diagnose(a oauth.Address, r discovery.Report, nobody oauth.Address, other d
 }
 
 func (d *diagnosis) add(step string, l level, code, cure, format string, args ...any) {
-	d.Findings = append(d.Findings, finding{
+	d.Findings = append(d.Findings, stepFinding{
 		Step: step, Level: l, Code: code, Cure: printable(cure), Text: printable(fmt.Sprintf(format, args...)),
 	})
 }
@@ -222,7 +222,7 @@ func (r request) write(b *strings.Builder) {
 	}
 }
 
-func (f finding) write(b *strings.Builder) {
+func (f stepFinding) write(b *strings.Builder) {
 	_, _ = fmt.Fprintf(b, "  %-8s %s\n", f.Level, f.Text)
 	if f.Cure != "" {
 		_, _ = fmt.Fprintf(b, "  %-8s Cure: %s\n", "", f.Cure)

@@ -396,10 +396,10 @@ func TestDoctorCommand(t *testing.T) {
 		stdout []string
 		stderr string
 	}{
-		{"no argument", nil, 2, nil, "It cannot examine the running configuration yet"},
-		{"URL", []string{"https://api.example/"}, 2, nil, "It cannot examine a URL yet"},
+		{"empty", []string{""}, 2, nil, "the e-mail address is empty"},
+		{"plain URL", []string{"http://api.example/"}, 2, nil, "must begin with https://"},
 		{"no address", []string{"bob"}, 2, nil, "is not an e-mail address"},
-		{"two", []string{"bob@bob.example", "eve@bob.example"}, 2, nil, "takes one argument"},
+		{"two", []string{"bob@bob.example", "eve@bob.example"}, 2, nil, "takes no argument, or an e-mail address or URL"},
 		{"no admin API", []string{"--address", "127.0.0.1:1", "bob@bob.localhost"}, 3, nil, "--cacert FILE"},
 		{"without connect_to", []string{"--address", w.admin, "bob@eve.localhost"}, 1, []string{"127.0.0.1, which is loopback", "uma { connect_to eve.localhost:443 127.0.0.1:PORT }"}, ""},
 		{"issuer without connect_to", []string{"--address", w.admin, "bob@bob.localhost"}, 1, []string{"is at port " + w.port}, ""},
@@ -423,7 +423,9 @@ func TestDoctorCommand(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 1 {
 			t.Fatalf("exit %d, %v", code, err)
 		}
-		problem := func(f finding) bool { return f.Level == levelProblem && f.Code == "port" && f.Step == "configuration" }
+		problem := func(f stepFinding) bool {
+			return f.Level == levelProblem && f.Code == "port" && f.Step == "configuration"
+		}
 		if got.Verdict != levelProblem || got.Email != "bob@bob.localhost" || !slices.ContainsFunc(got.Findings, problem) || len(got.Requests) == 0 {
 			t.Errorf("%s", stdout)
 		}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -150,24 +148,21 @@ func unreadable(err error) error {
 // printDomains prints a table with a line for each issuer, and below it what
 // waits for an administrator.
 func printDomains(out io.Writer, domains []domain) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "DOMAIN\tISSUER\tIS\tFOUND BY\tFIRST SEEN\tLAST SEEN\tADDRESSES")
+	t := &table{
+		head: []string{"DOMAIN", "ISSUER", "IS", "FOUND BY", "FIRST SEEN", "LAST SEEN", "ADDRESSES"},
+		drop: []int{4, 3}, cut: []int{0, 1},
+	}
 	for _, d := range domains {
-		addresses := strconv.Itoa(d.Addresses)
-		if d.More {
-			addresses += "+"
-		}
-		name := printable(d.Domain)
+		addresses := countOf(d.Addresses, d.More)
 		for _, i := range d.Issuers {
 			is := "seen"
 			if i.Known {
 				is = "known"
 			}
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, printable(i.Issuer), is, printable(i.Evidence), orDash(day(i.First)), orDash(day(i.Last)), addresses)
-			name, addresses = "", ""
+			t.add(d.Domain, i.Issuer, is, i.Evidence, day(i.First), day(i.Last), addresses)
 		}
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.print(out); err != nil {
 		return err
 	}
 	for _, d := range domains {

@@ -113,7 +113,7 @@ func (x *explanation) facts() [][2]string {
 	return [][2]string{
 		{"reason", x.Reason},
 		{"decision", x.DecisionID},
-		{"at", precisely(x.At)},
+		{"when", precisely(x.At)},
 		{"issuer", x.Person.Issuer},
 		{"subject", x.Person.Subject},
 		{"found by", x.Evidence},

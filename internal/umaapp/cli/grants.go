@@ -133,18 +133,18 @@ func (l *listOptions) ask(what string, body map[string]any) func(string, int) (j
 
 func fillGrants(entries []json.RawMessage, states bool) (*table, error) {
 	list, err := decodeAll[grant](entries)
-	t := &table{head: []string{"GRANT", "CLIENT", "AT", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
+	t := &table{head: []string{"GRANT", "CLIENT", "RESOURCE SERVER", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
 	if states {
 		t.head[4] = "IS"
 	}
 	for _, g := range list {
-		last := at(g.Expires)
+		last := cell(g.Expires)
 		if states && g.State != "live" {
 			last = g.State
 		} else if states {
 			last = "live"
 		}
-		t.add(g.ID, g.Client, g.ResourceServer, at(g.Issued), last)
+		t.add(g.ID, g.Client, g.ResourceServer, cell(g.Issued), last)
 	}
 	return t, err
 }

@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -169,20 +169,36 @@ func listKeys(cmd *cobra.Command, k *keyOptions) error {
 }
 
 func printKeys(out io.Writer, keys []keyRow) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "ISSUER\tPURPOSE\tSTATE\tALG\tCREATED\tUSED FROM\tGOOD UNTIL\tKID")
-	before := ""
-	for _, k := range keys {
-		issuer := printable(k.Issuer)
-		if issuer == before {
-			issuer = ""
-		} else {
-			before = issuer
+	for len(keys) > 0 {
+		of := keys[0].Issuer
+		n := slices.IndexFunc(keys, func(k keyRow) bool { return k.Issuer != of })
+		if n < 0 {
+			n = len(keys)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", issuer, printable(k.Purpose), printable(k.State), printable(k.Alg),
-			orDash(at(k.Created)), orDash(at(k.NotBefore)), orDash(at(k.RetireAfter)), printable(k.KID))
+		if _, err := fmt.Fprintln(out, printable(of)); err != nil {
+			return err
+		}
+		if err := keyTable(keys[:n]).print(out); err != nil {
+			return err
+		}
+		if keys = keys[n:]; len(keys) > 0 {
+			_, _ = fmt.Fprintln(out)
+		}
 	}
-	return w.Flush()
+	return nil
+}
+
+// keyTable has the keys of one issuer. Their kids are long, so a terminal of eighty
+// columns gets no more than what is needed to retire one.
+func keyTable(keys []keyRow) *table {
+	t := &table{
+		head: []string{"PURPOSE", "STATE", "ALG", "CREATED", "USED FROM", "GOOD UNTIL", "KID"},
+		drop: []int{3, 4, 2}, cut: []int{0, 5},
+	}
+	for _, k := range keys {
+		t.add(k.Purpose, k.State, k.Alg, cell(k.Created), cell(k.NotBefore), cell(k.RetireAfter), k.KID)
+	}
+	return t
 }
 
 func rotateKeys(cmd *cobra.Command, k *keyOptions) error {

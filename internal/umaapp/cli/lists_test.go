@@ -239,7 +239,7 @@ func TestLists_Usage(t *testing.T) {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 	several := newAdmin(t, map[string]string{"GET /uma/show/as/clients?limit=100": `400 {"error":"several uma_server run here: say which with issuer=, one of a, b"}`})
-	if code, _, stderr := caddyUMA(t, "", "", "clients", "list", "--address", several.address); code != 2 || !strings.Contains(stderr, "say which with issuer=") {
+	if code, _, stderr := caddyUMA(t, "", "", "clients", "list", "--address", several.address); code != 2 || !strings.Contains(stderr, "say which with --issuer, one of a, b") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 }
@@ -321,7 +321,7 @@ func TestLists_JSONSteersNothing(t *testing.T) {
 
 // On a terminal a line stays a line: the columns that may be cut are, the ids are not.
 func TestTable(t *testing.T) {
-	list := &table{head: []string{"GRANT", "CLIENT", "AT", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
+	list := &table{head: []string{"GRANT", "CLIENT", "RESOURCE SERVER", "ISSUED", "UNTIL"}, cut: []int{1, 2}}
 	list.add(aGrant, "https://client.example/a/very/long/name", "the api of österreich", "2026-01-02 15:04", "2026-01-02 15:04")
 	list.add(aGrant, "app", "", "2026-01-02 15:04", "")
 	for width, want := range map[int]string{
@@ -340,6 +340,29 @@ func TestTable(t *testing.T) {
 			}
 		}
 		if !strings.Contains(out.String(), want) || strings.Count(out.String(), aGrant) != 2 {
+			t.Errorf("width %d:\n%s", width, out.String())
+		}
+	}
+}
+
+// What a terminal of eighty columns has no room for goes before anything is cut; a kid
+// stays whole, because a command takes it.
+func TestTable_leaveOut(t *testing.T) {
+	kid := strings.Repeat("k", hashLength)
+	keys := keyTable([]keyRow{{Purpose: "introspection", KID: kid, Alg: "ES256", State: "verifying", RetireAfter: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)}})
+	for width, want := range map[int]string{
+		0:   "PURPOSE        STATE      ALG    CREATED  USED FROM  GOOD UNTIL        KID\n",
+		120: "PURPOSE        STATE      ALG    CREATED  USED FROM  GOOD UNTIL        KID\n",
+		110: "PURPOSE        STATE      ALG    USED FROM  GOOD UNTIL        KID\n",
+		100: "PURPOSE        STATE      ALG    GOOD UNTIL        KID\n",
+		80:  "PURPOSE      STATE      GOOD UNTIL   KID\n",
+	} {
+		var out bytes.Buffer
+		if err := keys.printWidth(&out, width); err != nil {
+			t.Fatal(err)
+		}
+		first, second, _ := strings.Cut(out.String(), "\n")
+		if first+"\n" != want || !strings.Contains(second, kid) || width > 0 && utf8.RuneCountInString(second)-1 > width {
 			t.Errorf("width %d:\n%s", width, out.String())
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,4 +130,27 @@ func TestHasDisplay(t *testing.T) {
 	if hasDisplay() {
 		t.Error("a browser would open on the other machine")
 	}
+}
+
+// A login that another command renews is read, the old or the new one.
+func TestStoredLogin_ReadWhileWritten(t *testing.T) {
+	w := newWorld(t)
+	store, path := w.keep(t, "rt-1", time.Hour)
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for range 2 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				w.keep(t, "rt-2", time.Hour)
+			}
+		})
+	}
+	for range 2000 {
+		if v, err := store.read(path); err != nil || v.AccessToken != "at-of-bob" {
+			t.Errorf("%+v, %v", v, err)
+			break
+		}
+	}
+	stop()
+	writers.Wait()
 }

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,15 +65,13 @@ func showNodes(cmd *cobra.Command, a *adminOptions) error {
 }
 
 func printNodes(out io.Writer, nodes []nodeRow) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "NODE\tHOST\tVERSION\tSTARTED\tSEEN\tKEYS\tPOLICIES")
+	t := &table{head: []string{"NODE", "HOST", "VERSION", "STARTED", "SEEN", "KEYS", "POLICIES"}, cut: []int{1, 2}}
 	for _, n := range nodes {
 		keys, policies := n.Keys, n.Policies
 		if n.Asked {
 			keys, policies = "(asked)", "(asked)"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(n.ID), printable(n.Host), printable(n.Version),
-			orDash(at(n.Started)), orDash(precisely(n.Beat)), printable(keys), printable(policies))
+		t.add(n.ID, n.Host, n.Version, cell(n.Started), local(n.Beat, time.TimeOnly), keys, policies)
 	}
-	return w.Flush()
+	return t.print(out)
 }

@@ -70,7 +70,7 @@ func fillServers(entries []json.RawMessage) (*table, error) {
 	servers, err := decodeAll[server](entries)
 	t := &table{head: []string{"RESOURCE SERVER", "URI", "RESOURCES", "GRANTS", "LAST PAT"}, cut: []int{0, 1}}
 	for _, s := range servers {
-		t.add(s.ID, s.URI, countOf(s.Resources, s.MoreResources), countOf(s.Grants, s.MoreGrants), at(s.LastPAT))
+		t.add(s.ID, s.URI, countOf(s.Resources, s.MoreResources), countOf(s.Grants, s.MoreGrants), cell(s.LastPAT))
 	}
 	return t, err
 }

@@ -59,8 +59,22 @@ func (s sessions) path(user, issuer, client string) string {
 }
 
 // read refuses what other users of the machine could have read or put there, as
-// ssh does with its keys.
+// ssh does with its keys. Another command may replace the file meanwhile.
 func (s sessions) read(path string) (stored, error) {
+	v, err := s.readOnce(path)
+	for range 100 {
+		if !errors.Is(err, errExchanged) {
+			break
+		}
+		v, err = s.readOnce(path)
+	}
+	return v, err
+}
+
+// errExchanged: what was opened is not what was looked at.
+var errExchanged = errors.New("it was exchanged while it was read")
+
+func (s sessions) readOnce(path string) (stored, error) {
 	var v stored
 	before, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,13 +86,16 @@ func (s sessions) read(path string) (stored, error) {
 	if !before.Mode().IsRegular() || before.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
 		return v, fmt.Errorf("the stored login %s may be read by others or is no plain file. Try: removing it, and caddy uma login", path)
 	}
-	f, err := os.Open(path) //nolint:gosec // the name is a hash in our directory
+	f, err := os.Open(path)             //nolint:gosec // the name is a hash in our directory
+	if errors.Is(err, fs.ErrNotExist) { // logged out meanwhile
+		return v, errNoSession
+	}
 	if err != nil {
 		return v, err
 	}
 	defer func() { _ = f.Close() }()
 	if after, err := f.Stat(); err != nil || !os.SameFile(before, after) {
-		return v, fmt.Errorf("the stored login %s was exchanged while it was read", path)
+		return v, fmt.Errorf("the stored login %s: %w", path, errExchanged)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxStored+1))
 	if err != nil || len(data) > maxStored || oauth.DecodeObject(data, &v) != nil || v.Version != storedVersion {

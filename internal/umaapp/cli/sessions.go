@@ -117,7 +117,7 @@ func fillSessions(entries []json.RawMessage) (*table, error) {
 }
 
 func sessionTable(list []session) *table {
-	t := &table{head: []string{"SESSION", "USER", "IN", "SINCE"}, cut: []int{1, 2}}
+	t := &table{head: []string{"SESSION", "USER", "IN", "SINCE"}, drop: []int{3}, cut: []int{1, 2}}
 	for _, s := range list {
 		t.add(s.ID, s.User, s.where(), day(s.LoggedIn))
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 // a line stays a line; elsewhere nothing is, because somebody may search in it.
 type table struct {
 	head []string
+	drop []int // columns that a narrow terminal does without, the first one first
 	cut  []int // columns that may be shortened, by their number
 	rows [][]string
 }
@@ -46,19 +46,24 @@ func widthOf(out io.Writer) int {
 const (
 	columnGap = 2
 	leastCut  = 8 // what is left of a column at least
+	gone      = -columnGap
 )
 
 func (t *table) printWidth(out io.Writer, width int) error {
 	widths := t.widths()
 	if width > 0 {
+		t.leaveOut(widths, width)
 		t.shorten(widths, width)
 	}
 	var b strings.Builder
 	for _, row := range append([][]string{t.head}, t.rows...) {
-		padded := make([]string, len(row))
+		var padded []string
 		for i, cell := range row {
+			if widths[i] == gone {
+				continue
+			}
 			cell = shortened(cell, widths[i])
-			padded[i] = cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			padded = append(padded, cell+strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
 		}
 		b.WriteString(strings.TrimRight(strings.Join(padded, strings.Repeat(" ", columnGap)), " ") + "\n")
 	}
@@ -76,14 +81,29 @@ func (t *table) widths() []int {
 	return widths
 }
 
+// total is how wide a line is.
+func total(widths []int) int {
+	sum := -columnGap
+	for _, w := range widths {
+		sum += w + columnGap
+	}
+	return sum
+}
+
+// leaveOut takes whole columns until the line fits, or no more may go.
+func (t *table) leaveOut(widths []int, width int) {
+	for _, i := range t.drop {
+		if total(widths) <= width {
+			return
+		}
+		widths[i] = gone
+	}
+}
+
 // shorten takes from the widest column that may be cut until the line fits, or nothing
 // is left to take.
 func (t *table) shorten(widths []int, width int) {
-	total := -columnGap
-	for _, w := range widths {
-		total += w + columnGap
-	}
-	for ; total > width; total-- {
+	for over := total(widths) - width; over > 0; over-- {
 		widest := -1
 		for _, i := range t.cut {
 			if widths[i] > leastCut && (widest < 0 || widths[i] > widths[widest]) {
@@ -125,8 +145,8 @@ func printFacts(out io.Writer, facts []fact) error {
 	return err
 }
 
-// Times for people are those of where the administrator is, and say so; JSON has UTC
-// (RFC 3339).
+// Times for people are those of where the administrator is. Outside of tables, which
+// have no room for it, they say so; JSON has UTC (RFC 3339).
 const (
 	toMinute = "2006-01-02 15:04Z07:00"
 	toSecond = "2006-01-02 15:04:05Z07:00"
@@ -141,15 +161,15 @@ func precisely(t time.Time) string { return local(t, toSecond) }
 // day is at to the day.
 func day(t time.Time) string { return local(t, time.DateOnly) }
 
+// cell is at in a table.
+func cell(t time.Time) string { return local(t, "2006-01-02 15:04") }
+
 func local(t time.Time, layout string) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.Local().Format(layout)
 }
-
-// orDash fills the cell of a table.
-func orDash(text string) string { return cmp.Or(text, "-") }
 
 // countOf is a number, with a + if there may be more.
 func countOf(n int, more bool) string {
@@ -158,6 +178,14 @@ func countOf(n int, more bool) string {
 		text += "+"
 	}
 	return text
+}
+
+// counted is a number and what it counts.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func yes(b bool) string {

@@ -1,0 +1,147 @@
+package sites_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-uma/caddy-uma/internal/umaapp/sites"
+)
+
+// fake is a handler with the name of a module.
+type fake string
+
+func (f fake) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: caddy.ModuleID("http.handlers." + string(f))}
+}
+
+func (fake) ServeHTTP(http.ResponseWriter, *http.Request, caddyhttp.Handler) error { return nil }
+
+type protect struct{ fake }
+
+func (protect) Protects() bool { return true }
+
+// guard is of the same module and protects nothing.
+type guard struct{ fake }
+
+func (guard) Protects() bool { return false }
+
+type wrap struct{ fake }
+
+func (wrap) Wraps() bool { return true }
+
+// when makes a route with paths, group one of alternatives.
+func when(paths []string, handlers ...caddyhttp.MiddlewareHandler) caddyhttp.Route {
+	r := caddyhttp.Route{Handlers: handlers}
+	if len(paths) > 0 {
+		match := caddyhttp.MatchPath(paths)
+		r.MatcherSets = caddyhttp.MatcherSets{{&match}}
+	}
+	return r
+}
+
+func group(r caddyhttp.Route) caddyhttp.Route {
+	r.Group = "group1"
+	return r
+}
+
+func sub(routes ...caddyhttp.Route) *caddyhttp.Subroute { return &caddyhttp.Subroute{Routes: routes} }
+
+func site(name string, routes ...caddyhttp.Route) caddyhttp.Route {
+	host := caddyhttp.MatchHost{name}
+	return caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{sub(routes...)}, MatcherSets: caddyhttp.MatcherSets{{&host}}, Terminal: true}
+}
+
+const (
+	proxy   = fake("reverse_proxy")
+	respond = fake("static_response")
+	rewrite = fake("rewrite")
+)
+
+func TestExamine(t *testing.T) {
+	protected, all := protect{"uma_protect"}, []string(nil)
+	api := func(routes ...caddyhttp.Route) []caddyhttp.Route {
+		return []caddyhttp.Route{site("api.example", routes...)}
+	}
+	for _, tc := range []struct {
+		name   string
+		routes []caddyhttp.Route
+		want   []string
+	}{
+		{"nothing of ours", api(when(all, proxy)), nil},
+		{"protected", api(when(all, protected), when(all, proxy)), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"in one route", api(when(all, protected, proxy)), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"respond takes all", api(when(all, respond), when(all, protected), when(all, proxy)), []string{"failure no request reaches uma_protect"}},
+		{"a proxy takes all", api(when(all, proxy, protected)), []string{"failure no request reaches uma_protect"}},
+		{
+			"respond for health", api(when([]string{"/health"}, respond), when(all, protected), when(all, proxy)),
+			[]string{"ok requests with path /health are answered by 'respond' or 'redir', not by what uma_protect protects"},
+		},
+		{
+			"a proxy for some", api(when([]string{"/public/*", "/p"}, proxy), when(all, protected), when(all, proxy)),
+			[]string{"warning requests with path /public/* /p are not protected"},
+		},
+		{
+			"alternatives", api(group(when([]string{"/public/*"}, sub(when(all, proxy)))), group(when(all, sub(when(all, protected), when(all, proxy))))),
+			[]string{"ok requests with path /public/* are answered by 'reverse_proxy', not by what uma_protect protects"},
+		},
+		{
+			"before it in the same alternative", api(group(when([]string{"/api/*"}, sub(when([]string{"/api/x"}, proxy), when(all, protected))))),
+			[]string{"warning requests with path /api/* and path /api/x are not protected"},
+		},
+		{
+			"all of the alternative", api(group(when([]string{"/api/*"}, sub(when(all, proxy), when(all, protected))))),
+			[]string{"failure no request reaches uma_protect"},
+		},
+		{
+			"rewritten before a matcher", api(when([]string{"/old/*"}, rewrite), when([]string{"/private/*"}, protected), when(all, proxy)),
+			[]string{"warning requests with path /old/* get another path before uma_protect sees them"},
+		},
+		{"rewritten, and all are protected", api(when([]string{"/old/*"}, rewrite), when(all, protected)), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"handle_path", api(group(when([]string{"/api/*"}, sub(when(all, rewrite), when(all, sub(when(all, protected))))))), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"the guard is none", api(when(all, guard{"uma_protect"}), when(all, protected)), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"another site", append(api(when(all, respond)), site("b.example", when(all, protected))), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"of every site", append([]caddyhttp.Route{when(all, respond)}, api(when(all, protected))...), []string{"failure no request reaches uma_protect"}},
+		{"wrap", api(when(all, wrap{"uma_sts"}), when(all, proxy)), []string{"ok behind uma_sts with wrap there is a reverse_proxy"}},
+		{"wrap in a handle", api(when(all, sub(when(all, wrap{"uma_sts"}))), when(all, sub(when(all, proxy)))), []string{"ok behind uma_sts with wrap there is a reverse_proxy"}},
+		{"wrap with nothing behind", api(when(all, proxy), when(all, wrap{"uma_sts"}), when(all, respond)), []string{"failure the provider that uma_sts wraps does not answer"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			for _, f := range sites.Examine(map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: tc.routes}}) {
+				got = append(got, string(f.Level)+" "+f.What)
+				if (f.Level == "ok") != (f.Cause == "") || (f.Cause == "") != (f.Cure == "") {
+					t.Errorf("%+v", f)
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The subject is the name of the site; without one, where the server listens.
+func TestExamineSubject(t *testing.T) {
+	for subject, routes := range map[string][]caddyhttp.Route{
+		"site api.example": {site("api.example", when(nil, protect{"uma_protect"}))},
+		"site :443":        {when(nil, protect{"uma_protect"})},
+	} {
+		got := sites.Examine(map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: routes}})
+		if len(got) != 1 || got[0].Subject != subject {
+			t.Errorf("%+v, want %s", got, subject)
+		}
+	}
+}
+
+// Routes that never end are not gone through for ever.
+func TestExamineDepth(t *testing.T) {
+	deep := sub()
+	deep.Routes = caddyhttp.RouteList{when(nil, deep)}
+	if got := sites.Examine(map[string]*caddyhttp.Server{"srv0": {Routes: caddyhttp.RouteList{when(nil, deep)}}}); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -29,8 +29,15 @@ func (a *App) hide(l *line) {
 		return
 	}
 	for i := range l.fields {
-		if f := &l.fields[i]; f.Type == zapcore.StringType {
+		switch f := &l.fields[i]; f.Type { //nolint:exhaustive // no other fields of ours have texts of others
+		case zapcore.StringType:
 			f.String = hideAddresses(f.String)
+		case zapcore.ArrayMarshalerType: // scopes, and names of shadow policies
+			enc := zapcore.NewMapObjectEncoder()
+			f.AddTo(enc)
+			if list, ok := enc.Fields[f.Key].([]any); ok {
+				*f = zap.Strings(f.Key, stringsOf(list))
+			}
 		}
 	}
 }

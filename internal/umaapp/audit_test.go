@@ -70,6 +70,7 @@ func TestSEC_22_AddressesAreHiddenEverywhere(t *testing.T) {
 	bob := event.Person{Issuer: "https://bob.example", Subject: "Bob@bob.example", Email: "Bob@bob.example"}
 	decision := withClaims
 	decision.Person, decision.Reason = bob, "bob%40bob.example is not <carol@bob.example>"
+	decision.Shadow = []string{"for bob@bob.example"}
 	for _, e := range []event.Event{
 		decision,
 		event.Exchange{Issuer: "https://bob.example", Person: bob, Reason: "bob@bob.example"},

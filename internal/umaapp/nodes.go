@@ -183,6 +183,7 @@ func (a *App) beat(ctx context.Context) error {
 		return err
 	}
 	a.nodes.rev = doc.Rev
+	a.nodes.process.setWrote(a.store.key)
 	a.nodes.mu.Lock()
 	defer a.nodes.mu.Unlock()
 	a.nodes.beaten = now

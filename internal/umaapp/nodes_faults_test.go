@@ -99,3 +99,38 @@ func TestBeatByTheClockOfTheStore(t *testing.T) {
 		})
 	}
 }
+
+// After a reload the process goes on being a node, though nobody asks it for anything, and
+// takes its heartbeat away in the end: `store migrate` goes by both.
+func TestHeartbeatAfterReload(t *testing.T) {
+	c := newCluster(t, t.TempDir(), t.TempDir())
+	old, other := c.apps[0], c.apps[1]
+	p := old.nodes.process
+	p.begin(old)
+	if err := old.beat(t.Context()); err != nil || nodesIn(t, other) != 1 {
+		t.Fatalf("%v, %d nodes, want one", err, nodesIn(t, other))
+	}
+	next := &App{log: old.log, now: old.now, store: newLazyStore(old.store.backend)}
+	next.store.now = old.now
+	next.nodes.prepare(p)
+	p.begin(next)
+	old.stopBeating() // the reload is over
+	next.tick(t.Context())
+	c.now = c.now.Add(beatExpires - time.Second)
+	next.tick(t.Context())
+	c.now = c.now.Add(2 * time.Second)
+	if n := nodesIn(t, other); n != 1 {
+		t.Errorf("%d nodes half a minute after a reload, want one", n)
+	}
+	next.stopBeating()
+	if n := nodesIn(t, other); n != 0 {
+		t.Errorf("%d nodes when it has left, want none", n)
+	}
+	elsewhere := &App{log: old.log, now: old.now, store: newLazyStore(someStore{key: t.Name() + "elsewhere", open: c.disk})}
+	elsewhere.nodes.prepare(p)
+	p.begin(elsewhere)
+	elsewhere.tick(t.Context())
+	if elsewhere.store.opened.Load() != nil {
+		t.Error("a store that nobody used was opened")
+	}
+}

@@ -108,9 +108,10 @@ func (a *App) beatLoop(ctx context.Context) {
 	}
 }
 
-// tick never opens a store: one that nobody has used yet is left alone.
+// tick never opens a store that this process has not used yet. After a reload it goes on
+// at once: a node that nobody asks for half a minute is there all the same.
 func (a *App) tick(ctx context.Context) {
-	if a.store.opened.Load() == nil || !a.due() || a.nodes.process.current(a) != a {
+	if a.store.opened.Load() == nil && !a.nodes.process.uses(a.store.key) || !a.due() || a.nodes.process.current(a) != a {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, beatEvery)

@@ -16,6 +16,7 @@ type process struct {
 
 	mu      sync.Mutex
 	running []*App // those that were started; the last is the one that counts
+	wrote   string // key of the store with its heartbeat
 }
 
 func newProcess(now time.Time) *process {
@@ -73,4 +74,17 @@ func (p *process) current(asking *App) *App {
 		return p.running[n-1]
 	}
 	return asking
+}
+
+func (p *process) setWrote(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wrote = key
+}
+
+// uses tells whether a configuration of this process has written into this store.
+func (p *process) uses(key string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wrote == key
 }

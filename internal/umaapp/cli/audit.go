@@ -157,7 +157,9 @@ func (o *auditOptions) report(cmd *cobra.Command, r chain.Report) error {
 	switch {
 	case out.Intact && (out.ProvedBy != byNothing || o.noKey):
 		return nil
-	case !out.Intact && out.keyless: // nothing was found, because nothing could be looked at
+	case out.Intact:
+		return errRefused
+	case out.keyless: // nothing was found, because nothing could be looked at
 		return usagef("give the key of the log, the secret of its line 'key': --key-file FILE")
 	default:
 		return errRefused
@@ -185,22 +187,6 @@ func (o *auditOptions) proof(r chain.Report) string {
 	return byNothing
 }
 
-func (o *auditOptions) verdict(r *auditReport) string {
-	switch {
-	case !r.Intact && r.keyless:
-		return "NOT checked"
-	case !r.Intact:
-		return "NOT as it was written: " + counted(r.Problems, "problem")
-	case r.ProvedBy == byKey:
-		return "as it was written"
-	case r.ProvedBy == byAnchor:
-		return "as it was written up to the anchor"
-	case o.noKey:
-		return "unbroken; it has no key, so who can write it can have written all of it anew"
-	}
-	return "unbroken, and NOT proved to be as it was written: it has no key, so who can write it can have written all of it anew (--anchor, or --no-key)"
-}
-
 func (o *auditOptions) print(w io.Writer, r *auditReport) error {
 	if o.json {
 		raw, err := json.Marshal(r)
@@ -223,6 +209,22 @@ func (o *auditOptions) print(w io.Writer, r *auditReport) error {
 	}
 	_, err := fmt.Fprintf(w, "%s, %s\n", counted(r.Lines, "line"), o.verdict(r))
 	return err
+}
+
+func (o *auditOptions) verdict(r *auditReport) string {
+	switch {
+	case !r.Intact && r.keyless:
+		return "NOT checked"
+	case !r.Intact:
+		return "NOT as it was written: " + counted(r.Problems, "problem")
+	case r.ProvedBy == byKey:
+		return "as it was written"
+	case r.ProvedBy == byAnchor:
+		return "as it was written up to the anchor"
+	case o.noKey:
+		return "unbroken; it has no key, so who can write it can have written all of it anew"
+	}
+	return "unbroken, and NOT proved to be as it was written: it has no key, so who can write it can have written all of it anew (--anchor, or --no-key)"
 }
 
 func keyed(with bool) string {

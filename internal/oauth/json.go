@@ -2,7 +2,9 @@ package oauth
 
 import (
 	"bytes"
+	stdjson "encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/go-jose/go-jose/v4/json"
 )
@@ -33,6 +35,28 @@ func DecodeObject(data []byte, v any) error {
 		return errors.Join(ErrNotJSON, errors.New("not an object"))
 	}
 	return DecodeJSON(data, v)
+}
+
+// DecodeCommand is DecodeObject for what an administrator orders. A member that is not
+// known, stands there twice or is an empty text is an error: without what somebody
+// misspelt, or a shell left empty, the order would mean more. Only where a page begins
+// (after) and a reason may be empty.
+func DecodeCommand(data []byte, v any) error {
+	var empty error
+	err := Members(data, func(name, value []byte) {
+		if string(value) == `""` && string(name) != "after" && string(name) != "reason" {
+			empty = errors.Join(ErrNotJSON, fmt.Errorf("the member %q is empty", name))
+		}
+	})
+	if err := errors.Join(err, empty); err != nil {
+		return err
+	}
+	strict := stdjson.NewDecoder(bytes.NewReader(data)) // go-jose's cannot do this
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(v); err != nil {
+		return errors.Join(ErrNotJSON, err)
+	}
+	return nil
 }
 
 // tooDeep looks at brackets outside strings only; it need not be a parser.

@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -65,6 +66,39 @@ func TestSEC_04_DecodeJSON(t *testing.T) {
 			t.Errorf("%+v, %v", d, err)
 		}
 	})
+}
+
+// What an administrator orders is never more than he wrote.
+func TestDecodeCommand(t *testing.T) {
+	type command struct {
+		Client string `json:"client_id"`
+		Limit  int    `json:"limit"`
+		After  string `json:"after"`
+	}
+	for name, tc := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"all":                        {`{"client_id":"app","limit":3}`, true},
+		"one":                        {`{"client_id":"app"}`, true},
+		"nothing":                    {`{}`, true},
+		"the first page":             {`{"after":""}`, true},
+		"unknown":                    {`{"client_id":"app","ownr":"alice"}`, false},
+		"empty, as of an unset $VAR": {`{"client_id":""}`, false},
+		"empty after a blank":        {"{\"limit\":3,\"client_id\": \t\"\" }", false},
+		"twice":                      {`{"client_id":"app","client_id":"app"}`, false},
+		"more behind it":             {`{"client_id":"app"}{"limit":3}`, false},
+		"no object":                  {`["app"]`, false},
+		"no text":                    {``, false},
+		"another type":               {`{"client_id":1}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var c command
+			if err := oauth.DecodeCommand([]byte(tc.text), &c); (err == nil) != tc.ok || err != nil && !errors.Is(err, oauth.ErrNotJSON) {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // FuzzDecodeObject: what is accepted is JSON for others, too, with the same

@@ -1,9 +1,7 @@
 package op
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -126,14 +124,8 @@ func readCommand(r *http.Request, v any) error {
 	if err != nil || len(body) > maxCommand {
 		return oauth.Errorf(oauth.CodeInvalidRequest, "the body could not be read")
 	}
-	bad := oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON, or has a member that is not known here")
-	if err := oauth.DecodeObject(body, v); err != nil {
-		return bad.Because(err)
-	}
-	strict := json.NewDecoder(bytes.NewReader(body))
-	strict.DisallowUnknownFields()
-	if err := strict.Decode(v); err != nil {
-		return bad.Because(err)
+	if err := oauth.DecodeCommand(body, v); err != nil {
+		return oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON, or has a member that is empty or not known here").Because(err)
 	}
 	return nil
 }

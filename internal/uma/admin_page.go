@@ -2,7 +2,6 @@ package uma
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -106,14 +105,8 @@ func readAdmin(r *http.Request, v any) error {
 	if err != nil {
 		return err
 	}
-	bad := oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON, or has a member that is not known here")
-	if err := oauth.DecodeObject(body, v); err != nil {
-		return bad.Because(err)
-	}
-	strict := json.NewDecoder(strings.NewReader(string(body)))
-	strict.DisallowUnknownFields()
-	if err := strict.Decode(v); err != nil {
-		return bad.Because(err)
+	if err := oauth.DecodeCommand(body, v); err != nil {
+		return oauth.Errorf(oauth.CodeInvalidRequest, "the body is not acceptable JSON, or has a member that is empty or not known here").Because(err)
 	}
 	return nil
 }

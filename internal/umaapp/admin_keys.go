@@ -1,9 +1,7 @@
 package umaapp
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -99,25 +97,14 @@ func (a *App) command(r *http.Request) (c keyCommand, rings []managedRing, err e
 		return c, nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxCommand+1))
-	if err != nil || len(body) > maxCommand || len(body) > 0 && decodeCommand(body, &c) != nil {
-		return c, nil, apiError(http.StatusBadRequest, "the body is not acceptable JSON, or has a member that is not known here")
+	if err != nil || len(body) > maxCommand || len(body) > 0 && oauth.DecodeCommand(body, &c) != nil {
+		return c, nil, apiError(http.StatusBadRequest, "the body is not acceptable JSON, or has a member that is empty or not known here")
 	}
 	if len(c.Reason) > maxReason {
 		return c, nil, apiError(http.StatusBadRequest, "the reason is too long")
 	}
 	rings, err = a.chosen(ringKey{c.Role, r.URL.Query().Get("issuer"), c.Purpose})
 	return c, rings, err
-}
-
-// decodeCommand refuses members that are not known: without the purpose that somebody
-// misspelt, keys of all purposes would change.
-func decodeCommand(body []byte, c *keyCommand) error {
-	if err := oauth.DecodeObject(body, c); err != nil {
-		return err
-	}
-	strict := json.NewDecoder(bytes.NewReader(body))
-	strict.DisallowUnknownFields()
-	return strict.Decode(c)
 }
 
 // onlyParams refuses parameters besides these.

@@ -98,8 +98,8 @@ func openGuarded(path string, opts BoltOptions) (s *Bolt, err error) {
 // and what is missing would come up one day.
 func look(path string, opts BoltOptions) error {
 	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 { // it will be made
-		return nil
+	if errors.Is(err, os.ErrNotExist) || err == nil && (info.Size() == 0 || !info.Mode().IsRegular()) {
+		return nil // it will be made, or is no file, which opening it tells
 	}
 	db, err := openFile(path, opts, true)
 	if err != nil {

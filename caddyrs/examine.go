@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,19 @@ import (
 // module only serve documents, or stand behind one that does (see package sites).
 func (h *Handler) Protects() bool {
 	return len(h.GuardRaw) == 0 && len(h.guard) == 0 && h.Metadata != metadataOnly && h.Metadata != metadataKeys
+}
+
+// Host is that of the resource_uri, which clients send requests to; "" = not known.
+func (h *Handler) Host(ctx context.Context) string {
+	uri, err := h.engine.ResourceURI(ctx)
+	if err != nil { // the way to the authorization server is a finding of its own
+		return ""
+	}
+	parsed, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return parsed.Host
 }
 
 // examine is for `caddy uma doctor`: the way to the authorization server.

@@ -49,7 +49,7 @@ func (s *Server) ServeMetadata(w http.ResponseWriter, r *http.Request) bool {
 // servePublic serves a document if the path is its place. place gives that for
 // the path of the resource URI.
 func (s *Server) servePublic(w http.ResponseWriter, r *http.Request, place func(path string) string, read func(ctx context.Context, resource string) (any, error)) bool {
-	resource, err := s.resourceURI(r)
+	resource, err := s.ResourceURI(r.Context())
 	if err != nil {
 		s.cfg.Log.Error("the resource URI cannot be learned", zap.String("client_id", s.cfg.ClientID),
 			zap.String("iss", s.cfg.Issuer), zap.Error(err))
@@ -80,12 +80,12 @@ func (s *Server) servePublic(w http.ResponseWriter, r *http.Request, place func(
 	return true
 }
 
-// resourceURI is what was configured, else what the authorization server says.
-func (s *Server) resourceURI(r *http.Request) (string, error) {
+// ResourceURI is what was configured, else what the authorization server says.
+func (s *Server) ResourceURI(ctx context.Context) (string, error) {
 	if s.cfg.ResourceURI != "" {
 		return s.cfg.ResourceURI, nil
 	}
-	l, err := s.currentLearned(r.Context())
+	l, err := s.currentLearned(ctx)
 	if err != nil {
 		return "", err
 	}

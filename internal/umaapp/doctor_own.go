@@ -136,14 +136,14 @@ func ExamineLocal(l *finding.List, entry, hostport string) {
 var errNoSites = errors.New("the configuration has no sites")
 
 // examineSites looks at what stands before and behind our directives.
-func (a *App) examineSites(context.Context) []finding.Finding {
+func (a *App) examineSites(ctx context.Context) []finding.Finding {
 	servers, err := a.servers()
 	if err != nil {
 		l := finding.List{Subject: "sites"}
 		l.Warn("routes", "the sites cannot be looked at", err.Error(), "load a configuration with sites")
 		return l.All
 	}
-	return sites.Examine(servers)
+	return sites.Examine(ctx, servers)
 }
 
 func (a *App) servers() (map[string]*caddyhttp.Server, error) {

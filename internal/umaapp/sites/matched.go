@@ -9,16 +9,16 @@ import (
 )
 
 // matched gives the hosts of a route, which name its site, and its other conditions.
-func matched(sets caddyhttp.MatcherSets) (hosts string, conditions []string) {
+func matched(sets caddyhttp.MatcherSets) (hosts caddyhttp.MatchHost, conditions []string) {
 	var alternatives []string
 	for _, set := range sets {
 		var all []string
 		for _, m := range set {
 			switch m := m.(type) {
 			case *caddyhttp.MatchHost:
-				hosts = strings.Join(*m, " ")
+				hosts = slices.Concat(hosts, *m)
 			case caddyhttp.MatchHost:
-				hosts = strings.Join(m, " ")
+				hosts = slices.Concat(hosts, m)
 			default:
 				all = append(all, condition(m))
 			}

@@ -4,6 +4,7 @@ package sites
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -14,8 +15,12 @@ import (
 	"github.com/caddy-uma/caddy-uma/internal/finding"
 )
 
-// Protector is a handler that protects what comes after it, if Protects says so.
-type Protector interface{ Protects() bool }
+// Protector is a handler that protects what comes after it, if Protects says so. Host
+// is where clients think that it is; "" = that is not known.
+type Protector interface {
+	Protects() bool
+	Host(ctx context.Context) string
+}
 
 // Wrapper is a handler that needs a provider behind it, if Wraps says so.
 type Wrapper interface{ Wraps() bool }
@@ -24,11 +29,11 @@ type Wrapper interface{ Wraps() bool }
 const maxDepth = 32
 
 // Examine looks at the routes of all servers.
-func Examine(servers map[string]*caddyhttp.Server) []finding.Finding {
+func Examine(ctx context.Context, servers map[string]*caddyhttp.Server) []finding.Finding {
 	var all []finding.Finding
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		server := servers[name]
-		w := &walk{site: strings.Join(server.Listen, " ")}
+		w := &walk{ctx: ctx, site: strings.Join(server.Listen, " ")}
 		w.routes(server.Routes, 0, nil)
 		all = append(all, w.findings...)
 	}
@@ -37,7 +42,9 @@ func Examine(servers map[string]*caddyhttp.Server) []finding.Finding {
 
 // walk goes through the routes of a server as a request does.
 type walk struct {
+	ctx      context.Context //nolint:containedctx // of one examination
 	site     string
+	hosts    caddyhttp.MatchHost // of the site; none = all
 	findings []finding.Finding
 	before   []met
 	// when are the conditions of where we are, groups the alternatives (`handle`) that
@@ -65,10 +72,10 @@ func (w *walk) routes(list caddyhttp.RouteList, depth int, behind []string) {
 }
 
 func (w *walk) route(route caddyhttp.Route, depth int, behind []string) {
-	site, groups, when, known := w.site, w.groups, w.when, w.before
+	site, of, groups, when, known := w.site, w.hosts, w.groups, w.when, w.before
 	hosts, conditions := matched(route.MatcherSets)
-	if hosts != "" {
-		w.site, w.before = hosts, slices.Clone(known)
+	if len(hosts) > 0 {
+		w.site, w.hosts, w.before = strings.Join(hosts, " "), hosts, slices.Clone(known)
 	}
 	if route.Group != "" {
 		w.number++
@@ -78,10 +85,10 @@ func (w *walk) route(route caddyhttp.Route, depth int, behind []string) {
 	for i, h := range route.Handlers {
 		w.handler(h, depth, append(names(route.Handlers[i+1:], depth+1), behind...))
 	}
-	if hosts != "" {
+	if len(hosts) > 0 {
 		w.before = known // another site does not meet them
 	}
-	w.site, w.groups, w.when = site, groups, when
+	w.site, w.hosts, w.groups, w.when = site, of, groups, when
 }
 
 func (w *walk) handler(h caddyhttp.MiddlewareHandler, depth int, behind []string) {
@@ -93,6 +100,7 @@ func (w *walk) handler(h caddyhttp.MiddlewareHandler, depth int, behind []string
 	if p, ok := h.(Protector); ok {
 		if p.Protects() {
 			w.protected(&l)
+			w.located(&l, p.Host(w.ctx))
 		}
 	} else if takes(nameOf(h)) {
 		w.before = append(w.before, met{nameOf(h), w.when, w.groups})

@@ -1,6 +1,7 @@
 package sites_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 
@@ -24,10 +25,22 @@ type protect struct{ fake }
 
 func (protect) Protects() bool { return true }
 
+func (protect) Host(context.Context) string { return "" }
+
 // guard is of the same module and protects nothing.
 type guard struct{ fake }
 
 func (guard) Protects() bool { return false }
+
+func (guard) Host(context.Context) string { return "elsewhere.example" }
+
+// at is where clients think that it is.
+type at struct {
+	protect
+	host string
+}
+
+func (a at) Host(context.Context) string { return a.host }
 
 type wrap struct{ fake }
 
@@ -111,7 +124,7 @@ func TestExamine(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got []string
-			for _, f := range sites.Examine(map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: tc.routes}}) {
+			for _, f := range sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: tc.routes}}) {
 				got = append(got, string(f.Level)+" "+f.What)
 				if (f.Level == "ok") != (f.Cause == "") || (f.Cause == "") != (f.Cure == "") {
 					t.Errorf("%+v", f)
@@ -124,13 +137,42 @@ func TestExamine(t *testing.T) {
 	}
 }
 
+// The site must answer for the host that clients are told.
+func TestExamineHost(t *testing.T) {
+	for _, tc := range []struct{ site, host, level string }{
+		{"api.example", "api.example", "ok"},
+		{"api.example", "api.example:8443", "ok"},
+		{"API.example", "api.EXAMPLE", "ok"},
+		{"*.example", "api.example", "ok"},
+		{"*.example", "a.b.example", "warning"},
+		{"api.example", "www.example", "warning"},
+		{"api.example", "api.example.evil", "warning"},
+		{"api.example", "", ""},
+		{"", "api.example", ""},
+	} {
+		handler := when(nil, at{protect{"uma_protect"}, tc.host})
+		if tc.site != "" {
+			handler = site(tc.site, handler)
+		}
+		level := ""
+		for _, f := range sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Routes: caddyhttp.RouteList{handler}}}) {
+			if f.Check == "host" {
+				level = string(f.Level)
+			}
+		}
+		if level != tc.level {
+			t.Errorf("%q at %q: %q, want %q", tc.host, tc.site, level, tc.level)
+		}
+	}
+}
+
 // The subject is the name of the site; without one, where the server listens.
 func TestExamineSubject(t *testing.T) {
 	for subject, routes := range map[string][]caddyhttp.Route{
 		"site api.example": {site("api.example", when(nil, protect{"uma_protect"}))},
 		"site :443":        {when(nil, protect{"uma_protect"})},
 	} {
-		got := sites.Examine(map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: routes}})
+		got := sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: routes}})
 		if len(got) != 1 || got[0].Subject != subject {
 			t.Errorf("%+v, want %s", got, subject)
 		}
@@ -141,7 +183,7 @@ func TestExamineSubject(t *testing.T) {
 func TestExamineDepth(t *testing.T) {
 	deep := sub()
 	deep.Routes = caddyhttp.RouteList{when(nil, deep)}
-	if got := sites.Examine(map[string]*caddyhttp.Server{"srv0": {Routes: caddyhttp.RouteList{when(nil, deep)}}}); len(got) != 0 {
+	if got := sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Routes: caddyhttp.RouteList{when(nil, deep)}}}); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -98,6 +98,10 @@ func TestDoctor(t *testing.T) {
 			"an e-mail domain that cannot be seen", "email_domain bob.localhost", "email_domain bob.localhost carol.localhost", 0,
 			map[string][]string{"webfinger": {"warning", "addresses of carol.localhost", "loopback", "caddy uma doctor somebody@carol.localhost"}},
 		},
+		{
+			"the host of another site", "resource_server api https://api.localhost", "resource_server api https://www.localhost", 0,
+			map[string][]string{"host": {"warning", "site api.localhost", "'www.localhost:", "on both sides"}},
+		},
 		{"nothing", "groups staff", "groups staff board", 0, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -88,6 +88,7 @@ func TestOptionRefused(t *testing.T) {
 		{"pause spare", "uma {\nrefetch_pause 1s 2s\n}", "wrong argument count"},
 		{"connect_to without port", "uma {\nconnect_to bob.localhost 127.0.0.1:1\n}", "uma: connect_to 'bob.localhost' must be host:port"},
 		{"connect_to wildcard", "uma {\nconnect_to *.localhost:443 127.0.0.1:1\n}", "uma: connect_to '*.localhost:443' must be host:port"},
+		{"connect_to umlaut", "uma {\nconnect_to bücher.example:443 127.0.0.1:1\n}", "the host with other letters in its form xn--"},
 		{"connect_to port 0", "uma {\nconnect_to a:443 127.0.0.1:0\n}", "must be an IP address with a port"},
 		{"connect_to to a name", "uma {\nconnect_to a:443 localhost:1\n}", "uma: connect_to a:443: 'localhost:1' must be an IP address with a port"},
 		{"connect_to two ways", "uma {\nconnect_to a:443 127.0.0.1:1\nconnect_to A:443 127.0.0.1:2\n}", "uma: connect_to a:443 leads to both 127.0.0.1:1 and 127.0.0.1:2"},

@@ -77,8 +77,8 @@ func checkAuditRequests(s string) error {
 // on the right would let whoever answers for it choose the address.
 func checkConnectTo(from, to string) error {
 	host, port, ok := strings.Cut(from, ":")
-	if !ok || host == "" || !isPort(port) || host != strings.ToLower(host) || strings.ContainsAny(host, "/@*[]") {
-		return fmt.Errorf("uma: connect_to '%s' must be host:port in lower case", from)
+	if !ok || host == "" || !isPort(port) || host != strings.ToLower(host) || strings.ContainsFunc(host, func(r rune) bool { return r > '~' || strings.ContainsRune("/@*[]", r) }) {
+		return fmt.Errorf("uma: connect_to '%s' must be host:port in lower case, the host with other letters in its form xn--…", from)
 	}
 	if addr, err := netip.ParseAddrPort(to); err != nil || addr.Port() == 0 {
 		return fmt.Errorf("uma: connect_to %s: '%s' must be an IP address with a port", from, to)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -71,13 +70,15 @@ func blocksCommand() *cobra.Command {
 		Short: "Show who is blocked",
 		Long:  longBlock + "\n" + longAdmin,
 		Args:  between(0, 0, "no arguments"),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return finish(cmd, listBlocks(cmd, a)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return finish(cmd, showAll(cmd, a, "blocks", "Nobody is blocked.", printBlocks))
+		},
 	}
 	a.flags(cmd)
 	return cmd
 }
 
-// block and blockPage are answers of the admin API.
+// block is of the answers of the admin API.
 type block struct {
 	Kind   string    `json:"kind"`
 	Who    string    `json:"who"`
@@ -85,11 +86,6 @@ type block struct {
 	Until  time.Time `json:"until"`
 	Reason string    `json:"reason"`
 	Ended  int       `json:"ended"`
-}
-
-type blockPage struct {
-	Blocks []json.RawMessage `json:"blocks"`
-	Next   string            `json:"next,omitempty"`
 }
 
 func (o *blockOptions) run(cmd *cobra.Command, who string) error {
@@ -140,43 +136,6 @@ func changeBlock(cmd *cobra.Command, a *adminOptions, what string, body any) (b 
 		return b, true, printJSON(cmd.OutOrStdout(), answer)
 	}
 	return b, false, nil
-}
-
-func listBlocks(cmd *cobra.Command, a *adminOptions) error {
-	all := blockPage{Blocks: []json.RawMessage{}}
-	for {
-		after := all.Next
-		answer, err := a.show("blocks", url.Values{"after": {after}}, nil)
-		if err != nil {
-			return err
-		}
-		var page blockPage
-		if err := json.Unmarshal(answer, &page); err != nil {
-			return unreadable(err)
-		}
-		all.Blocks, all.Next = append(all.Blocks, page.Blocks...), page.Next
-		if all.Next == "" || all.Next == after {
-			break
-		}
-	}
-	if a.json {
-		text, err := json.Marshal(all)
-		if err != nil {
-			return err
-		}
-		return printJSON(cmd.OutOrStdout(), text)
-	}
-	blocks := make([]block, len(all.Blocks))
-	for i, raw := range all.Blocks {
-		if err := json.Unmarshal(raw, &blocks[i]); err != nil {
-			return unreadable(err)
-		}
-	}
-	if len(blocks) == 0 {
-		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nobody is blocked.")
-		return err
-	}
-	return printBlocks(cmd.OutOrStdout(), blocks)
 }
 
 func printBlocks(out io.Writer, blocks []block) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +29,9 @@ func domainsListCommand() *cobra.Command {
 		Short: "Show what is known",
 		Long:  longDomains + "\n" + longAdmin,
 		Args:  between(0, 0, "no arguments"),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return finish(cmd, listDomains(cmd, a)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return finish(cmd, showAll(cmd, a, "domains", "Nobody was let in yet, so no domain is known.", printDomains))
+		},
 	}
 	a.flags(cmd)
 	return cmd
@@ -73,12 +74,6 @@ What it takes away is protection, so 'accept' is better where it is enough.
 	return cmd
 }
 
-// domainPage and what is in it are answers of the admin API.
-type domainPage struct {
-	Domains []json.RawMessage `json:"domains"`
-	Next    string            `json:"next,omitempty"`
-}
-
 type domain struct {
 	Domain    string         `json:"domain"`
 	Issuers   []domainIssuer `json:"issuers"`
@@ -100,42 +95,6 @@ type domainDoubt struct {
 	Kind    string    `json:"kind"`
 	Outcome string    `json:"outcome"`
 	At      time.Time `json:"at"`
-}
-
-func listDomains(cmd *cobra.Command, a *adminOptions) error {
-	all := domainPage{Domains: []json.RawMessage{}}
-	for after := ""; ; after = all.Next {
-		answer, err := a.show("domains", url.Values{"after": {after}}, nil)
-		if err != nil {
-			return err
-		}
-		var page domainPage
-		if err := json.Unmarshal(answer, &page); err != nil {
-			return unreadable(err)
-		}
-		all.Domains, all.Next = append(all.Domains, page.Domains...), page.Next
-		if all.Next == "" || all.Next == after {
-			break
-		}
-	}
-	if a.json {
-		text, err := json.Marshal(all)
-		if err != nil {
-			return err
-		}
-		return printJSON(cmd.OutOrStdout(), text)
-	}
-	domains := make([]domain, len(all.Domains))
-	for i, raw := range all.Domains {
-		if err := json.Unmarshal(raw, &domains[i]); err != nil {
-			return unreadable(err)
-		}
-	}
-	if len(domains) == 0 {
-		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nobody was let in yet, so no domain is known.")
-		return err
-	}
-	return printDomains(cmd.OutOrStdout(), domains)
 }
 
 func unreadable(err error) error {

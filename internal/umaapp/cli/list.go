@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -108,7 +109,7 @@ func (l *listOptions) search(path string, body map[string]any) func(string, int)
 // not show.
 func (l *listOptions) show(cmd *cobra.Command, member string, all *list, none string, fill func([]json.RawMessage) (*table, error)) error {
 	if l.json {
-		return l.showJSON(cmd, member, all)
+		return all.printJSON(cmd, member)
 	}
 	errs := cmd.ErrOrStderr()
 	if len(all.entries) == 0 {
@@ -131,19 +132,47 @@ func (l *listOptions) show(cmd *cobra.Command, member string, all *list, none st
 	return nil
 }
 
-func (l *listOptions) showJSON(cmd *cobra.Command, member string, all *list) error {
-	out := map[string]any{member: all.entries}
-	if all.next != "" {
-		out["next"] = all.next
+func (a *list) printJSON(cmd *cobra.Command, member string) error {
+	out := map[string]any{member: a.entries}
+	if a.next != "" {
+		out["next"] = a.next
 	}
-	if all.unreadable > 0 {
-		out["unreadable"] = all.unreadable
+	if a.unreadable > 0 {
+		out["unreadable"] = a.unreadable
 	}
 	text, err := json.Marshal(out)
 	if err != nil {
 		return err
 	}
 	return printJSON(cmd.OutOrStdout(), text)
+}
+
+// showAll reads all pages of a list of the authorization server that is short, and
+// prints it: as JSON, or as text makes it of what is decoded.
+func showAll[T any](cmd *cobra.Command, a *adminOptions, name, none string, text func(io.Writer, []T) error) error {
+	all := &list{entries: []json.RawMessage{}}
+	for after, more := "", true; more; after = all.next {
+		answer, err := a.show(name, url.Values{"after": {after}}, nil)
+		if err != nil {
+			return err
+		}
+		if err := all.take(name, answer); err != nil {
+			return err
+		}
+		more = all.next != "" && all.next != after
+	}
+	if a.json {
+		return all.printJSON(cmd, name)
+	}
+	entries, err := decodeAll[T](all.entries)
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), none)
+		return err
+	}
+	return text(cmd.OutOrStdout(), entries)
 }
 
 // decodeAll reads entries of a list.

@@ -242,7 +242,7 @@ func (s *Server) checkLists(p *process, c *claims, rule discovery.Domain) error 
 			return nil
 		}
 	}
-	return denied("no policy names this domain")
+	return denied("no policy for what is asked for names this domain")
 }
 
 // discover finds the provider of the address and demands that it is the one

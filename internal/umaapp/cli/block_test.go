@@ -14,7 +14,6 @@ const (
 )
 
 func TestBlocks(t *testing.T) {
-	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"GET /uma/show/as/blocks?after=":  firstBlocks,
 		"GET /uma/show/as/blocks?after=n": secondBlocks,
@@ -32,7 +31,6 @@ func TestBlocks(t *testing.T) {
 }
 
 func TestBlock(t *testing.T) {
-	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"POST /uma/change/as/block":                                 `{"kind":"address","who":"bob@bob.example","since":"2026-01-02T03:04:05Z","until":"2026-01-09T03:04:05Z","ended":1}`,
 		"POST /uma/change/as/block?issuer=https%3A%2F%2Fas.carol":   `{"kind":"domain","who":"bob.example","since":"2026-01-02T03:04:05Z","ended":12}`,

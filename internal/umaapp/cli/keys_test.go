@@ -19,7 +19,6 @@ const (
 )
 
 func TestKeysList(t *testing.T) {
-	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"GET /uma/show/keys": keysAnswer,
 		"GET /uma/show/keys?issuer=https%3A%2F%2Fas.example&purpose=rpt": keysAnswer,
@@ -54,7 +53,6 @@ func TestKeysList(t *testing.T) {
 }
 
 func TestKeysChanges(t *testing.T) {
-	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"POST /uma/change/keys/rotate?issuer=https%3A%2F%2Fas.example": rotateAnswer,
 		"POST /uma/change/keys/rotate":                                 `400 {"error":"several issuers have keys here: say which with issuer="}`,

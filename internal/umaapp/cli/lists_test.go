@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 )
 
-// inZone sets where the administrator is.
-func inZone(t *testing.T) {
-	t.Helper()
-	was := time.Local //nolint:gosmopolitan // it is what is set
-	t.Cleanup(func() { time.Local = was })
-	time.Local = time.FixedZone("there", 2*60*60)
+// TestMain sets where the administrator is, before anybody reads the clock.
+func TestMain(m *testing.M) {
+	time.Local = time.FixedZone("there", 2*60*60) //nolint:gosmopolitan // it is what is set
+	os.Exit(m.Run())
 }
 
 const (
@@ -38,7 +37,6 @@ const (
 
 // Each list and each view, as a table.
 func TestLists(t *testing.T) {
-	inZone(t)
 	a := newAdmin(t, map[string]string{
 		"GET /uma/show/as/grants?limit=100":                     `{"grants":[` + grantEntry + `],"next":"` + aGrant + `"}`,
 		"GET /uma/show/as/grants?all=true&limit=100":            `{"grants":[` + grantEntry + `,` + endedEntry + `],"unreadable":2}`,

@@ -38,17 +38,21 @@ func DecodeObject(data []byte, v any) error {
 }
 
 // DecodeCommand is DecodeObject for what an administrator orders. A member that is not
-// known, stands there twice or is an empty text is an error: without what somebody
+// known, stands there twice, is null or an empty text is an error: without what somebody
 // misspelt, or a shell left empty, the order would mean more. Only where a page begins
 // (after) and a reason may be empty.
 func DecodeCommand(data []byte, v any) error {
-	var empty error
+	var wrong error
 	err := Members(data, func(name, value []byte) {
-		if string(value) == `""` && string(name) != "after" && string(name) != "reason" {
-			empty = errors.Join(ErrNotJSON, fmt.Errorf("the member %q is empty", name))
+		switch {
+		case !isCommandName(name):
+			wrong = errors.Join(ErrNotJSON, errors.New("a member is not known"))
+		case string(name) == "after", string(name) == "reason":
+		case string(value) == `""`, string(value) == "null":
+			wrong = errors.Join(ErrNotJSON, fmt.Errorf("the member %q is empty", name))
 		}
 	})
-	if err := errors.Join(err, empty); err != nil {
+	if err := errors.Join(err, wrong); err != nil {
 		return err
 	}
 	strict := stdjson.NewDecoder(bytes.NewReader(data)) // go-jose's cannot do this
@@ -57,6 +61,12 @@ func DecodeCommand(data []byte, v any) error {
 		return errors.Join(ErrNotJSON, err)
 	}
 	return nil
+}
+
+// isCommandName: encoding/json takes another case for the same name, and what Members
+// holds for two members would be one.
+func isCommandName(name []byte) bool {
+	return len(bytes.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_")) == 0
 }
 
 // tooDeep looks at brackets outside strings only; it need not be a parser.

@@ -66,9 +66,10 @@ type Answer struct {
 type Cache struct {
 	cfg   Config
 	lists *lru.Cache[string, *cached]
+	marks *lru.Cache[string, mark] // of more lists than those
 
 	readings chan struct{} // holds one token for each that runs
-	trimming sync.Mutex
+	trimming sync.Mutex    // also for what is remembered
 }
 
 // NewCache makes an empty cache.
@@ -86,7 +87,11 @@ func NewCache(cfg Config) (*Cache, error) {
 		cfg.Lost = func(context.Context, string, error) {}
 	}
 	lists, err := lru.New[string, *cached](cfg.Size)
-	return &Cache{cfg: cfg, lists: lists, readings: make(chan struct{}, maxReadings)}, err
+	if err != nil {
+		return nil, err
+	}
+	marks, err := lru.New[string, mark](cfg.Size * marksPerList)
+	return &Cache{cfg: cfg, lists: lists, marks: marks, readings: make(chan struct{}, maxReadings)}, err
 }
 
 // Check tells whether a token with this reference may be used: nil, or one of the

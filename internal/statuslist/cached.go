@@ -23,14 +23,9 @@ type held struct {
 	asked time.Time // when it was asked for: it is at most as old as that
 }
 
-// mark says how new a list was. It stays when the list has to go: an older copy must
-// not come in its place.
-type mark struct{ sequence, issued int64 }
-
 // cached is what is known of one URI.
 type cached struct {
 	held atomic.Pointer[held]
-	mark mark // of the last list; it belongs to the reading that runs
 
 	mu      sync.Mutex
 	running chan struct{} // closed at the end of the reading that all wait for
@@ -136,7 +131,7 @@ func (l *cached) run(ctx context.Context, c *Cache, keys jose.KeySet, uri string
 	if err != nil {
 		c.cfg.Lost(ctx, uri, err)
 	} else {
-		l.mark = fresh.mark
+		c.remember(uri, fresh.mark)
 		l.held.Store(fresh)
 		c.trim(uri)
 	}
@@ -181,7 +176,7 @@ func (l *cached) fetch(ctx context.Context, c *Cache, keys jose.KeySet, uri stri
 	case answer.Unchanged:
 		return nil, errors.New("an unchanged status list was not asked for")
 	}
-	fresh, err = c.open(ctx, keys, uri, answer, l.mark, now)
+	fresh, err = c.open(ctx, keys, uri, answer, c.last(uri), now)
 	if err == nil && have != nil && fresh.mark.sequence > 0 {
 		fresh.list.join(have.list)
 	}

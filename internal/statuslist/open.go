@@ -42,7 +42,7 @@ func (c *Cache) open(ctx context.Context, keys jose.KeySet, uri string, answer A
 	if err != nil {
 		return nil, err
 	}
-	return &held{list: list, mark: mark{claims.Sequence, claims.IssuedAt}, etag: answer.ETag, key: key, asked: now}, nil
+	return &held{list: list, mark: claims.mark(), etag: answer.ETag, key: key, asked: now}, nil
 }
 
 func (c *Claims) check(issuer, uri string, now time.Time, last mark) error {
@@ -55,15 +55,9 @@ func (c *Claims) check(issuer, uri string, now time.Time, last mark) error {
 		return errors.New("the status list has no iat or one of the future")
 	case c.Expires != 0 && !now.Before(time.Unix(c.Expires, 0).Add(clockLeeway)):
 		return errors.New("the status list has expired")
-	case c.before(last):
+	case c.mark().before(last):
 		// Somebody shows an old copy: what was revoked since would come back.
 		return fmt.Errorf("the status list went back (sequence %d after %d)", c.Sequence, last.sequence)
 	}
 	return nil
-}
-
-// before: iat counts for an issuer without sequences alone. The clocks of two nodes
-// differ, and a list that did not change stays the token that it was.
-func (c *Claims) before(last mark) bool {
-	return c.Sequence < last.sequence || c.Sequence == 0 && c.IssuedAt < last.issued
 }

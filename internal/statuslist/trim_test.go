@@ -96,6 +96,26 @@ func TestNoOlderCopyAfterTheBound(t *testing.T) {
 	}
 }
 
+// Nor may it come after so many others that nothing else is known of it any more.
+func TestNoOlderCopyAfterManyLists(t *testing.T) {
+	w := newWorld(t, statuslist.Config{Size: 2})
+	w.revoke(7)
+	for n := range 4 { // the first two go
+		if err := w.at(n, 7); !errors.Is(err, statuslist.ErrRevoked) {
+			t.Fatal(err)
+		}
+	}
+	w.do(func() { w.seq, w.revoked = w.seq-1, nil })
+	if err := w.at(0, 7); !errors.Is(err, statuslist.ErrLost) {
+		t.Errorf("an old copy: %v", err)
+	}
+	w.do(func() { w.seq++ })
+	w.pass(statuslist.Pause)
+	if err := w.at(0, 7); err != nil {
+		t.Errorf("a copy that is as new: %v", err)
+	}
+}
+
 // One list alone is bounded as well.
 func TestListAboveTheBound(t *testing.T) {
 	w := newWorld(t, statuslist.Config{Bytes: 1<<10 - 1})

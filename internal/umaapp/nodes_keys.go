@@ -100,7 +100,11 @@ func readStorageID(ctx context.Context, s jose.Storage) (string, error) {
 	if err := s.Lock(ctx, lock); err != nil {
 		return "", err
 	}
-	defer func() { _ = s.Unlock(context.WithoutCancel(ctx), lock) }()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), printTime) // also when the time for the rest is over
+		defer cancel()
+		_ = s.Unlock(ctx, lock)
+	}()
 	id, err = loadStorageID(ctx, s) // another node was faster
 	if !errors.Is(err, fs.ErrNotExist) {
 		return id, err

@@ -26,11 +26,16 @@ var errStorageHangs = errors.New("the storage does not answer")
 // storage is where keys are with `keys storage`.
 func (a *App) storage() jose.Storage { return timely{a.ctx.Storage(), &a.hanging} }
 
-// within does an operation; late is what undoes it if it succeeds when nobody waits.
-func within[T any](ctx context.Context, s timely, do func() (T, error), late func()) (none T, _ error) {
+// within does an operation unless too many hang.
+func within[T any](ctx context.Context, s timely, do func() (T, error), late func() error) (none T, _ error) {
 	if s.hanging.Load() >= maxHanging {
 		return none, errStorageHangs
 	}
+	return await(ctx, s, do, late)
+}
+
+// await does an operation; late is what undoes it if it succeeds when nobody waits.
+func await[T any](ctx context.Context, s timely, do func() (T, error), late func() error) (none T, _ error) {
 	type outcome struct {
 		value T
 		err   error
@@ -48,28 +53,29 @@ func within[T any](ctx context.Context, s timely, do func() (T, error), late fun
 	}
 	s.hanging.Add(1)
 	go func() {
+		defer s.hanging.Add(-1)
 		if o := <-done; o.err == nil {
-			late()
+			_ = health.Guarded(ctx, func(context.Context) error { return late() })
 		}
-		s.hanging.Add(-1)
 	}()
 	return none, errors.Join(errStorageHangs, ctx.Err())
 }
 
-func nothing() {}
+func nothing() error { return nil }
 
 type empty = struct{}
 
 // Lock implements jose.Storage. A lock that comes too late is given back.
 func (s timely) Lock(ctx context.Context, name string) error {
 	_, err := within(ctx, s, func() (empty, error) { return empty{}, s.inner.Lock(ctx, name) },
-		func() { _ = s.inner.Unlock(context.WithoutCancel(ctx), name) })
+		func() error { return s.inner.Unlock(context.WithoutCancel(ctx), name) })
 	return err
 }
 
-// Unlock implements jose.Storage.
+// Unlock implements jose.Storage, however many operations hang: each lock is given back
+// once, and one that is not stays for as long as this process lives.
 func (s timely) Unlock(ctx context.Context, name string) error {
-	_, err := within(ctx, s, func() (empty, error) { return empty{}, s.inner.Unlock(ctx, name) }, nothing)
+	_, err := await(ctx, s, func() (empty, error) { return empty{}, s.inner.Unlock(ctx, name) }, nothing)
 	return err
 }
 

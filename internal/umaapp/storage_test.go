@@ -66,3 +66,70 @@ func TestSEC_13_TimelyStorage(t *testing.T) {
 		}
 	})
 }
+
+// SEC-13: who has a lock can always give it back. Nobody else would, and certmagic keeps
+// the lock of a process fresh for as long as that lives.
+func TestSEC_13_UnlockWhileStorageHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &deaf{Storage: josetest.NewStorage(), answer: make(chan struct{})}
+		s := timely{d, new(atomic.Int32)}
+		for range maxHanging {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, _ = s.Load(ctx, "a")
+			cancel()
+		}
+		if err := s.Unlock(t.Context(), "a"); err != nil || d.unlocked.Load() != 1 {
+			t.Errorf("Unlock = %v, the storage heard of %d", err, d.unlocked.Load())
+		}
+		close(d.answer)
+	})
+}
+
+// broken panics when a lock is given back.
+type broken struct{ deaf }
+
+func (*broken) Unlock(context.Context, string) error { panic("broken") }
+
+// SEC-13: a storage that panics does not end the process, also when nobody waits any
+// more; and what hung is not counted for ever.
+func TestSEC_13_PanicInLateUnlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &broken{deaf{Storage: josetest.NewStorage(), answer: make(chan struct{})}}
+		s := timely{d, new(atomic.Int32)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Lock(ctx, "a"); !errors.Is(err, errStorageHangs) {
+			t.Fatal(err)
+		}
+		close(d.answer)
+		synctest.Wait()
+		if n := s.hanging.Load(); n != 0 {
+			t.Errorf("%d hang", n)
+		}
+	})
+}
+
+// stuck hangs when a lock is given back.
+type stuck struct{ deaf }
+
+func (s *stuck) Lock(context.Context, string) error   { return nil }
+func (s *stuck) Unlock(context.Context, string) error { <-s.answer; return nil }
+func (s *stuck) Load(ctx context.Context, name string) ([]byte, error) {
+	return s.Storage.Load(ctx, name)
+}
+
+// SEC-13: the id of a storage that hangs at the end of making it: a heartbeat that waits
+// for ever would also hold up every reload.
+func TestSEC_13_StorageIDWhileUnlockHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &stuck{deaf{Storage: josetest.NewStorage(), answer: make(chan struct{})}}
+		ctx, cancel := context.WithTimeout(t.Context(), printTime)
+		defer cancel()
+		began := time.Now()
+		id, err := readStorageID(ctx, timely{d, new(atomic.Int32)})
+		if took := time.Since(began); err != nil || id == "" || took > 2*printTime {
+			t.Errorf("%q, %v after %v", id, err, took)
+		}
+		close(d.answer)
+	})
+}

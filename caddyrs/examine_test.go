@@ -32,6 +32,11 @@ func TestExamineSays(t *testing.T) {
 			[]string{"failure authorization_server", "another issuer", "'https://as.example'", "'https://as.example/'", "uma_protect https://as.example/"},
 		},
 		{
+			"the issuer of a stranger",
+			rs.Examined{Step: rs.StepMetadata, Err: errOdd, Ours: "https://as.example", Theirs: "https://evil.example"},
+			[]string{"failure authorization_server", "'https://evil.example'", "look who answers at https://as.example"},
+		},
+		{
 			"no credentials",
 			rs.Examined{Step: rs.StepMetadata, Err: fmt.Errorf("x: %w", errNoLocalAS), Unanswered: true},
 			[]string{"failure authorization_server", "no credentials", "client_secret", "{ local }"},
@@ -82,6 +87,9 @@ func TestExamineSays(t *testing.T) {
 				if !strings.Contains(text, part) {
 					t.Errorf("%q is not in %s", part, text)
 				}
+			}
+			if strings.Contains(f.Cure, "evil") {
+				t.Error(f.Cure)
 			}
 			if well := f.Level == finding.OK; well != (f.Cause == "") || well != (f.Cure == "") {
 				t.Errorf("cause and cure: %+v", f)

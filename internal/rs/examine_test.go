@@ -110,11 +110,13 @@ func TestExamineChangesNothing(t *testing.T) {
 func TestExamineDate(t *testing.T) {
 	w := newWorld(t)
 	always := w.cfg.AS
+	age := ""
 	date := "Mon, 02 Jan 2006 15:04:05 GMT"
 	w.cfg.AS = func(c rs.Call, r *http.Request) (*http.Response, error) {
 		resp, err := always(c, r)
 		if c == rs.CallMetadata && err == nil && date != "" {
 			resp.Header.Set("Date", date)
+			resp.Header.Set("Age", age)
 		}
 		return resp, err
 	}
@@ -123,7 +125,11 @@ func TestExamineDate(t *testing.T) {
 	if got := w.rs.Examine(t.Context())[0].Date; !got.Equal(want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	date = ""
+	age = "3600" // it stood in a cache for an hour
+	if got := w.rs.Examine(t.Context())[0].Date; !got.Equal(want.Add(time.Hour)) {
+		t.Errorf("%v of an answer that is an hour old", got)
+	}
+	date, age = "", ""
 	if got := w.rs.Examine(t.Context())[0].Date; !got.IsZero() {
 		t.Errorf("%v of an answer without a date", got)
 	}

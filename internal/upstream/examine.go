@@ -51,7 +51,7 @@ func (u *Upstream) Examine(ctx context.Context) Examined {
 	}
 	doc := new(document)
 	a, err := u.examine(ctx, u.metadataURL(), maxAnswer)
-	x.Date, _ = http.ParseTime(a.header.Get("Date"))
+	x.Date = oauth.AnsweredAt(a.header)
 	if err == nil {
 		if err = oauth.DecodeObject(a.body, doc); err == nil {
 			err = u.checkDocument(doc)

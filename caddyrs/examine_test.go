@@ -128,6 +128,28 @@ func TestExamineGroup(t *testing.T) {
 	}
 }
 
+// A group of many does not use up how often its client may ask for PATs.
+func TestExamineManyOfAGroup(t *testing.T) {
+	var blocks strings.Builder
+	for i := range 25 {
+		_, _ = fmt.Fprintf(&blocks, "\thandle /%d/* {\n%s%s\t}\n", i, protect(fmt.Sprintf("\t\tresource r%d", i)), proxy)
+	}
+	s := newSite(t, blocks.String())
+	subject := "uma_protect api at " + issuer
+	s.examine(subject) // each gets what requests go by
+	s.as.mu.Lock()
+	s.as.pats = 0
+	s.as.mu.Unlock()
+	if all := s.examine(subject); len(all) != 5 || finding.Worst(all) != finding.OK {
+		t.Errorf("%+v", all)
+	}
+	s.as.mu.Lock()
+	defer s.as.mu.Unlock()
+	if s.as.pats != maxAsked {
+		t.Errorf("%d PATs, want %d", s.as.pats, maxAsked)
+	}
+}
+
 // examine gives what is found about one subject.
 func (s *site) examine(subject string) []finding.Finding {
 	s.t.Helper()

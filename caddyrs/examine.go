@@ -60,7 +60,7 @@ func (g *group) examine(issuer, clientID string) umaapp.Examine {
 				steps = resourcesAlone(server)
 			}
 			for _, x := range steps(ctx) {
-				say(&l, x, issuer, clientID, time.Now(), leeway)
+				say(&l, x, issuer, clientID, leeway)
 			}
 		}
 		return l.All
@@ -68,11 +68,11 @@ func (g *group) examine(issuer, clientID string) umaapp.Examine {
 }
 
 // say puts words to a step.
-func say(l *finding.List, x rs.Examined, issuer, clientID string, now time.Time, leeway time.Duration) {
+func say(l *finding.List, x rs.Examined, issuer, clientID string, leeway time.Duration) {
 	switch {
 	case x.Step == rs.StepMetadata:
 		sayMetadata(l, x, issuer, clientID)
-		l.Clock("the authorization server", x.Date, now, leeway)
+		l.Clock("the authorization server", x.Date, x.At, leeway)
 	case x.Step == rs.StepKeys && x.Err == nil:
 		l.OK("keys", "the keys of the authorization server can be read")
 	case x.Step == rs.StepKeys:

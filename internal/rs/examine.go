@@ -39,6 +39,8 @@ type Examined struct {
 	Names []string
 	// Date is the time of the authorization server; zero = it tells none.
 	Date time.Time
+	// At is when it told that, by our clock: the steps after it may take their time.
+	At time.Time
 }
 
 // mismatchError is what both sides must write alike, and do not.
@@ -60,7 +62,7 @@ func (s *Server) Examine(ctx context.Context) []Examined {
 	e, a, err := s.fetchEndpoints(ctx)
 	first := examined(StepMetadata, err)
 	if a != nil {
-		first.Date = oauth.AnsweredAt(a.header)
+		first.At, first.Date = s.cfg.Now(), oauth.AnsweredAt(a.header)
 	}
 	all := []Examined{first}
 	if err != nil {

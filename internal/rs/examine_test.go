@@ -135,4 +135,20 @@ func TestExamineDate(t *testing.T) {
 	}
 }
 
+// A slow step after it does not make the clock look slow.
+func TestExamineAt(t *testing.T) {
+	w := newWorld(t)
+	began, always := w.now, w.cfg.AS
+	w.cfg.AS = func(c rs.Call, r *http.Request) (*http.Response, error) {
+		if c != rs.CallMetadata {
+			w.now = w.now.Add(20 * time.Second)
+		}
+		return always(c, r)
+	}
+	w.restart()
+	if got := w.rs.Examine(t.Context())[0].At; !got.Equal(began) {
+		t.Errorf("%v, want %v", got, began)
+	}
+}
+
 func readCloser(body string) io.ReadCloser { return io.NopCloser(strings.NewReader(body)) }

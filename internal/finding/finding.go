@@ -6,9 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Level is how bad a finding is.
@@ -59,27 +56,6 @@ func (l *List) Fail(check, what, cause, cure string) {
 func (l *List) add(f Finding) {
 	f.Subject, f.What, f.Cause, f.Cure = plain(l.Subject), plain(f.What), plain(f.Cause), plain(f.Cure)
 	l.All = append(l.All, f)
-}
-
-// maxText is how long a text may be, in bytes.
-const maxText = 1000
-
-// plain takes out what could steer a terminal, and bounds a text: much of what is said
-// was written by a stranger.
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r) || r == utf8.RuneError:
-			return -1
-		}
-		return r
-	}, s)
-	if len(s) > maxText {
-		return strings.ToValidUTF8(s[:maxText], "") + "…"
-	}
-	return s
 }
 
 // Sort puts findings in the order of their subjects; within one they stay as they are.

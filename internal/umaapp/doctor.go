@@ -63,7 +63,7 @@ func (a *App) Examine(ctx context.Context) (all []finding.Finding, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, examineTime)
 	defer cancel()
 	// What uses the store keeps it open: whoever loads another configuration must not wait.
-	defer context.AfterFunc(a.ctx, cancel)()
+	defer context.AfterFunc(a.ctx, cancel)() //nolint:contextcheck // of the configuration, not of the question
 	d.mu.Lock()
 	parts := slices.Clone(d.parts)
 	d.mu.Unlock()

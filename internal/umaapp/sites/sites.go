@@ -40,7 +40,7 @@ func Examine(ctx context.Context, servers map[string]*caddyhttp.Server) []findin
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		server := servers[name]
 		w := &walk{ctx: ctx, named: server.NamedRoutes, site: strings.Join(server.Listen, " ")}
-		w.routes(server.Routes, 0, func() bool { return false })
+		w.routes(server.Routes, 0, func() bool { return false }) //nolint:contextcheck // the walk has it
 		all = append(all, w.findings...)
 	}
 	return finding.Sort(all)

@@ -36,18 +36,31 @@ func (h *Handler) Host(ctx context.Context) string {
 	return parsed.Host
 }
 
+// maxAsked is how many resource servers that share a client ask for a PAT of their own in
+// one examination: authorization servers bound how often a client asks, and requests
+// need theirs.
+const maxAsked = 10
+
+func resourcesAlone(server *rs.Server) func(context.Context) []rs.Examined {
+	return func(ctx context.Context) []rs.Examined { return []rs.Examined{server.ExamineResources(ctx)} }
+}
+
 // examine is for `caddy uma doctor`: the way to the authorization server.
 func (g *group) examine(issuer, clientID string) umaapp.Examine {
 	return func(ctx context.Context) []finding.Finding {
 		l := finding.List{Subject: "uma_protect " + clientID + " at " + issuer}
-		for _, server := range g.all() {
+		for i, server := range g.all() {
 			leeway := server.Leeway()
 			if ctx.Err() != nil {
 				l.Warn("authorization_server", "not everything was looked at", "there was no time left", "again in a minute")
 				return l.All
 			}
-			for _, x := range server.Examine(ctx) {
-				say(&l, x, issuer, clientID, time.Now(), leeway)
+			steps := server.Examine
+			if i >= maxAsked {
+				steps = resourcesAlone(server)
+			}
+			for _, x := range steps(ctx) {
+				say(&l, x, issuer, clientID, leeway)
 			}
 		}
 		return l.All
@@ -55,11 +68,11 @@ func (g *group) examine(issuer, clientID string) umaapp.Examine {
 }
 
 // say puts words to a step.
-func say(l *finding.List, x rs.Examined, issuer, clientID string, now time.Time, leeway time.Duration) {
+func say(l *finding.List, x rs.Examined, issuer, clientID string, leeway time.Duration) {
 	switch {
 	case x.Step == rs.StepMetadata:
 		sayMetadata(l, x, issuer, clientID)
-		l.Clock("the authorization server", x.Date, now, leeway)
+		l.Clock("the authorization server", x.Date, x.At, leeway)
 	case x.Step == rs.StepKeys && x.Err == nil:
 		l.OK("keys", "the keys of the authorization server can be read")
 	case x.Step == rs.StepKeys:
@@ -85,7 +98,7 @@ func sayMetadata(l *finding.List, x rs.Examined, issuer, clientID string) {
 		l.OK(check, "the authorization server answers, and is the issuer that is written here")
 	case x.Theirs != "":
 		l.Fail(check, "the authorization server has another issuer, so nothing of it is taken",
-			fmt.Sprintf("written here is '%s', its metadata say '%s'", x.Ours, x.Theirs), "write 'uma_protect "+x.Theirs+"', or correct the issuer there")
+			fmt.Sprintf("written here is '%s', its metadata say '%s'", x.Ours, x.Theirs), otherIssuer(x))
 	case errors.Is(x.Err, errNoLocalAS):
 		l.Fail(check, "there is no way to the authorization server", "uma_protect has no credentials, and no uma_server "+issuer+" is in this configuration",
 			"write client_secret, or 'uma_server "+issuer+"' with 'resource_server "+clientID+" … { local }'")
@@ -100,6 +113,17 @@ func sayMetadata(l *finding.List, x rs.Examined, issuer, clientID string) {
 		cause, cure := unreachable(x)
 		l.Fail(check, "the authorization server cannot be reached", cause, cure)
 	}
+}
+
+// otherIssuer is the cure for metadata of another issuer. Nobody is told to trust another
+// host because somebody who answers there says so.
+func otherIssuer(x rs.Examined) string {
+	ours, err := url.Parse(x.Ours)
+	theirs, other := url.Parse(x.Theirs)
+	if err != nil || other != nil || ours.Scheme != theirs.Scheme || ours.Host != theirs.Host {
+		return "look who answers at " + x.Ours + "; if it is your authorization server, its uma_server and uma_protect here must have the same issuer"
+	}
+	return "write 'uma_protect " + x.Theirs + "', or correct the issuer there"
 }
 
 func sayPAT(l *finding.List, x rs.Examined, issuer, clientID string) {

@@ -19,7 +19,6 @@ var errOdd = errors.New("odd")
 
 func TestExamineSays(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 443}, Err: syscall.ECONNREFUSED}
-	now := time.Unix(1_800_000_000, 0)
 	for _, tc := range []struct {
 		name string
 		x    rs.Examined
@@ -30,6 +29,11 @@ func TestExamineSays(t *testing.T) {
 			"another issuer",
 			rs.Examined{Step: rs.StepMetadata, Err: errOdd, Status: 0, Ours: "https://as.example", Theirs: "https://as.example/"},
 			[]string{"failure authorization_server", "another issuer", "'https://as.example'", "'https://as.example/'", "uma_protect https://as.example/"},
+		},
+		{
+			"the issuer of a stranger",
+			rs.Examined{Step: rs.StepMetadata, Err: errOdd, Ours: "https://as.example", Theirs: "https://evil.example"},
+			[]string{"failure authorization_server", "'https://evil.example'", "look who answers at https://as.example"},
 		},
 		{
 			"no credentials",
@@ -72,7 +76,7 @@ func TestExamineSays(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := finding.List{Subject: "x"}
-			say(&l, tc.x, issuer, "api", now, time.Minute)
+			say(&l, tc.x, issuer, "api", time.Minute)
 			if len(l.All) != 1 {
 				t.Fatalf("%+v", l.All)
 			}
@@ -82,6 +86,9 @@ func TestExamineSays(t *testing.T) {
 				if !strings.Contains(text, part) {
 					t.Errorf("%q is not in %s", part, text)
 				}
+			}
+			if strings.Contains(f.Cure, "evil") {
+				t.Error(f.Cure)
 			}
 			if well := f.Level == finding.OK; well != (f.Cause == "") || well != (f.Cure == "") {
 				t.Errorf("cause and cure: %+v", f)
@@ -96,7 +103,7 @@ func TestExamineClock(t *testing.T) {
 		0: finding.OK, -5 * time.Second: finding.OK, 11 * time.Second: finding.Warning, -60 * time.Second: finding.Warning, 61 * time.Second: finding.Failure, -time.Hour: finding.Failure,
 	} {
 		l := finding.List{}
-		say(&l, rs.Examined{Step: rs.StepMetadata, Date: now.Truncate(time.Second).Add(skew)}, issuer, "api", now, time.Minute)
+		say(&l, rs.Examined{Step: rs.StepMetadata, Date: now.Truncate(time.Second).Add(skew), At: now}, issuer, "api", time.Minute)
 		if len(l.All) != 2 || l.All[1].Level != want {
 			t.Errorf("%v: %+v, want %s", skew, l.All, want)
 		}
@@ -117,6 +124,28 @@ func TestExamineGroup(t *testing.T) {
 	s.as.down = true
 	if got := s.examine("uma_protect api at " + issuer); len(got) != 1 || got[0].Level != finding.Failure || !strings.Contains(got[0].Cause, "500") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A group of many does not use up how often its client may ask for PATs.
+func TestExamineManyOfAGroup(t *testing.T) {
+	var blocks strings.Builder
+	for i := range 25 {
+		_, _ = fmt.Fprintf(&blocks, "\thandle /%d/* {\n%s%s\t}\n", i, protect(fmt.Sprintf("\t\tresource r%d", i)), proxy)
+	}
+	s := newSite(t, blocks.String())
+	subject := "uma_protect api at " + issuer
+	s.examine(subject) // each gets what requests go by
+	s.as.mu.Lock()
+	s.as.pats = 0
+	s.as.mu.Unlock()
+	if all := s.examine(subject); len(all) != 5 || finding.Worst(all) != finding.OK {
+		t.Errorf("%+v", all)
+	}
+	s.as.mu.Lock()
+	defer s.as.mu.Unlock()
+	if s.as.pats != maxAsked {
+		t.Errorf("%d PATs, want %d", s.as.pats, maxAsked)
 	}
 }
 

@@ -38,6 +38,7 @@ type fakeAS struct {
 
 	opaque       map[string]map[string]any // descriptions of opaque RPTs
 	introspected int
+	pats         int
 }
 
 func newAS(t *testing.T) *fakeAS {
@@ -84,6 +85,7 @@ func (a *fakeAS) serve(w http.ResponseWriter, r *http.Request) {
 	case route == "GET /uma/status/1":
 		a.serveStatus(w)
 	case route == "POST /uma/token":
+		a.pats++
 		a.json(w, 200, map[string]any{"access_token": "pat_1", "token_type": "Bearer", "expires_in": 3600, "resource_uri": resource})
 	case r.Header.Get("Authorization") != "Bearer pat_1":
 		w.WriteHeader(401)

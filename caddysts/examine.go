@@ -97,14 +97,14 @@ func why(err error) string {
 func examineUpstream(app *umaapp.App, self string, u *upstream.Upstream, leeway time.Duration) {
 	app.RegisterExamine(func(ctx context.Context) []finding.Finding {
 		l := finding.List{Subject: umaapp.Directive("sts", self)}
-		sayUpstream(&l, u.Examine(ctx), time.Now(), leeway)
+		sayUpstream(&l, u.Examine(ctx), leeway)
 		return l.All
 	})
 }
 
-func sayUpstream(l *finding.List, x upstream.Examined, now time.Time, leeway time.Duration) {
+func sayUpstream(l *finding.List, x upstream.Examined, leeway time.Duration) {
 	const check = "provider"
-	l.Clock(x.Issuer, x.Date, now, leeway)
+	l.Clock(x.Issuer, x.Date, x.At, leeway)
 	switch {
 	case x.Step == "":
 		l.OK(check, "the provider %s answers, and takes what it is asked", x.Issuer)

@@ -114,7 +114,7 @@ func TestExamineUpstreamSays(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.x.Issuer = issuer
 			l := finding.List{}
-			sayUpstream(&l, tc.x, time.Now(), time.Minute)
+			sayUpstream(&l, tc.x, time.Minute)
 			one(t, l, tc.want...)
 		})
 	}

@@ -54,7 +54,7 @@ func (l *List) Fail(check, what, cause, cure string) {
 }
 
 func (l *List) add(f Finding) {
-	f.Subject = l.Subject
+	f.Subject, f.What, f.Cause, f.Cure = plain(l.Subject), plain(f.What), plain(f.Cause), plain(f.Cure)
 	l.All = append(l.All, f)
 }
 

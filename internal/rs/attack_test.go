@@ -42,6 +42,11 @@ func TestUF_06_LostAssertion(t *testing.T) {
 	if got := w.status("GET", ""); got != 401 || len(seen) != 2 {
 		t.Errorf("status = %d after %d assertions, want 401 after 2", got, len(seen))
 	}
+	w.cfg.AS = losing(always, 1, func(c rs.Call, _ *http.Request) bool { return c == rs.CallToken })
+	w.restart()
+	if all := w.rs.Examine(t.Context()); len(all) != 5 || all[2].Err != nil {
+		t.Errorf("examined: %+v", all)
+	}
 }
 
 // TestDP_03_DPoPTokenWithoutKey: an answer that calls a token bound and does not say

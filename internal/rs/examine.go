@@ -39,6 +39,8 @@ type Examined struct {
 	Names []string
 	// Date is the time of the authorization server; zero = it tells none.
 	Date time.Time
+	// At is when it told that, by our clock: the steps after it may take their time.
+	At time.Time
 }
 
 // mismatchError is what both sides must write alike, and do not.
@@ -60,7 +62,7 @@ func (s *Server) Examine(ctx context.Context) []Examined {
 	e, a, err := s.fetchEndpoints(ctx)
 	first := examined(StepMetadata, err)
 	if a != nil {
-		first.Date, _ = http.ParseTime(a.header.Get("Date"))
+		first.At, first.Date = s.cfg.Now(), oauth.AnsweredAt(a.header)
 	}
 	all := []Examined{first}
 	if err != nil {
@@ -75,7 +77,7 @@ func (s *Server) Examine(ctx context.Context) []Examined {
 	if all = append(all, examined(StepURI, err)); err != nil {
 		return all
 	}
-	return append(all, s.examineResources(ctx))
+	return append(all, s.ExamineResources(ctx))
 }
 
 func examined(step Step, err error) Examined {
@@ -108,7 +110,7 @@ func (s *Server) examineKeys(ctx context.Context, e endpoints) error {
 
 // examinePAT gets a PAT and does not use it.
 func (s *Server) examinePAT(ctx context.Context, e endpoints) (*oauth.TokenResponse, error) {
-	a, _, err := s.askPAT(ctx, e)
+	a, err := s.askPAT(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,9 @@ func (s *Server) examinePAT(ctx context.Context, e endpoints) (*oauth.TokenRespo
 	return parsePAT(a.body)
 }
 
-func (s *Server) examineResources(ctx context.Context) Examined {
+// ExamineResources looks at the last step alone, and asks at most what the next request
+// would ask.
+func (s *Server) ExamineResources(ctx context.Context) Examined {
 	r, err := s.currentRegistration(ctx)
 	if err == nil {
 		err = r.err

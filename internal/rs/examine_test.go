@@ -110,11 +110,13 @@ func TestExamineChangesNothing(t *testing.T) {
 func TestExamineDate(t *testing.T) {
 	w := newWorld(t)
 	always := w.cfg.AS
+	age := ""
 	date := "Mon, 02 Jan 2006 15:04:05 GMT"
 	w.cfg.AS = func(c rs.Call, r *http.Request) (*http.Response, error) {
 		resp, err := always(c, r)
 		if c == rs.CallMetadata && err == nil && date != "" {
 			resp.Header.Set("Date", date)
+			resp.Header.Set("Age", age)
 		}
 		return resp, err
 	}
@@ -123,9 +125,29 @@ func TestExamineDate(t *testing.T) {
 	if got := w.rs.Examine(t.Context())[0].Date; !got.Equal(want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	date = ""
+	age = "3600" // it stood in a cache for an hour
+	if got := w.rs.Examine(t.Context())[0].Date; !got.Equal(want.Add(time.Hour)) {
+		t.Errorf("%v of an answer that is an hour old", got)
+	}
+	date, age = "", ""
 	if got := w.rs.Examine(t.Context())[0].Date; !got.IsZero() {
 		t.Errorf("%v of an answer without a date", got)
+	}
+}
+
+// A slow step after it does not make the clock look slow.
+func TestExamineAt(t *testing.T) {
+	w := newWorld(t)
+	began, always := w.now, w.cfg.AS
+	w.cfg.AS = func(c rs.Call, r *http.Request) (*http.Response, error) {
+		if c != rs.CallMetadata {
+			w.now = w.now.Add(20 * time.Second)
+		}
+		return always(c, r)
+	}
+	w.restart()
+	if got := w.rs.Examine(t.Context())[0].At; !got.Equal(began) {
+		t.Errorf("%v, want %v", got, began)
 	}
 }
 

@@ -52,10 +52,7 @@ func (s *Server) loadPAT(ctx context.Context) (pat, time.Time, error) {
 		return pat{}, time.Time{}, err
 	}
 	now := s.cfg.Now()
-	a, once, err := s.askPAT(ctx, e)
-	if once && outbound.Lost(err) { // again, with a new assertion
-		a, _, err = s.askPAT(ctx, e)
-	}
+	a, err := s.askPAT(ctx, e)
 	if err != nil {
 		return pat{}, time.Time{}, err
 	}
@@ -65,13 +62,19 @@ func (s *Server) loadPAT(ctx context.Context) (pat, time.Time, error) {
 	return s.readPAT(a.body, now)
 }
 
-func (s *Server) askPAT(ctx context.Context, e endpoints) (a *answer, once bool, err error) {
+func (s *Server) askPAT(ctx context.Context, e endpoints) (*answer, error) {
 	r, err := s.patRequest(e)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	a, err = s.send(ctx, r)
-	return a, r.once, err
+	a, err := s.send(ctx, r)
+	if !r.once || !outbound.Lost(err) {
+		return a, err
+	}
+	if r, err = s.patRequest(e); err != nil { // again, with a new assertion
+		return nil, err
+	}
+	return s.send(ctx, r)
 }
 
 func (s *Server) patRequest(e endpoints) (request, error) {

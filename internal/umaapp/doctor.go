@@ -62,10 +62,15 @@ func (a *App) Examine(ctx context.Context) (all []finding.Finding, ok bool) {
 	d.own.Do(a.ownExamines)
 	ctx, cancel := context.WithTimeout(ctx, examineTime)
 	defer cancel()
+	// What uses the store keeps it open: whoever loads another configuration must not wait.
+	defer context.AfterFunc(a.ctx, cancel)() //nolint:contextcheck // of the configuration, not of the question
 	d.mu.Lock()
 	parts := slices.Clone(d.parts)
 	d.mu.Unlock()
 	all = finding.Sort(examineParts(ctx, parts, a.log))
+	if a.ctx.Err() != nil { // what was found may be due to that alone
+		return []finding.Finding{doctorsOwn("reload", finding.Failure, "not everything could be looked at", "another configuration was loaded meanwhile", "again: caddy uma doctor")}, true
+	}
 	if more := len(all) - maxFindings; more > 0 {
 		all = append(all[:maxFindings:maxFindings], doctorsOwn("bound", finding.Warning, fmt.Sprintf("%d more findings are left out", more), "", ""))
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
@@ -117,7 +118,7 @@ func TestExamineExceptions(t *testing.T) {
 
 // alone is an app with nothing of its own to examine.
 func alone(parts ...Examine) *App {
-	a := &App{log: zap.NewNop(), now: time.Now}
+	a := &App{ctx: caddy.Context{Context: context.Background()}, log: zap.NewNop(), now: time.Now}
 	a.registry.doctor.own.Do(func() {})
 	for _, p := range parts {
 		a.RegisterExamine(p)
@@ -171,6 +172,17 @@ func TestExamineOneAtATime(t *testing.T) {
 	close(end)
 	if ok := <-done; !ok {
 		t.Error("the first one was refused")
+	}
+}
+
+// Whoever loads another configuration does not wait for an examination of the old one.
+func TestExamineReplaced(t *testing.T) {
+	ctx, replace := context.WithCancel(t.Context())
+	a := alone(says("well"), func(ctx context.Context) []finding.Finding { replace(); <-ctx.Done(); return nil })
+	a.ctx = caddy.Context{Context: ctx}
+	all, ok := a.Examine(t.Context())
+	if !ok || len(all) != 1 || all[0].Level != finding.Failure || all[0].Check != "reload" {
+		t.Errorf("%v, %+v", ok, all)
 	}
 }
 

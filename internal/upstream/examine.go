@@ -33,6 +33,8 @@ type Examined struct {
 	Theirs string
 	// Date is the time of the provider; zero = it tells none.
 	Date time.Time
+	// At is when it told that, by our clock: the steps after it may take their time.
+	At time.Time
 }
 
 // issuerError is metadata that speaks for another one.
@@ -51,7 +53,7 @@ func (u *Upstream) Examine(ctx context.Context) Examined {
 	}
 	doc := new(document)
 	a, err := u.examine(ctx, u.metadataURL(), maxAnswer)
-	x.Date, _ = http.ParseTime(a.header.Get("Date"))
+	x.At, x.Date = u.cfg.Now(), oauth.AnsweredAt(a.header)
 	if err == nil {
 		if err = oauth.DecodeObject(a.body, doc); err == nil {
 			err = u.checkDocument(doc)

@@ -54,11 +54,24 @@ func TestExamine(t *testing.T) {
 			if (got.Err == nil) != (tc.want.Step == "") || got.Issuer != w.op.Issuer {
 				t.Errorf("%+v", got)
 			}
-			got.Err, got.Issuer, got.Date = nil, "", time.Time{}
+			got.Err, got.Issuer, got.Date, got.At = nil, "", time.Time{}, time.Time{}
 			if got != tc.want {
 				t.Errorf("%+v, want %+v", got, tc.want)
 			}
 		})
+	}
+}
+
+// A slow step after it does not make the clock look slow.
+func TestExamineAt(t *testing.T) {
+	w := newWorld(t, fakeop.Config{})
+	began := w.Now()
+	w.op.Misbehave(fakeop.JWKS, func(rw http.ResponseWriter, _ *http.Request) {
+		w.pass(20 * time.Second)
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	})
+	if got := w.upstream(nil).Examine(t.Context()); !got.At.Equal(began) || got.Step != upstream.StepKeys {
+		t.Errorf("%+v, want %v", got, began)
 	}
 }
 

@@ -230,11 +230,16 @@ func (f stepFinding) write(b *strings.Builder) {
 }
 
 func (d *diagnosis) printJSON(out io.Writer) error {
+	return encodeJSON(out, d)
+}
+
+// encodeJSON writes a report for machines; it may be read on a terminal all the same.
+func encodeJSON(out io.Writer, report any) error {
 	var text strings.Builder
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(d); err != nil {
+	if err := enc.Encode(report); err != nil {
 		return err
 	}
 	_, err := io.WriteString(out, plainJSON(text.String()))

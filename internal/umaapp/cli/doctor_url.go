@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -54,10 +53,7 @@ func (d *doctorOptions) runURL(cmd *cobra.Command, raw string) error {
 func (d *doctorOptions) printVisit(cmd *cobra.Command, v *visit) (err error) {
 	worst := finding.Worst(v.All)
 	if d.json {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(map[string]any{"verdict": worst, "findings": v.All})
+		err = encodeJSON(cmd.OutOrStdout(), map[string]any{"verdict": worst, "findings": v.All})
 	} else {
 		err = printFindings(cmd.OutOrStdout(), v.All)
 	}

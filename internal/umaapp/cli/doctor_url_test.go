@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/caddy-uma/caddy-uma/caddyuma/rqp"
 	"github.com/caddy-uma/caddy-uma/internal/finding"
@@ -87,6 +90,22 @@ func TestDoctorURLEnds(t *testing.T) {
 		v := new(visit)
 		v.ended(tc.err)
 		saysOne(t, v, tc.level, tc.want...)
+	}
+}
+
+// What a stranger wrote does not steer the terminal, in JSON neither.
+func TestDoctorURLPlain(t *testing.T) {
+	cmd := new(cobra.Command)
+	var out strings.Builder
+	cmd.SetOut(&out)
+	v := &visit{List: finding.List{Subject: "https://api.example/\u202e"}}
+	v.ended(&rqp.StepError{Code: rqp.CodeUntrusted, Description: "\u009b31m"})
+	d := doctorOptions{json: true}
+	if err := d.printVisit(cmd, v); !errors.Is(err, errRefused) {
+		t.Error(err)
+	}
+	if strings.ContainsAny(out.String(), "\u009b\u202e") || !json.Valid([]byte(out.String())) || !strings.Contains(out.String(), "31m") {
+		t.Errorf("%q", out.String())
 	}
 }
 

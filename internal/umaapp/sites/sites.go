@@ -9,8 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-uma/caddy-uma/internal/finding"
 )
@@ -25,16 +26,21 @@ type Protector interface {
 // Wrapper is a handler that needs a provider behind it, if Wraps says so.
 type Wrapper interface{ Wraps() bool }
 
-// maxDepth is how deep routes are looked into.
-const maxDepth = 32
+// Bounds of a walk. Named routes may invoke each other.
+const (
+	// maxDepth is how deep routes are looked into.
+	maxDepth = 32
+	// maxInvoked is how often named routes are gone into.
+	maxInvoked = 1000
+)
 
 // Examine looks at the routes of all servers.
 func Examine(ctx context.Context, servers map[string]*caddyhttp.Server) []finding.Finding {
 	var all []finding.Finding
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		server := servers[name]
-		w := &walk{ctx: ctx, site: strings.Join(server.Listen, " ")}
-		w.routes(server.Routes, 0, nil)
+		w := &walk{ctx: ctx, named: server.NamedRoutes, site: strings.Join(server.Listen, " ")}
+		w.routes(server.Routes, 0, func() bool { return false }) //nolint:contextcheck // the walk has it
 		all = append(all, w.findings...)
 	}
 	return finding.Sort(all)
@@ -43,13 +49,15 @@ func Examine(ctx context.Context, servers map[string]*caddyhttp.Server) []findin
 // walk goes through the routes of a server as a request does.
 type walk struct {
 	ctx      context.Context //nolint:containedctx // of one examination
+	named    map[string]*caddyhttp.Route
+	invoked  int
 	site     string
-	hosts    caddyhttp.MatchHost // of the site; none = all
+	hosts    []caddyhttp.MatchHost // of the site; none = all
 	findings []finding.Finding
 	before   []met
 	// when are the conditions of where we are, groups the alternatives (`handle`) that
 	// were taken, by number.
-	when   []string
+	when   []condition
 	groups []int
 	number int
 }
@@ -57,25 +65,28 @@ type walk struct {
 // met is a handler that a request meets, if it matches.
 type met struct {
 	handler string
-	when    []string // empty = all do
+	some    bool        // it lets others on
+	when    []condition // empty = all do
 	groups  []int
 }
 
-// routes goes through a list; behind are the names of handlers that come after it.
-func (w *walk) routes(list caddyhttp.RouteList, depth int, behind []string) {
+// proxied tells whether a proxy stands behind where we are.
+type proxied func() bool
+
+func (w *walk) routes(list caddyhttp.RouteList, depth int, behind proxied) {
 	if depth > maxDepth {
 		return
 	}
 	for i, route := range list {
-		w.route(route, depth, append(handlers(list[i+1:], depth+1), behind...))
+		w.route(route, depth, func() bool { return !route.Terminal && (w.leadsOn(route, list[i+1:], depth) || behind()) })
 	}
 }
 
-func (w *walk) route(route caddyhttp.Route, depth int, behind []string) {
+func (w *walk) route(route caddyhttp.Route, depth int, behind proxied) {
 	site, of, groups, when, known := w.site, w.hosts, w.groups, w.when, w.before
 	hosts, conditions := matched(route.MatcherSets)
 	if len(hosts) > 0 {
-		w.site, w.hosts, w.before = strings.Join(hosts, " "), hosts, slices.Clone(known)
+		w.site, w.hosts, w.before = strings.Join(slices.Concat(hosts...), " "), hosts, slices.Clone(known)
 	}
 	if route.Group != "" {
 		w.number++
@@ -83,7 +94,7 @@ func (w *walk) route(route caddyhttp.Route, depth int, behind []string) {
 	}
 	w.when = append(slices.Clone(when), conditions...)
 	for i, h := range route.Handlers {
-		w.handler(h, depth, append(names(route.Handlers[i+1:], depth+1), behind...))
+		w.handler(h, depth, func() bool { return w.proxy(route.Handlers[i+1:], depth, map[string]bool{}) || behind() })
 	}
 	if len(hosts) > 0 {
 		w.before = known // another site does not meet them
@@ -91,9 +102,16 @@ func (w *walk) route(route caddyhttp.Route, depth int, behind []string) {
 	w.site, w.hosts, w.groups, w.when = site, of, groups, when
 }
 
-func (w *walk) handler(h caddyhttp.MiddlewareHandler, depth int, behind []string) {
-	if sub, ok := h.(*caddyhttp.Subroute); ok {
-		w.routes(sub.Routes, depth+1, behind)
+func (w *walk) handler(h caddyhttp.MiddlewareHandler, depth int, behind proxied) {
+	switch h := h.(type) {
+	case *caddyhttp.Subroute:
+		w.routes(h.Routes, depth+1, behind)
+		return
+	case *caddyhttp.Invoke:
+		if route := w.named[h.Name]; route != nil && w.invoked < maxInvoked {
+			w.invoked++
+			w.routes(caddyhttp.RouteList{*route}, depth+1, behind)
+		}
 		return
 	}
 	l := finding.List{Subject: "site " + w.site}
@@ -103,10 +121,10 @@ func (w *walk) handler(h caddyhttp.MiddlewareHandler, depth int, behind []string
 			w.located(&l, p.Host(w.ctx))
 		}
 	} else if takes(nameOf(h)) {
-		w.before = append(w.before, met{nameOf(h), w.when, w.groups})
+		w.before = append(w.before, met{nameOf(h), letsOn(h), w.when, w.groups})
 	}
 	if p, ok := h.(Wrapper); ok && p.Wraps() {
-		wrapped(&l, behind)
+		wrapped(&l, behind())
 	}
 	w.findings = append(w.findings, l.All...)
 }
@@ -114,6 +132,18 @@ func (w *walk) handler(h caddyhttp.MiddlewareHandler, depth int, behind []string
 // takes tells whether a handler answers requests, or leads them elsewhere.
 func takes(handler string) bool {
 	return answers(handler) || handler == rewrite
+}
+
+// letsOn tells whether a handler answers some of its requests alone: forward_auth is a
+// proxy of this kind.
+func letsOn(h caddyhttp.MiddlewareHandler) bool {
+	switch h := h.(type) {
+	case *reverseproxy.Handler:
+		return len(h.HandleResponse) > 0
+	case *fileserver.FileServer:
+		return h.PassThru
+	}
+	return false
 }
 
 const rewrite = "rewrite"
@@ -137,8 +167,11 @@ func (w *walk) protected(l *finding.List) {
 				"'rewrite', 'uri', 'try_files' or 'handle_path' stands before uma_protect, which has a matcher",
 				"write the matcher and the resources of uma_protect for the new paths")
 		case m.handler == rewrite:
-		case same == len(m.when):
+		case same == len(m.when) && !m.some:
 			l.Fail("routes", "no request reaches uma_protect", word+" stands before it and answers every request", cure)
+		case m.some && common(m.groups, w.groups) == len(m.groups):
+			l.Warn("routes", "some requests"+m.whose()+" are answered before uma_protect sees them", word+" stands before uma_protect and does not let all of them on",
+				"leave it if both are meant to look at requests; else "+cure)
 		case common(m.groups, w.groups) < len(m.groups), m.handler == "static_response", m.handler == "error":
 			l.OK("routes", "requests%s are answered by %s, not by what uma_protect protects", m.whose(), word)
 		default:
@@ -165,46 +198,17 @@ func (m met) whose() string {
 	if len(m.when) == 0 {
 		return ""
 	}
-	return " with " + strings.Join(m.when, " and ")
+	var all []string
+	for _, c := range m.when {
+		all = append(all, c.text)
+	}
+	return " with " + strings.Join(all, " and ")
 }
 
-func wrapped(l *finding.List, behind []string) {
-	if slices.ContainsFunc(behind, func(name string) bool { return strings.Contains(name, "proxy") }) {
+func wrapped(l *finding.List, behind bool) {
+	if behind {
 		l.OK("wrap", "behind uma_sts with wrap there is a reverse_proxy")
 		return
 	}
 	l.Fail("wrap", "the provider that uma_sts wraps does not answer", "there is no reverse_proxy behind uma_sts in this site", "write behind it: reverse_proxy ADDRESS_OF_THE_PROVIDER")
-}
-
-// nameOf is the name of a handler's module.
-func nameOf(h caddyhttp.MiddlewareHandler) string {
-	m, ok := h.(caddy.Module)
-	if !ok {
-		return ""
-	}
-	return m.CaddyModule().ID.Name()
-}
-
-// names are those of handlers, with what is in them.
-func names(list []caddyhttp.MiddlewareHandler, depth int) []string {
-	var all []string
-	for _, h := range list {
-		if sub, ok := h.(*caddyhttp.Subroute); ok {
-			all = append(all, handlers(sub.Routes, depth+1)...)
-			continue
-		}
-		all = append(all, nameOf(h))
-	}
-	return all
-}
-
-func handlers(list caddyhttp.RouteList, depth int) []string {
-	if depth > maxDepth {
-		return nil
-	}
-	var all []string
-	for _, route := range list {
-		all = append(all, names(route.Handlers, depth+1)...)
-	}
-	return all
 }

@@ -2,11 +2,14 @@ package sites_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-uma/caddy-uma/internal/umaapp/sites"
@@ -56,6 +59,15 @@ func when(paths []string, handlers ...caddyhttp.MiddlewareHandler) caddyhttp.Rou
 	return r
 }
 
+// with makes a route with a matcher.
+func with(m any, handlers ...caddyhttp.MiddlewareHandler) caddyhttp.Route {
+	return caddyhttp.Route{Handlers: handlers, MatcherSets: caddyhttp.MatcherSets{{m}}}
+}
+
+func method(name string) *caddyhttp.MatchMethod { return &caddyhttp.MatchMethod{name} }
+
+func invoke(name string) *caddyhttp.Invoke { return &caddyhttp.Invoke{Name: name} }
+
 func group(r caddyhttp.Route) caddyhttp.Route {
 	r.Group = "group1"
 	return r
@@ -76,6 +88,11 @@ const (
 
 func TestExamine(t *testing.T) {
 	protected, all := protect{"uma_protect"}, []string(nil)
+	routes := map[string]caddyhttp.Route{"protected": when(all, protected), "answered": when(all, sub(when(all, proxy))), "circle": when(all, invoke("circle"), invoke("circle"))}
+	named := map[string]*caddyhttp.Route{}
+	for name, route := range routes {
+		named[name] = &route
+	}
 	api := func(routes ...caddyhttp.Route) []caddyhttp.Route {
 		return []caddyhttp.Route{site("api.example", routes...)}
 	}
@@ -120,11 +137,52 @@ func TestExamine(t *testing.T) {
 		{"of every site", append([]caddyhttp.Route{when(all, respond)}, api(when(all, protected))...), []string{"failure no request reaches uma_protect"}},
 		{"wrap", api(when(all, wrap{"uma_sts"}), when(all, proxy)), []string{"ok behind uma_sts with wrap there is a reverse_proxy"}},
 		{"wrap in a handle", api(when(all, sub(when(all, wrap{"uma_sts"}))), when(all, sub(when(all, proxy)))), []string{"ok behind uma_sts with wrap there is a reverse_proxy"}},
+		{
+			"other conditions of the same kind", api(with(method("OPTIONS"), respond), with(method("GET"), protected)),
+			[]string{"ok requests with a matcher 'method' are answered by 'respond' or 'redir', not by what uma_protect protects"},
+		},
+		{"the same condition", api(with(method("GET"), respond), with(method("GET"), protected)), []string{"failure no request reaches uma_protect"}},
+		{
+			"conditions that cannot be compared", api(with(&caddyhttp.MatchNot{}, respond), with(&caddyhttp.MatchNot{}, protected)),
+			[]string{"ok requests with a matcher 'not' are answered by 'respond' or 'redir', not by what uma_protect protects"},
+		},
+		{
+			"before it under one that cannot be compared", api(with(&caddyhttp.MatchNot{}, sub(when(all, respond), when(all, protected)))),
+			[]string{"failure no request reaches uma_protect"},
+		},
+		{
+			"forward_auth", api(when(all, &reverseproxy.Handler{HandleResponse: make([]caddyhttp.ResponseHandler, 1)}), when(all, protected)),
+			[]string{"warning some requests are answered before uma_protect sees them"},
+		},
+		{"a proxy that answers", api(when(all, &reverseproxy.Handler{}), when(all, protected)), []string{"failure no request reaches uma_protect"}},
+		{
+			"files, if there are any", api(when(all, &fileserver.FileServer{PassThru: true}), when(all, protected)),
+			[]string{"warning some requests are answered before uma_protect sees them"},
+		},
+		{"files", api(when(all, &fileserver.FileServer{}), when(all, protected)), []string{"failure no request reaches uma_protect"}},
+		{"invoked", api(when(all, invoke("protected"))), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"invoked behind what takes all", api(when(all, respond), when(all, invoke("protected"))), []string{"failure no request reaches uma_protect"}},
+		{"invoked before it", api(when(all, invoke("answered")), when(all, protected)), []string{"failure no request reaches uma_protect"}},
+		{"invoked, and not there", api(when(all, invoke("x")), when(all, protected)), []string{"ok nothing before uma_protect takes its requests away"}},
+		{"wrap with an invoked proxy", api(when(all, wrap{"uma_sts"}), when(all, invoke("answered"))), []string{"ok behind uma_sts with wrap there is a reverse_proxy"}},
+		{"wrap with an invoked circle", api(when(all, wrap{"uma_sts"}), when(all, invoke("circle"))), []string{"failure the provider that uma_sts wraps does not answer"}},
+		{
+			"wrap with the proxy of another site", append(api(when(all, wrap{"uma_sts"})), site("b.example", when(all, proxy))),
+			[]string{"failure the provider that uma_sts wraps does not answer"},
+		},
+		{
+			"wrap with the proxy of another alternative", api(group(when([]string{"/a/*"}, sub(when(all, wrap{"uma_sts"})))), group(when(all, sub(when(all, proxy))))),
+			[]string{"failure the provider that uma_sts wraps does not answer"},
+		},
+		{
+			"wrap in one of some alternatives", api(group(when([]string{"/a/*"}, sub(when(all, wrap{"uma_sts"})))), when(all, proxy)),
+			[]string{"ok behind uma_sts with wrap there is a reverse_proxy"},
+		},
 		{"wrap with nothing behind", api(when(all, proxy), when(all, wrap{"uma_sts"}), when(all, respond)), []string{"failure the provider that uma_sts wraps does not answer"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got []string
-			for _, f := range sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: tc.routes}}) {
+			for _, f := range sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: tc.routes, NamedRoutes: named}}) {
 				got = append(got, string(f.Level)+" "+f.What)
 				if (f.Level == "ok") != (f.Cause == "") || (f.Cause == "") != (f.Cure == "") {
 					t.Errorf("%+v", f)
@@ -146,6 +204,10 @@ func TestExamineHost(t *testing.T) {
 		{"*.example", "api.example", "ok"},
 		{"*.example", "a.b.example", "warning"},
 		{"api.example", "www.example", "warning"},
+		{"::1", "[::1]", "ok"},
+		{"::1", "[::1]:8443", "ok"},
+		{"::1", "[::2]:8443", "warning"},
+		{"xn--bcher-kva.example", "xn--bcher-kva.example:8443", "ok"},
 		{"api.example", "api.example.evil", "warning"},
 		{"api.example", "", ""},
 		{"", "api.example", ""},
@@ -175,6 +237,38 @@ func TestExamineSubject(t *testing.T) {
 		got := sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Listen: []string{":443"}, Routes: routes}})
 		if len(got) != 1 || got[0].Subject != subject {
 			t.Errorf("%+v, want %s", got, subject)
+		}
+	}
+}
+
+// Hosts may be written in several sets, and in lists so long that they are sorted.
+func TestExamineHostSets(t *testing.T) {
+	one, two, long := caddyhttp.MatchHost{"z.example"}, caddyhttp.MatchHost{"api.example"}, caddyhttp.MatchHost{"api.example"}
+	for i := range 150 {
+		long = append(long, fmt.Sprintf("h%d.example", i))
+	}
+	if err := long.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	path := caddyhttp.MatchPath{"/x"}
+	for name, tc := range map[string]struct {
+		sets  caddyhttp.MatcherSets
+		level string
+	}{
+		"two sets":           {caddyhttp.MatcherSets{{&one}, {&two}}, "ok"},
+		"with a long one":    {caddyhttp.MatcherSets{{&one}, {&long}}, "ok"},
+		"neither":            {caddyhttp.MatcherSets{{&one}, {&one}}, "warning"},
+		"and for every host": {caddyhttp.MatcherSets{{&one}, {&path}}, ""},
+	} {
+		route := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{at{protect{"uma_protect"}, "api.example"}}, MatcherSets: tc.sets}
+		level := ""
+		for _, f := range sites.Examine(t.Context(), map[string]*caddyhttp.Server{"srv0": {Routes: caddyhttp.RouteList{route}}}) {
+			if f.Check == "host" {
+				level = string(f.Level)
+			}
+		}
+		if level != tc.level {
+			t.Errorf("%s: %q, want %q", name, level, tc.level)
 		}
 	}
 }

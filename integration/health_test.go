@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -243,19 +242,17 @@ func TestSEC_13_HealthOfTheDatabase(t *testing.T) {
 	server.Start(t)
 	w.awaitHealth(http.StatusOK, good)
 	t.Run("reloads leave nothing behind", func(t *testing.T) {
-		count := func(reloads int) int {
-			for range reloads {
+		reload := func(times int) {
+			for range times {
 				w.reload()
 				w.await()
 				w.awaitHealth(http.StatusOK, good)
 			}
 			w.client.CloseIdleConnections()
-			return settled()
 		}
-		few := count(3)
-		if many := count(12); many > few+6 {
-			buf := make([]byte, 1<<20)
-			t.Errorf("%d goroutines after 3 reloads, %d after 15\n%s", few, many, buf[:runtime.Stack(buf, true)])
-		}
+		reload(3)
+		few := settled()
+		reload(12)
+		fallen(t, few+6, w.client)
 	})
 }

@@ -194,13 +194,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 	if tickets < reloads {
 		t.Errorf("%v tickets were counted, of more than %d", tickets, reloads)
 	}
-	l.client.CloseIdleConnections()
-	many := settled()
-	t.Logf("%d reloads, %d flows, %d requests; %d goroutines before, %d after", reloads, l.flows.Load(), l.requests.Load(), few, many)
-	if many > few+6 {
-		buf := make([]byte, 1<<20)
-		t.Errorf("%d goroutines before, %d after %d reloads\n%s", few, many, reloads, buf[:runtime.Stack(buf, true)])
-	}
+	fallen(t, few+6, l.client)
+	t.Logf("%d reloads, %d flows, %d requests; %d goroutines before, %d after", reloads, l.flows.Load(), l.requests.Load(), few, runtime.NumGoroutine())
 	w.client = w.newClient()
 	claims := w.claimsToken(l.access, w.url("api", ""), ticket)
 	if a := w.redeem(ticket, claims, nil); a.status != http.StatusOK {

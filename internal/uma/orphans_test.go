@@ -105,9 +105,11 @@ func TestOrphans_WhenTheStoreFails(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	b.faulty.Repair()
-	n.pass(time.Minute)
-	n.get("/uma/jwks")
-	waitFor(t, func() bool { return len(orphans(logs)) == 1 })
+	waitFor(t, func() bool { // the pass that failed may not have come to its end
+		n.pass(time.Second)
+		n.get("/uma/jwks")
+		return len(orphans(logs)) == 1
+	})
 }
 
 // The log is not as long as the list of those that are gone.

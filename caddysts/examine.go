@@ -2,16 +2,13 @@ package caddysts
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddy-uma/caddy-uma/internal/discovery"
 	"github.com/caddy-uma/caddy-uma/internal/finding"
-	"github.com/caddy-uma/caddy-uma/internal/oauth"
 	"github.com/caddy-uma/caddy-uma/internal/outbound"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp"
 	"github.com/caddy-uma/caddy-uma/internal/umaapp/sites"
@@ -52,7 +49,7 @@ func (h *Handler) registerExamines(app *umaapp.App) error {
 // has no entry for it. Nobody is called like that; the answer is the same for all.
 func examineDomain(ctx context.Context, l *finding.List, cfg discovery.Config, domain, issuer string) {
 	const check = "webfinger"
-	who := oauth.Address{Local: "nobody-" + strings.ToLower(rand.Text()[:12]), Domain: domain}
+	who := discovery.Nobody(domain)
 	report, err := discovery.Examine(ctx, cfg, who)
 	if err == nil {
 		err = report.Err

@@ -2,7 +2,6 @@ package caddyuma
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +151,7 @@ func (h *Handler) examineDomains(ctx context.Context, l *finding.List, cfg disco
 
 func examineDomain(ctx context.Context, l *finding.List, cfg discovery.Config, domain, base string) {
 	const check = "email_domain"
-	report, err := discovery.Examine(ctx, cfg, oauth.Address{Local: "nobody-" + strings.ToLower(rand.Text()[:12]), Domain: domain})
+	report, err := discovery.Examine(ctx, cfg, discovery.Nobody(domain))
 	if err == nil {
 		err = report.Err
 	}

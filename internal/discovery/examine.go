@@ -2,7 +2,9 @@ package discovery
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +42,11 @@ type Report struct {
 	Keys jose.Set
 	// Err is why there is no provider, or no key set.
 	Err error
+}
+
+// Nobody is an address that nobody of a domain has: whom to ask about the domain alone.
+func Nobody(domain string) oauth.Address {
+	return oauth.Address{Local: "nobody-" + strings.ToLower(rand.Text()[:12]), Domain: domain}
 }
 
 // Examine looks an address up as Find does, with nothing remembered from before,

@@ -3,8 +3,6 @@ package op
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -89,24 +87,6 @@ func readAsk(r *http.Request) (a ask, err error) {
 		}
 	}
 	return a, a.check()
-}
-
-// onlyParams refuses parameters besides these, twice the same, and a query that cannot
-// be read as a whole: net/url leaves out what it does not understand.
-func onlyParams(r *http.Request, known ...string) error {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return oauth.Errorf(oauth.CodeInvalidRequest, "the query is not well-formed").Because(err)
-	}
-	for name, values := range query {
-		if !slices.Contains(known, name) {
-			return oauth.Errorf(oauth.CodeInvalidRequest, "there is a parameter that is not known here; there are %s", strings.Join(known, ", "))
-		}
-		if len(values) > 1 {
-			return oauth.Errorf(oauth.CodeInvalidRequest, "a parameter stands there twice")
-		}
-	}
-	return nil
 }
 
 func notFound(text string) error {

@@ -113,7 +113,7 @@ func (p *Provider) endUser(ctx context.Context, name string) (out ended, err err
 // readCommand reads a JSON body. A member that is spelt wrong would change what is
 // meant.
 func readCommand(r *http.Request, v any) error {
-	if err := onlyParams(r, "issuer"); err != nil {
+	if err := oauth.OnlyParams(r, "issuer"); err != nil {
 		return err
 	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

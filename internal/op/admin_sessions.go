@@ -61,7 +61,7 @@ type sessionAsk struct {
 }
 
 func (p *Provider) adminSessions(ctx context.Context, r *http.Request) (any, error) {
-	if err := onlyParams(r, "after", "issuer", "limit"); err != nil {
+	if err := oauth.OnlyParams(r, "after", "issuer", "limit"); err != nil {
 		return nil, err
 	}
 	a, err := readAsk(r)

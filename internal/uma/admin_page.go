@@ -3,8 +3,6 @@ package uma
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -72,33 +70,14 @@ func readAsk(r *http.Request) (a ask, err error) {
 // onlyParams refuses parameters besides these: one that is spelt wrong would list
 // more than was asked for.
 func onlyParams(r *http.Request, known ...string) error {
-	return exactParams(r, append(known, "after", "limit", "issuer"))
-}
-
-// exactParams refuses parameters besides these, twice the same, and a query that cannot
-// be read as a whole: net/url leaves out what it does not understand.
-func exactParams(r *http.Request, known []string) error {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return oauth.Errorf(oauth.CodeInvalidRequest, "the query is not well-formed").Because(err)
-	}
-	for name, values := range query {
-		if !slices.Contains(known, name) {
-			slices.Sort(known)
-			return oauth.Errorf(oauth.CodeInvalidRequest, "there is a parameter that is not known here; there are %s", strings.Join(known, ", "))
-		}
-		if len(values) > 1 {
-			return oauth.Errorf(oauth.CodeInvalidRequest, "a parameter stands there twice")
-		}
-	}
-	return nil
+	return oauth.OnlyParams(r, append(known, "after", "limit", "issuer")...)
 }
 
 // readAdmin reads the JSON body of a question or a change. A member that is not known,
 // such as one that is spelt wrong, would change what is meant: {"isuer": ...} would
 // accept the issuer that came last.
 func readAdmin(r *http.Request, v any) error {
-	if err := exactParams(r, []string{"issuer"}); err != nil {
+	if err := oauth.OnlyParams(r, "issuer"); err != nil {
 		return err
 	}
 	body, err := readJSON(r)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -109,14 +107,8 @@ func (a *App) command(r *http.Request) (c keyCommand, rings []managedRing, err e
 
 // onlyParams refuses parameters besides these.
 func onlyParams(r *http.Request, known ...string) error {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil { // net/url leaves out what it does not understand
-		return apiError(http.StatusBadRequest, "the query is not well-formed")
-	}
-	for name, values := range query {
-		if !slices.Contains(known, name) || len(values) > 1 {
-			return apiError(http.StatusBadRequest, "there is a parameter that is not known here, or twice; there are "+strings.Join(known, ", "))
-		}
+	if err := oauth.OnlyParams(r, known...); err != nil {
+		return apiError(http.StatusBadRequest, oauth.AsError(err).Description)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"net/url"
 	"strings"
 	"time"
@@ -140,7 +139,7 @@ func examine(ctx context.Context, client *outbound.Strict, a oauth.Address) (*di
 	if err != nil {
 		return nil, err
 	}
-	nobody := oauth.Address{Local: "nobody-" + strings.ToLower(rand.Text()[:12]), Domain: a.Domain}
+	nobody := discovery.Nobody(a.Domain)
 	var other discovery.Step
 	if len(report.Steps) > 0 && report.Steps[0].Response != nil {
 		if other, err = discovery.ExamineWebFinger(ctx, cfg, nobody); err != nil {
